@@ -1,0 +1,118 @@
+"""Time for real-time loops: absolute deadlines on one monotonic clock, with statistics of how late the loop was.
+
+`Clock` is what a loop needs (now, wait until, nothing else); `SystemClock` is the real one, `FakeClock` advances only
+when told or waited on. `Ticks` hands out the deadlines of a fixed rate and never drifts: tick k is due at
+start + k / rate, whatever happened before it.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+__all__ = ["Clock", "FakeClock", "Lateness", "SystemClock", "Ticks"]
+
+SECOND_NS = 1_000_000_000
+
+
+class Clock(Protocol):
+    """A monotonic clock in nanoseconds that can be waited on."""
+
+    def now_ns(self) -> int: ...
+
+    def wait_until(self, deadline_ns: int) -> None:
+        """Return at the deadline, or at once if it has passed."""
+        ...
+
+    def wait_for(self, condition: threading.Condition, is_true: Callable[[], bool], deadline_ns: int) -> bool:
+        """With `condition` held: wait until `is_true()` or the deadline; return the last `is_true()`."""
+        ...
+
+
+class SystemClock:
+    """The machine's monotonic clock (the one that frames, events and deadlines share)."""
+
+    def now_ns(self) -> int:
+        return time.monotonic_ns()
+
+    def wait_until(self, deadline_ns: int) -> None:
+        while (left_ns := deadline_ns - time.monotonic_ns()) > 0:
+            time.sleep(left_ns / SECOND_NS)
+
+    def wait_for(self, condition: threading.Condition, is_true: Callable[[], bool], deadline_ns: int) -> bool:
+        left_s = (deadline_ns - time.monotonic_ns()) / SECOND_NS
+        return condition.wait_for(is_true, timeout=max(0.0, left_s))
+
+
+class FakeClock:
+    """A clock for tests: it stands still until somebody waits on it or calls `advance`."""
+
+    def __init__(self, start_ns: int = 0) -> None:
+        self._now_ns = start_ns
+
+    def now_ns(self) -> int:
+        return self._now_ns
+
+    def advance(self, duration_ns: int) -> None:
+        self._now_ns += duration_ns
+
+    def wait_until(self, deadline_ns: int) -> None:
+        self._now_ns = max(self._now_ns, deadline_ns)
+
+    def wait_for(self, condition: threading.Condition, is_true: Callable[[], bool], deadline_ns: int) -> bool:
+        """Fake time does not pass while another thread works: wait for the thread, then keep the time as it is."""
+        return condition.wait_for(is_true, timeout=30.0)
+
+
+@dataclass
+class Lateness:
+    """How late the ticks of a loop were, in nanoseconds after their deadline."""
+
+    late_ns: list[int] = field(default_factory=list)
+    num_skipped: int = 0
+
+    def percentile_ms(self, percent: float) -> float:
+        """The given percentile in milliseconds; 0.0 if there was no tick."""
+        if not self.late_ns:
+            return 0.0
+        ordered = sorted(self.late_ns)
+        return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))] / 1e6
+
+
+class Ticks:
+    """The deadlines of a fixed rate.
+
+    Args:
+        clock: the clock to wait on.
+        rate_hz: ticks per second.
+    """
+
+    def __init__(self, clock: Clock, rate_hz: float) -> None:
+        self.clock = clock
+        self.rate_hz = rate_hz
+        self.lateness = Lateness()
+        self._start_ns = clock.now_ns()
+        self._next = 0
+
+    def deadline_ns(self, tick: int) -> int:
+        """When tick number `tick` is due."""
+        return self._start_ns + round(tick * SECOND_NS / self.rate_hz)
+
+    def wait(self) -> int:
+        """Wait for the next tick and return its number.
+
+        A tick whose whole period has passed already is skipped and counted: a loop that was held up joins the grid
+        again instead of running after it.
+        """
+        now_ns = self.clock.now_ns()
+        while self.deadline_ns(self._next + 1) <= now_ns:
+            self._next += 1
+            self.lateness.num_skipped += 1
+        tick = self._next
+        self.clock.wait_until(self.deadline_ns(tick))
+        self.lateness.late_ns.append(self.clock.now_ns() - self.deadline_ns(tick))
+        self._next += 1
+        return tick

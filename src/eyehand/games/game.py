@@ -1,0 +1,94 @@
+"""The contract of a game: something with a picture and controls. Knows no game.
+
+A stepped game stands still between two `act` calls and each call advances it by exactly one tick of 1 / fps seconds;
+a real-time game runs on its own, `observe` gives its newest picture, and `act` changes what the hands do from now on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+from eyehand.action import Action
+from eyehand.frame import Frame
+
+__all__ = ["Game", "Outcome", "TaskInfo"]
+
+
+@dataclass(frozen=True)
+class TaskInfo:
+    """What there is to do in a game.
+
+    Attributes:
+        name: as typed by the user, e.g. `doom/aim`.
+        env: the game's name for recordings (`doom`), the task after it (`aim`).
+        instructions: at least two ways to say in English what to do; the first is the usual one.
+        time_limit_s: an episode ends after this many seconds of game time.
+        score: what the score counts, in a few words with its unit ("monsters killed").
+    """
+
+    name: str
+    env: str
+    env_subtype: str
+    instructions: tuple[str, ...]
+    time_limit_s: float
+    score: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the episode stands after a tick.
+
+    Attributes:
+        done: the episode is over (goal reached, died, or time limit).
+        score: the score since the episode began; higher is better.
+        facts: more numbers worth keeping (kills, health, cells visited).
+    """
+
+    done: bool = False
+    score: float = 0.0
+    facts: dict[str, float] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Game(Protocol):
+    """A game that a Session can drive.
+
+    Attributes:
+        task: what there is to do.
+        fps: ticks per second of game time.
+        is_realtime: whether it runs on without being acted on.
+        state: privileged facts for scripted demonstrators, captured with the last `observe` (None where a game has
+            none). A policy never sees it.
+    """
+
+    task: TaskInfo
+    fps: float
+    is_realtime: bool
+
+    @property
+    def state(self) -> Any: ...
+
+    def reset(self, seed: int) -> None:
+        """Begin an episode. Two resets with one seed give identical episodes in a stepped game."""
+        ...
+
+    def observe(self) -> Frame:
+        """The newest picture. A stepped game gives the same one until it is acted on."""
+        ...
+
+    def act(self, action: Action) -> None:
+        """Hold and do this. A stepped game advances by one tick."""
+        ...
+
+    def outcome(self) -> Outcome:
+        """How the episode stands now."""
+        ...
+
+    def release(self) -> None:
+        """Let go of every key and button. Called on every way out; must work after an error, must not raise."""
+        ...
+
+    def close(self) -> None:
+        """Release everything and end the game. May be called twice."""
+        ...
