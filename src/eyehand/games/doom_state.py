@@ -1,0 +1,102 @@
+"""What a scripted Doom player may know: `DoomState`, captured with a picture. A policy never sees it.
+
+Lengths are Doom map units, angles degrees, speeds map units per tic (1/35 s). x grows to the east, y to the north; an
+angle of 0 looks east and grows counter-clockwise. Knows nothing about the engine: `doom.py` fills these in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["DoomLine", "DoomObject", "DoomSector", "DoomState"]
+
+
+@dataclass(frozen=True, slots=True)
+class DoomObject:
+    """One thing in the level: a monster, a pickup, a missile, a decoration, another player.
+
+    Attributes:
+        id: stays the same for as long as the thing exists.
+        name: the engine's class name, e.g. "Cacodemon", "CustomMedikit", "DoomPlayer"; "Dead..." for corpses.
+        x, y, z: position; angle_deg: where it faces; vx, vy: its speed in units per tic.
+        is_visible: whether any of its pixels are in the picture.
+        box: (x, y, w, h) of its visible pixels in the picture, None where it is not visible.
+    """
+
+    id: int
+    name: str
+    x: float
+    y: float
+    z: float
+    angle_deg: float
+    vx: float
+    vy: float
+    is_visible: bool
+    box: tuple[int, int, int, int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class DoomLine:
+    """A wall or an edge between two sectors, from (x1, y1) to (x2, y2)."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+    is_blocking: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DoomSector:
+    """A region of the floor plan with one floor and one ceiling, and the lines around it."""
+
+    floor_height: float
+    ceiling_height: float
+    lines: tuple[DoomLine, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DoomState:
+    """Everything at one tick.
+
+    Attributes:
+        tick: ticks (1/20 s) since the episode began.
+        x, y, z, angle_deg, pitch_deg: the player's position and view; pitch is positive downwards.
+        vx, vy: the player's speed in units per tic.
+        health, armor: as on the status bar.
+        ammo: rounds left for the selected weapon (0 for fists).
+        weapon: number of the selected weapon's slot (1 fists, 2 pistol, ... 5 rocket launcher).
+        kills: monsters (in a deathmatch: other players) killed in this episode.
+        deaths: how often the player died in this episode.
+        is_dead: whether the player lies dead now.
+        objects: everything but the player itself.
+        depth: uint8 (screen_height, screen_width), 0 nearest, 255 farthest; None where it is not captured.
+        sectors: the level's geometry as it is when the episode begins (doors move, this does not).
+        screen_width, screen_height: size of the picture that boxes and depth refer to, in pixels.
+        fov_deg: horizontal angle of view.
+    """
+
+    tick: int
+    x: float
+    y: float
+    z: float
+    angle_deg: float
+    pitch_deg: float
+    vx: float
+    vy: float
+    health: float
+    armor: float
+    ammo: float
+    weapon: int
+    kills: int
+    deaths: int
+    is_dead: bool
+    objects: tuple[DoomObject, ...]
+    depth: NDArray[np.uint8] | None
+    sectors: tuple[DoomSector, ...]
+    screen_width: int
+    screen_height: int
+    fov_deg: float = 90.0
