@@ -1,0 +1,317 @@
+"""The one loop: game x player x observers x clock. Recording, live play, evaluation and takeover are all Sessions.
+
+    frame -> Observation(frame, instruction, executed) -> player -> Decision -> game.act -> observers
+
+In a stepped game the loop waits for the player, so every frame gets its action. In a real-time game it never does:
+the player thinks on a thread of its own and always on the newest frame; a decision that comes after its tick is
+dropped and counted; while none comes the hands keep holding what they held, without motion, and let go after
+`stale_after_s`. Keys are released on every way out. Knows no game, no player, no file format.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol
+
+from eyehand.action import NOTHING, Action
+from eyehand.clock import Clock, SystemClock, Ticks
+from eyehand.frame import Frame
+from eyehand.games.game import Game, Outcome, TaskInfo
+from eyehand.players.player import Decision, Observation, Player
+
+__all__ = ["EpisodeEnd", "EpisodeStart", "Observer", "Session", "Tick"]
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeStart:
+    """What observers learn before the first tick."""
+
+    task: TaskInfo
+    seed: int
+    instruction: str | None
+    fps: float
+    is_realtime: bool
+    start_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """One turn of the loop, told when the action on its frame is known.
+
+    Attributes:
+        index: number of the tick in the episode; gaps are ticks that the loop missed.
+        frame: the picture seen.
+        instruction: what was to be done.
+        decision: what the player wanted; None: nothing came in time.
+        executed: what the hands did between this frame and the next.
+        outcome: how the episode stood when the tick was over.
+        late_ns: how long after its deadline the tick began.
+        latency_ns: from the capture of the frame to the end of `game.act`; None where nothing came in time.
+    """
+
+    index: int
+    frame: Frame
+    instruction: str | None
+    decision: Decision | None
+    executed: Action
+    outcome: Outcome
+    late_ns: int = 0
+    latency_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeEnd:
+    """What came of an episode.
+
+    Attributes:
+        outcome: the last one seen.
+        num_ticks: ticks in which a frame was seen.
+        num_late: of these, ticks whose action did not come in time (dropped if it came at all).
+        num_skipped: ticks that the loop itself missed.
+        seconds: game time for a stepped game, wall time for a real-time one.
+        is_aborted: ended by an error or by Ctrl-C.
+    """
+
+    outcome: Outcome
+    num_ticks: int
+    num_late: int
+    num_skipped: int
+    seconds: float
+    is_aborted: bool
+
+
+class Observer(Protocol):
+    """Told of everything that happens in a Session, on the thread of the loop."""
+
+    def on_start(self, start: EpisodeStart) -> None: ...
+
+    def on_tick(self, tick: Tick) -> None: ...
+
+    def on_end(self, end: EpisodeEnd) -> None:
+        """Called once for every `on_start`, whatever happened in between."""
+        ...
+
+
+class Session:
+    """Lets a player play a game.
+
+    Args:
+        game: stepped or real-time; the caller closes it.
+        player: who acts.
+        observers: told in this order.
+        clock: what a real-time loop waits on.
+        instruction: what to do; may be changed at any tick by assigning to `session.instruction`.
+        stale_after_s: in a real-time game, how long keys stay held when no decision comes.
+    """
+
+    def __init__(
+        self,
+        game: Game,
+        player: Player,
+        observers: Sequence[Observer] = (),
+        clock: Clock | None = None,
+        instruction: str | None = None,
+        stale_after_s: float = 0.25,
+    ) -> None:
+        self.game = game
+        self.player = player
+        self.observers = tuple(observers)
+        self.clock: Clock = clock or SystemClock()
+        self.instruction = instruction
+        self.stale_after_s = stale_after_s
+
+    def run_episode(self, seed: int, max_seconds: float | None = None) -> EpisodeEnd:
+        """Play from a reset until the episode is done or `max_seconds` (of game time) have passed."""
+        self.game.reset(seed)
+        self.player.reset(seed)
+        start = EpisodeStart(
+            self.game.task, seed, self.instruction, self.game.fps, self.game.is_realtime, self.clock.now_ns()
+        )
+        max_ticks = None if max_seconds is None else max(1, round(max_seconds * self.game.fps))
+        loop = _RealTimeLoop(self, max_ticks) if self.game.is_realtime else _SteppedLoop(self, max_ticks)
+        started: list[Observer] = []
+        is_aborted = True
+        try:
+            for observer in self.observers:
+                started.append(observer)
+                observer.on_start(start)
+            loop.run()
+            is_aborted = False
+        finally:
+            self.game.release()
+            end = loop.end(is_aborted)
+            _end_all(started, end)
+        return end
+
+
+def _end_all(observers: Sequence[Observer], end: EpisodeEnd) -> None:
+    """Tell every observer, even if one of them fails; the first failure is raised when all were told."""
+    failure: BaseException | None = None
+    for observer in observers:
+        try:
+            observer.on_end(end)
+        except BaseException as error:  # an observer's file must be closed whatever happened to another's
+            failure = failure or error
+    if failure is not None:
+        raise failure
+
+
+class _SteppedLoop:
+    """The game waits for the player."""
+
+    def __init__(self, session: Session, max_ticks: int | None) -> None:
+        self.session = session
+        self.max_ticks = max_ticks
+        self.num_ticks = 0
+        self.outcome = session.game.outcome()
+
+    def run(self) -> None:
+        session, game = self.session, self.session.game
+        executed = NOTHING
+        while not self.outcome.done and (self.max_ticks is None or self.num_ticks < self.max_ticks):
+            frame = game.observe()
+            instruction = session.instruction
+            decision = session.player.act(Observation(frame, instruction, executed))
+            executed = decision.action
+            game.act(executed)
+            self.outcome = game.outcome()
+            tick = Tick(self.num_ticks, frame, instruction, decision, executed, self.outcome)
+            self.num_ticks += 1
+            for observer in session.observers:
+                observer.on_tick(tick)
+
+    def end(self, is_aborted: bool) -> EpisodeEnd:
+        return EpisodeEnd(self.outcome, self.num_ticks, 0, 0, self.num_ticks / self.session.game.fps, is_aborted)
+
+
+class _RealTimeLoop:
+    """The game runs on; the player thinks beside the loop."""
+
+    def __init__(self, session: Session, max_ticks: int | None) -> None:
+        self.session = session
+        self.max_ticks = max_ticks
+        self.outcome = session.game.outcome()
+        self.num_ticks = 0
+        self.num_late = 0
+        self.ticks = Ticks(session.clock, session.game.fps)
+        self.last_tick = -1
+        self.hands = NOTHING
+        self.decided_ns = session.clock.now_ns()
+
+    def run(self) -> None:
+        with _Thinker(self.session.player, self.session.clock) as thinker:
+            self.ticks = Ticks(self.session.clock, self.session.game.fps)
+            executed = NOTHING
+            while not self.outcome.done:
+                index = self.ticks.wait()
+                if self.max_ticks is not None and index >= self.max_ticks:
+                    break
+                self.last_tick = index
+                executed = self._tick(index, thinker, executed)
+
+    def _tick(self, index: int, thinker: _Thinker, executed_before: Action) -> Action:
+        session, game, clock = self.session, self.session.game, self.session.clock
+        late_ns = self.ticks.lateness.late_ns[-1]
+        frame, instruction = game.observe(), session.instruction
+        thinker.offer(index, Observation(frame, instruction, executed_before))
+        decision = thinker.decision(index, self.ticks.deadline_ns(index + 1))
+        latency_ns: int | None = None
+        if decision is not None:
+            game.act(decision.action)
+            self.decided_ns = clock.now_ns()
+            latency_ns = self.decided_ns - frame.time_ns
+            executed = decision.action
+        else:
+            self.num_late += 1
+            executed = self._hold_on()
+        self.hands = executed.held()
+        self.num_ticks += 1
+        self.outcome = game.outcome()
+        tick = Tick(index, frame, instruction, decision, executed, self.outcome, late_ns, latency_ns)
+        for observer in session.observers:
+            observer.on_tick(tick)
+        return executed
+
+    def _hold_on(self) -> Action:
+        """No decision came: keep holding without motion, or let go if this has lasted too long."""
+        if self.session.clock.now_ns() - self.decided_ns > self.session.stale_after_s * 1e9:
+            self.session.game.release()
+            return NOTHING
+        self.session.game.act(self.hands)
+        return self.hands
+
+    def end(self, is_aborted: bool) -> EpisodeEnd:
+        seconds = (self.last_tick + 1) / self.session.game.fps
+        return EpisodeEnd(
+            self.outcome, self.num_ticks, self.num_late, self.ticks.lateness.num_skipped, seconds, is_aborted
+        )
+
+
+class _Thinker:
+    """The player's thread with a mailbox for one Observation: the newest wins, nothing queues up."""
+
+    def __init__(self, player: Player, clock: Clock) -> None:
+        self._player = player
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._offered: tuple[int, Observation] | None = None
+        self._decided: tuple[int, Decision] | None = None
+        self._failure: BaseException | None = None
+        self._is_closing = False
+        self._thread = threading.Thread(target=self._run, name="eyehand player", daemon=True)
+
+    def __enter__(self) -> _Thinker:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with self._changed:
+            self._is_closing = True
+            self._changed.notify_all()
+        # A player that hangs must not keep the keys down: the thread is a daemon and is left behind.
+        self._thread.join(timeout=2.0)
+
+    def offer(self, tick: int, observation: Observation) -> None:
+        """Put this in the mailbox. What was executed before an Observation that nobody took is handed on in it."""
+        with self._changed:
+            if self._offered is not None:
+                executed = self._offered[1].executed.then(observation.executed)
+                observation = Observation(observation.frame, observation.instruction, executed)
+            self._offered = (tick, observation)
+            self._changed.notify_all()
+
+    def decision(self, tick: int, deadline_ns: int) -> Decision | None:
+        """The Decision on this tick, or None if it does not come before the deadline."""
+
+        def is_there() -> bool:
+            return self._failure is not None or (self._decided is not None and self._decided[0] == tick)
+
+        with self._changed:
+            self._clock.wait_for(self._changed, is_there, deadline_ns)
+            if self._failure is not None:
+                raise self._failure
+            if self._decided is None or self._decided[0] != tick:
+                return None
+            return self._decided[1]
+
+    def _run(self) -> None:
+        try:
+            while True:
+                with self._changed:
+                    self._changed.wait_for(lambda: self._offered is not None or self._is_closing)
+                    if self._is_closing or self._offered is None:
+                        return
+                    (tick, observation), self._offered = self._offered, None
+                decision = self._player.act(observation)
+                with self._changed:
+                    self._decided = (tick, decision)
+                    self._changed.notify_all()
+        except BaseException as error:  # handed to the loop, which raises it
+            with self._changed:
+                self._failure = error
+                self._changed.notify_all()
