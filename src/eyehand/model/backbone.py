@@ -1,0 +1,80 @@
+"""The backbone: a causal transformer over the tokens of the last T steps, with the reference's mask.
+
+Token kinds of a step, in order: S (text, image, thinking), O (action_out), A (the executed action). This module knows
+kinds and steps, not what the tokens mean. Source of the mask: arXiv 2601.04575 and its public code.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from eyehand.model.block import Block, rope_table
+from eyehand.model.config import PolicyConfig
+
+__all__ = ["Backbone", "attention_mask"]
+
+
+def attention_mask(num_steps: int, num_seen: int, num_actions: int, history: int) -> Tensor:
+    """Who may attend to whom, boolean (L, L) with L = num_steps x (num_seen + 1 + num_actions), queries first.
+
+    Every query sees the S and A of earlier steps while q_step - kv_step <= history. Within its own step S sees S; O
+    sees S and itself; A sees S and A. Nobody else sees an O.
+    """
+    num_tokens = num_seen + 1 + num_actions
+    step_L = torch.arange(num_steps).repeat_interleave(num_tokens)
+    place_L = torch.arange(num_tokens).repeat(num_steps)
+    is_seen, is_out, is_action = place_L < num_seen, place_L == num_seen, place_L > num_seen
+    age_LL = step_L[:, None] - step_L[None, :]
+    earlier = (age_LL > 0) & (age_LL <= history) & ~is_out[None, :]
+    own = is_seen[None, :] | (is_out[:, None] & is_out[None, :]) | (is_action[:, None] & is_action[None, :])
+    return earlier | ((age_LL == 0) & own)
+
+
+class Backbone(nn.Module):
+    """`num_layers` blocks over (B, T x tokens, D); no final norm."""
+
+    rope_2LF: Tensor
+    masks_HLK: Tensor
+
+    def __init__(self, config: PolicyConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.layers = nn.ModuleList(
+            Block(
+                config.width,
+                config.num_q_heads,
+                config.num_kv_heads,
+                config.ffn_hidden,
+                config.num_sinks,
+                config.dropout,
+            )
+            for _ in range(config.num_layers)
+        )
+        self._histories = sorted({config.history_of(index) for index in range(config.num_layers)})
+        # Clips of T steps are what training runs on: their tables are buffers, so that a compiled step finds them.
+        rope_2LF, masks = self._tables(config.history_steps)
+        self.register_buffer("rope_2LF", rope_2LF, persistent=False)
+        self.register_buffer("masks_HLK", torch.stack(masks), persistent=False)
+
+    def forward(self, x_BLD: Tensor, num_steps: int) -> Tensor:
+        """Run whole clips. `num_steps` may exceed the history: the mask then slides along."""
+        rope_2LF, masks_HLK = self.rope_2LF, self.masks_HLK
+        if num_steps != self.config.history_steps:
+            rope_2LF, masks = self._tables(num_steps)
+            rope_2LF, masks_HLK = rope_2LF.to(x_BLD.device), torch.stack(masks).to(x_BLD.device)
+        for index, layer in enumerate(self.layers):
+            history = self._histories.index(self.config.history_of(index))
+            x_BLD = layer(x_BLD, rope_2LF, masks_HLK[history])
+        return x_BLD
+
+    def _tables(self, num_steps: int) -> tuple[Tensor, list[Tensor]]:
+        """The rotary table, and one mask per distinct history limit with the sinks in front of its keys."""
+        config = self.config
+        positions_L = torch.arange(num_steps * config.num_step_tokens)
+        sinks = torch.ones(len(positions_L), config.num_sinks, dtype=torch.bool)
+        masks = [
+            torch.cat((sinks, attention_mask(num_steps, config.num_seen_tokens, config.space.num_slots, limit)), dim=1)
+            for limit in self._histories
+        ]
+        return rope_table(positions_L, config.width // config.num_q_heads), masks

@@ -1,0 +1,160 @@
+"""`PolicyConfig`: everything that shapes a policy network, frozen, with a strict JSON round trip.
+
+A checkpoint carries its resolved PolicyConfig; the network is built from nothing else. Named configurations are in
+`presets`. Sizes and names follow the reference (arXiv 2601.04575, section 3).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from eyehand.action_space import ActionSpace
+from eyehand.action_space import action_space as action_space_named
+from eyehand.errors import UserError
+
+__all__ = ["VISION_TRUNKS", "PolicyConfig", "ffn_hidden_of"]
+
+VISION_TRUNKS = ("pocket", "p2p")
+"""`pocket`: our light residual trunk. `p2p`: the reference's EfficientNet-B0, stages 0 to 5."""
+
+
+def ffn_hidden_of(width: int) -> int:
+    """The reference's SwiGLU hidden size: two thirds of 4 x width, rounded up to a multiple of 8."""
+    return 8 * math.ceil((2 * 4 * width // 3) / 8)
+
+
+@dataclass(frozen=True)
+class PolicyConfig:
+    """The shape of a policy network.
+
+    Attributes:
+        action_space: name of the ActionSpace of its tokens.
+        frame_size: height and width in pixels of the pictures.
+        history_steps: T, how many steps (this one included) a query sees.
+        width: d, features of a token in backbone and decoder.
+        num_layers, num_q_heads, num_kv_heads, ffn_hidden: the backbone (fewer kv than q heads: grouped queries).
+        layer_history: one limit h per layer; a key of an earlier step is seen while q_step - kv_step <= h. Empty: T.
+        num_sinks: learned key/value pairs in front of every backbone layer's keys.
+        num_text_tokens, text_dim: shape of one embedded instruction.
+        num_image_tokens, num_thinking_tokens: how many of each per step.
+        vision: one of VISION_TRUNKS.
+        vision_widths: channels of the `pocket` trunk: stem, 48x48, 24x24, 12x12 stage, and the reduced 12x12 map.
+        decoder_layers, decoder_q_heads, decoder_kv_heads, decoder_ffn_hidden, decoder_sinks: the action decoder.
+        dropout: on every attention output, in training only.
+        text_encoder: name of the encoder (data.text) whose vectors the network was trained on.
+    """
+
+    action_space: str = "p2p"
+    frame_size: int = 192
+    history_steps: int = 200
+    width: int = 1024
+    num_layers: int = 10
+    num_q_heads: int = 16
+    num_kv_heads: int = 16
+    ffn_hidden: int = ffn_hidden_of(1024)
+    layer_history: tuple[int, ...] = ()
+    num_sinks: int = 0
+    num_text_tokens: int = 1
+    text_dim: int = 768
+    num_image_tokens: int = 1
+    num_thinking_tokens: int = 1
+    vision: str = "p2p"
+    vision_widths: tuple[int, ...] = ()
+    decoder_layers: int = 3
+    decoder_q_heads: int = 8
+    decoder_kv_heads: int = 8
+    decoder_ffn_hidden: int = ffn_hidden_of(1024)
+    decoder_sinks: int = 1
+    dropout: float = 0.1
+    text_encoder: str = "gemma"
+
+    def __post_init__(self) -> None:
+        """Reject sizes that cannot be built.
+
+        Raises:
+            UserError: naming the first wrong one.
+        """
+        for name in _POSITIVE:
+            if getattr(self, name) < 1:
+                raise UserError(f"Model option {name} is {getattr(self, name)}: it must be at least 1.")
+        action_space_named(self.action_space)
+        for q_heads, kv_heads in (
+            (self.num_q_heads, self.num_kv_heads),
+            (self.decoder_q_heads, self.decoder_kv_heads),
+        ):
+            if self.width % (2 * q_heads) or q_heads % kv_heads:
+                raise UserError(
+                    f"Width {self.width} with {q_heads} query and {kv_heads} key/value heads cannot be built: "
+                    "use a width that is a multiple of twice the query heads, and query heads a multiple of the others."
+                )
+        if self.layer_history and len(self.layer_history) != self.num_layers:
+            raise UserError(
+                f"Model option layer_history has {len(self.layer_history)} limits for {self.num_layers} layers: "
+                "give one limit per layer."
+            )
+        if self.vision not in VISION_TRUNKS:
+            raise UserError(f"Unknown vision trunk {self.vision!r}: choose one of {', '.join(VISION_TRUNKS)}.")
+        if self.vision == "pocket" and len(self.vision_widths) != 5:
+            raise UserError("The pocket vision trunk needs five vision_widths: stem, three stages, reduced map.")
+        if self.frame_size % 16:
+            raise UserError(f"Model option frame_size is {self.frame_size}: it must be a multiple of 16.")
+
+    @property
+    def space(self) -> ActionSpace:
+        """The ActionSpace of the tokens."""
+        return action_space_named(self.action_space)
+
+    @property
+    def num_seen_tokens(self) -> int:
+        """Tokens of S in one step: text, image, thinking."""
+        return self.num_text_tokens + self.num_image_tokens + self.num_thinking_tokens
+
+    @property
+    def num_step_tokens(self) -> int:
+        """All tokens of one step: S, O and A."""
+        return self.num_seen_tokens + 1 + self.space.num_slots
+
+    def history_of(self, layer: int) -> int:
+        """The largest q_step - kv_step that this layer sees."""
+        limit = self.layer_history[layer] if self.layer_history else self.history_steps
+        return min(limit, self.history_steps - 1)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values, one key per field."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+    @staticmethod
+    def from_json(values: Mapping[str, Any]) -> PolicyConfig:
+        """The inverse of `to_json`.
+
+        Raises:
+            UserError: a key that is unknown or missing, or a value of another type.
+        """
+        known = {field.name: field for field in fields(PolicyConfig)}
+        if unknown := sorted(set(values) - set(known)):
+            raise UserError(f"Unknown model option {unknown[0]!r}: this version of eyehand knows {', '.join(known)}.")
+        if missing := sorted(set(known) - set(values)):
+            raise UserError(f"The model configuration lacks {missing[0]!r}: write the checkpoint again.")
+        defaults = PolicyConfig()
+        parsed: dict[str, Any] = {}
+        for name, value in values.items():
+            default = getattr(defaults, name)
+            if isinstance(default, tuple):
+                if not isinstance(value, list | tuple) or not all(type(item) is int for item in value):
+                    raise UserError(f"Model option {name} is {value!r}: it must be a list of whole numbers.")
+                parsed[name] = tuple(value)
+            elif type(value) is type(default) or (isinstance(default, float) and type(value) is int):
+                parsed[name] = type(default)(value)
+            else:
+                raise UserError(f"Model option {name} is {value!r}: it must be a {type(default).__name__}.")
+        return PolicyConfig(**parsed)
+
+
+_POSITIVE = (
+    *("frame_size", "history_steps", "width", "num_layers", "num_q_heads", "num_kv_heads", "ffn_hidden"),
+    *("num_text_tokens", "text_dim", "num_image_tokens", "decoder_layers", "decoder_q_heads", "decoder_kv_heads"),
+    "decoder_ffn_hidden",
+)

@@ -1,0 +1,155 @@
+"""Vision trunks: a uint8 picture in, image tokens out. Two of them, under one interface.
+
+`PocketTrunk` is ours: plain residual convolutions with BatchNorm, which folds into the convolutions for live play.
+`EfficientNetTrunk` is the reference's: EfficientNet-B0 (arXiv 1905.11946), feature stages 0 to 5, our own module.
+Both end in Linear over the flattened (C, H, W) map, which keeps where things are, and LayerNorm.
+
+BatchNorm keeps running statistics in float buffers: an average of weights (EMA) must average these buffers as well.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from eyehand.model.config import PolicyConfig
+
+__all__ = ["TRUNK_STRIDE", "EfficientNetTrunk", "ImageEncoder", "PocketTrunk"]
+
+TRUNK_STRIDE = 16
+
+
+class ConvNorm(nn.Module):
+    """Convolution, BatchNorm, activation (None: the identity)."""
+
+    def __init__(
+        self, c_in: int, c_out: int, kernel: int, stride: int = 1, groups: int = 1, activation: str | None = "relu"
+    ) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(c_in, c_out, kernel, stride, (kernel - 1) // 2, groups=groups, bias=False)
+        self.norm: nn.Module = nn.BatchNorm2d(c_out)
+        self.activation = activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm(self.conv(x))
+        if self.activation == "relu":
+            return F.relu(x)
+        return F.silu(x) if self.activation == "silu" else x
+
+
+class Residual(nn.Module):
+    """relu(x + conv(conv(x))), 3x3."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = ConvNorm(channels, channels, 3)
+        self.second = ConvNorm(channels, channels, 3, activation=None)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(x + self.second(self.first(x)))
+
+
+class PocketTrunk(nn.Module):
+    """Strided 3x3 stem, one residual block at 1/4, 1/8 and 1/16, then a 1x1 reduction (about 165M multiply-adds)."""
+
+    def __init__(self, widths: tuple[int, ...]) -> None:
+        super().__init__()
+        stem, quarter, eighth, sixteenth, reduced = widths
+        self.layers = nn.Sequential(
+            ConvNorm(3, stem, 3, stride=2),
+            ConvNorm(stem, quarter, 3, stride=2),
+            Residual(quarter),
+            ConvNorm(quarter, eighth, 3, stride=2),
+            Residual(eighth),
+            ConvNorm(eighth, sixteenth, 3, stride=2),
+            Residual(sixteenth),
+            ConvNorm(sixteenth, reduced, 1),
+        )
+        self.num_channels = reduced
+
+    def forward(self, pixels_NCHW: Tensor) -> Tensor:
+        map_NCHW: Tensor = self.layers(pixels_NCHW)
+        return map_NCHW
+
+
+class SqueezeExcite(nn.Module):
+    """Channel gates from the mean of each channel."""
+
+    def __init__(self, channels: int, squeezed: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Conv2d(channels, squeezed, 1)
+        self.fc2 = nn.Conv2d(squeezed, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gates = torch.sigmoid(self.fc2(F.silu(self.fc1(x.mean((2, 3), keepdim=True)))))
+        return x * gates
+
+
+class MBConv(nn.Module):
+    """Expand 1x1, depthwise, squeeze-excite, project 1x1; residual where the shape stays."""
+
+    def __init__(self, c_in: int, c_out: int, expansion: int, kernel: int, stride: int) -> None:
+        super().__init__()
+        hidden = c_in * expansion
+        self.expand = ConvNorm(c_in, hidden, 1, activation="silu") if expansion > 1 else nn.Identity()
+        self.depthwise = ConvNorm(hidden, hidden, kernel, stride, groups=hidden, activation="silu")
+        self.gate = SqueezeExcite(hidden, max(1, c_in // 4))
+        self.project = ConvNorm(hidden, c_out, 1, activation=None)
+        self.is_residual = stride == 1 and c_in == c_out
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.project(self.gate(self.depthwise(self.expand(x))))
+        return x + y if self.is_residual else y
+
+
+_B0_STAGES = ((16, 1, 3, 1, 1), (24, 6, 3, 2, 2), (40, 6, 5, 2, 2), (80, 6, 3, 2, 3), (112, 6, 5, 1, 3))
+"""Channels, expansion, kernel, first stride, blocks of EfficientNet-B0's MBConv stages 1 to 5."""
+
+
+class EfficientNetTrunk(nn.Module):
+    """EfficientNet-B0, stages 0 to 5: (N, 3, S, S) to (N, 112, S/16, S/16)."""
+
+    num_channels = 112
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = ConvNorm(3, 32, 3, stride=2, activation="silu")
+        stages: list[nn.Module] = []
+        c_in = 32
+        for c_out, expansion, kernel, stride, num_blocks in _B0_STAGES:
+            blocks: list[nn.Module] = []
+            for block in range(num_blocks):
+                blocks.append(MBConv(c_in, c_out, expansion, kernel, stride if block == 0 else 1))
+                c_in = c_out
+            stages.append(nn.Sequential(*blocks))
+        self.stages = nn.Sequential(*stages)
+
+    def forward(self, pixels_NCHW: Tensor) -> Tensor:
+        map_NCHW: Tensor = self.stages(self.stem(pixels_NCHW))
+        return map_NCHW
+
+
+class ImageEncoder(nn.Module):
+    """Pictures to image tokens: trunk, flatten, Linear, LayerNorm."""
+
+    def __init__(self, config: PolicyConfig) -> None:
+        super().__init__()
+        self.trunk: PocketTrunk | EfficientNetTrunk = (
+            EfficientNetTrunk() if config.vision == "p2p" else PocketTrunk(config.vision_widths)
+        )
+        side = config.frame_size // TRUNK_STRIDE
+        self.num_tokens, self.width = config.num_image_tokens, config.width
+        self.linear = nn.Linear(self.trunk.num_channels * side * side, self.num_tokens * self.width)
+        self.norm = nn.LayerNorm(self.width)
+
+    def forward(self, frames_NCHW: Tensor) -> Tensor:
+        """uint8 RGB (N, 3, S, S) to tokens (N, num_image_tokens, width)."""
+        pixels_NCHW = frames_NCHW.contiguous(memory_format=torch.channels_last)
+        # The reference divides in bfloat16; its weights expect exactly those values.
+        pixels_NCHW = pixels_NCHW.to(torch.bfloat16) / 255
+        if not torch.is_autocast_enabled(pixels_NCHW.device.type):
+            pixels_NCHW = pixels_NCHW.to(self.linear.weight.dtype)
+        tokens_NKD = self.linear(self.trunk(pixels_NCHW).flatten(1)).unflatten(-1, (self.num_tokens, self.width))
+        image_NKD: Tensor = self.norm(tokens_NKD)
+        return image_NKD
