@@ -1,0 +1,190 @@
+"""Walking a way at human speed: `Navigator` turns "go there" into a turn of the view and keys to hold.
+
+It looks a little ahead along the way, walks towards the farthest point that a straight walk reaches, opens closed
+doors, and frees itself where it is stuck. What it asks for depends on where the player is and how it looks; it
+remembers only what the last two seconds show (where it stood, which door it opened), taken from what was executed and
+not from what it asked for, so that it can also judge what somebody else does. Hands (`hands.py`) carry it out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eyehand.action import Action
+from eyehand.games.doom_state import DoomState
+from eyehand.players.demonstrators.eyes import bearing_deg, wrap_deg
+from eyehand.players.demonstrators.geometry import CELL, FloorPlan, floor_plan, obstacles_of
+
+__all__ = ["Gait", "Navigator", "Steering", "keys_towards"]
+
+_USE_REACH = 60.0
+"""Doors are pushed from nearer than this; the engine allows 64 units from the middle of the body."""
+_DOOR_OPEN_TICKS = 90
+"""For so long a pushed door counts as open (the engine keeps it open for 4.3 s)."""
+_PUSH_AGAIN_TICKS = 30
+_STUCK_TICKS = 12
+_STUCK_DISTANCE = 12.0
+_RECOVERY_TICKS = 10
+
+
+@dataclass(frozen=True)
+class Gait:
+    """How to walk.
+
+    Attributes:
+        look_ahead: farthest point of the way to aim at, in map units.
+        start_deg, stop_deg: W goes down when the way lies within the one, and up when it leaves the other.
+        runs: whether LeftShift is held too.
+        countersteer: share of the sideways drift that is steered against.
+    """
+
+    look_ahead: float = 224.0
+    start_deg: float = 40.0
+    stop_deg: float = 65.0
+    runs: bool = True
+    countersteer: float = 0.35
+
+
+@dataclass(frozen=True, slots=True)
+class Steering:
+    """What to do in this tick: `turn_deg` still to turn (positive to the right), keys to hold, and whether there is
+    nothing left to walk (`has_arrived`: at the end of the way, or there is none)."""
+
+    turn_deg: float
+    keys: frozenset[str]
+    has_arrived: bool = False
+
+
+class Navigator:
+    """Walks over a level. Call `reset` at the start of an episode and one of the others at every tick."""
+
+    def __init__(self, gait: Gait | None = None) -> None:
+        self.gait = gait or Gait()
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the last episode; the level is looked at anew."""
+        self._plan: FloorPlan | None = None
+        self._spots: deque[tuple[float, float, bool]] = deque(maxlen=_STUCK_TICKS)
+        self._pushed_tick = -_DOOR_OPEN_TICKS
+        self._recovery: tuple[int, frozenset[str]] | None = None
+
+    def plan(self, state: DoomState) -> FloorPlan:
+        """The level's grid, made at the first tick of an episode."""
+        if self._plan is None:
+            self._plan = floor_plan(state.sectors, obstacles_of(state.objects))
+        return self._plan
+
+    def go_to(self, state: DoomState, executed: Action, x: float, y: float) -> Steering:
+        """Walk the shortest way to a point."""
+        plan = self.plan(state)
+        goal = plan.nearest_free(x, y)
+        if goal is None:
+            return self.follow(state, executed, np.zeros((0, 2)))
+        num_cells = int(self.gait.look_ahead / CELL) + 4
+        return self.follow(state, executed, plan.field(goal).way(state.x, state.y, num_cells))
+
+    def follow(self, state: DoomState, executed: Action, way_N2: NDArray[np.float64]) -> Steering:
+        """Walk along points, the first of which is near the player and the last of which is the goal."""
+        self._spots.append((state.x, state.y, "w" in executed.keys))
+        if "Space" in executed.keys or "e" in executed.keys:
+            self._pushed_tick = state.tick
+        target = self._target(state, way_N2)
+        if target is None:
+            return Steering(0.0, frozenset(), has_arrived=True)
+        turn_deg = self._turn(state, *target)
+        if recovery_keys := self._free_oneself(state):
+            return Steering(turn_deg, recovery_keys)
+        keys = set()
+        if abs(turn_deg) < (self.gait.stop_deg if "w" in executed.keys else self.gait.start_deg):
+            keys.add("w")
+            if self.gait.runs:
+                keys.add("LeftShift")
+        if self._must_push(state, *target):
+            keys.add("Space")
+        return Steering(turn_deg, frozenset(keys))
+
+    def _target(self, state: DoomState, way_N2: NDArray[np.float64]) -> tuple[float, float] | None:
+        """The farthest point of the way within `look_ahead` that a straight walk reaches."""
+        if not len(way_N2):
+            return None
+        plan = self.plan(state)
+        steps = np.hypot(*np.diff(way_N2, axis=0, prepend=[[state.x, state.y]]).T)
+        ahead_N2 = way_N2[np.cumsum(steps) <= self.gait.look_ahead + steps[0]]
+        if math.hypot(ahead_N2[-1, 0] - state.x, ahead_N2[-1, 1] - state.y) < CELL and len(ahead_N2) == len(way_N2):
+            return None
+        for clearance in (3, 2, 1):
+            # Bisection would miss a point behind a corner that comes into view again: look at every third cell.
+            for x, y in ahead_N2[::-3].tolist():
+                if math.hypot(x - state.x, y - state.y) < 3 * CELL:
+                    break
+                if plan.is_walk_clear(state.x, state.y, x, y, clearance):
+                    return x, y
+        x, y = ahead_N2[min(3, len(ahead_N2) - 1)].tolist()
+        return x, y
+
+    def _turn(self, state: DoomState, x: float, y: float) -> float:
+        """How far to turn towards a point, leaning against the drift of the body."""
+        dx, dy = x - state.x, y - state.y
+        length = max(1.0, math.hypot(dx, dy))
+        across = (-dy * state.vx + dx * state.vy) / length
+        lean_deg = math.degrees(math.atan2(across * self.gait.countersteer, 8.0))
+        return wrap_deg(bearing_deg(state, x, y) + lean_deg)
+
+    def _must_push(self, state: DoomState, x: float, y: float) -> bool:
+        """Whether to push Space: a closed door is in reach, in front, and was not pushed a moment ago."""
+        angle = math.radians(state.angle_deg)
+        ahead = self.plan(state).door_ahead(
+            state.x, state.y, state.x + _USE_REACH * math.cos(angle), state.y + _USE_REACH * math.sin(angle)
+        )
+        if not ahead or abs(bearing_deg(state, x, y)) > 45.0:
+            return False
+        since_ticks = state.tick - self._pushed_tick
+        if since_ticks <= 2:
+            return True  # A push lasts three ticks, as a person's does.
+        if since_ticks > _DOOR_OPEN_TICKS:
+            return True
+        return since_ticks > _PUSH_AGAIN_TICKS and math.hypot(state.vx, state.vy) < 1.0
+
+    def _free_oneself(self, state: DoomState) -> frozenset[str]:
+        """Keys that lead out of a place in which W has not helped for a while; none where it has."""
+        if self._recovery is not None:
+            until_tick, keys = self._recovery
+            if state.tick < until_tick:
+                return keys
+            self._recovery = None
+            self._spots.clear()
+        if len(self._spots) < _STUCK_TICKS or not all(spot[2] for spot in self._spots):
+            return frozenset()
+        if state.tick - self._pushed_tick < _PUSH_AGAIN_TICKS:
+            return frozenset()
+        x, y, _ = self._spots[0]
+        if math.hypot(state.x - x, state.y - y) > _STUCK_DISTANCE:
+            return frozenset()
+        self._recovery = state.tick + _RECOVERY_TICKS, frozenset({"s", self._freer_side(state)})
+        return self._recovery[1]
+
+    def _freer_side(self, state: DoomState) -> str:
+        """`a` or `d`: the side on which a body has more room."""
+        plan, angle = self.plan(state), math.radians(state.angle_deg)
+        room = {}
+        for key, side in (("a", angle + math.pi / 2), ("d", angle - math.pi / 2)):
+            reach = [n for n in range(1, 9) if self._is_free(plan, state, side, n * CELL)]
+            room[key] = len(reach)
+        return "a" if room["a"] >= room["d"] else "d"
+
+    @staticmethod
+    def _is_free(plan: FloorPlan, state: DoomState, angle: float, distance: float) -> bool:
+        cell = plan.cell(state.x + distance * math.cos(angle), state.y + distance * math.sin(angle))
+        return bool(plan.is_free_HW.ravel()[cell])
+
+
+def keys_towards(state: DoomState, x: float, y: float) -> frozenset[str]:
+    """Which of WASD move the body towards a point while the view stays where it is (eight directions)."""
+    sector = round(bearing_deg(state, x, y) / 45.0) % 8
+    return frozenset(("w", "wd", "d", "sd", "s", "sa", "a", "wa")[sector])
