@@ -1,0 +1,1 @@
+"""Scripted players that may look behind the picture but act only with human hands."""

@@ -1,0 +1,155 @@
+"""Demonstrators that aim and shoot: aim, approach, center, line, corridor, lead.
+
+All aim alike: turn to what is in view and nearest to the crosshair, follow it, pull the trigger when the crosshair is
+well inside it, let go until the weapon is ready again. With nothing in view they turn right.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+from eyehand.games.game import Game
+from eyehand.players.demonstrators.eyes import TICS_PER_TICK, Eyes, Sighting, bearing_deg, wrap_deg
+from eyehand.players.demonstrators.scripted import Demonstrator, Intent, Scene
+
+__all__ = ["MONSTERS", "Aim", "Approach", "Corridor", "DefendCenter", "DefendLine", "Lead", "Marksman"]
+
+MONSTERS = frozenset(
+    (
+        *("Cacodemon", "Demon", "Spectre", "DoomImp", "Zombieman", "ShotgunGuy", "ChaingunGuy", "HellKnight"),
+        *("BaronOfHell", "LostSoul", "Revenant", "Fatso", "Arachnotron", "MarineChainsawVzd", "DoomPlayer"),
+    )
+)
+"""What is shot at, by the engine's class names."""
+
+SEARCH_DEG = 18.0
+"""Angle asked of the hands at every tick of a search: with their gain, about 160 degrees a second."""
+
+
+class Marksman(Demonstrator):
+    """Aims at one monster after the other and shoots.
+
+    Attributes:
+        aim_share: shoot when the crosshair is within this share of the target's half width.
+        hysteresis_deg: another target must be so much nearer to the crosshair to be preferred.
+        click_ticks, ready_ticks: let go of the trigger so many ticks after it was pulled, pull again after so many.
+            A pistol that is let go in between hits where it is aimed at.
+    """
+
+    aim_share = 0.7
+    hysteresis_deg = 12.0
+    click_ticks = 4
+    ready_ticks = 10
+
+    def __init__(self, game: Game, eyes: Eyes | None = None) -> None:
+        super().__init__(game, eyes)
+        self._target_id: int | None = None
+
+    def reset(self, seed: int) -> None:
+        super().reset(seed)
+        self._target_id = None
+
+    def intend(self, scene: Scene) -> Intent:
+        target = self.choose(self.targets(scene))
+        return self.search(scene) if target is None else self.engage(scene, target)
+
+    def targets(self, scene: Scene) -> list[Sighting]:
+        """What may be shot at: the living monsters in view."""
+        return [thing for thing in scene.sightings if thing.name in MONSTERS and thing.is_in_view]
+
+    def effort_deg(self, target: Sighting) -> float:
+        """How little a target is preferred: its angle from the crosshair, and a little of its distance."""
+        return abs(target.bearing_deg) + target.distance / 40.0
+
+    def choose(self, targets: Iterable[Sighting]) -> Sighting | None:
+        """The target with the least effort; the one before is kept unless another is clearly better."""
+
+        def effort(target: Sighting) -> tuple[float, int]:
+            kept = self.hysteresis_deg if target.id == self._target_id else 0.0
+            return self.effort_deg(target) - kept, target.id
+
+        chosen = min(targets, key=effort, default=None)
+        self._target_id = None if chosen is None else chosen.id
+        return chosen
+
+    def engage(self, scene: Scene, target: Sighting) -> Intent:
+        """Turn to the target and fire when it is under the crosshair."""
+        return Intent(target.bearing_deg, target.drift_deg, fire=self.may_fire(scene, target))
+
+    def may_fire(self, scene: Scene, target: Sighting) -> bool:
+        is_aimed = abs(target.bearing_deg) <= self.aim_share * target.half_width_deg
+        is_ready = scene.trigger_ticks < self.click_ticks or scene.trigger_ticks >= self.ready_ticks
+        return is_aimed and is_ready
+
+    def search(self, scene: Scene) -> Intent:
+        """Nothing in view: turn right."""
+        return Intent(SEARCH_DEG)
+
+
+class Aim(Marksman):
+    """One monster that stands still: turn, steady, shoot."""
+
+
+class Approach(Marksman):
+    """Walk up to the monster and stop before it, without a shot."""
+
+    stop_distance = 80.0
+
+    def engage(self, scene: Scene, target: Sighting) -> Intent:
+        is_ahead = abs(target.bearing_deg) < 30.0 and target.distance > self.stop_distance
+        return Intent(target.bearing_deg, target.drift_deg, frozenset("w") if is_ahead else frozenset())
+
+
+class DefendCenter(Marksman):
+    """Monsters come from all sides: turn and shoot what is in view, the near before the far."""
+
+    def effort_deg(self, target: Sighting) -> float:
+        return abs(target.bearing_deg) + target.distance / 12.0
+
+
+class DefendLine(Marksman):
+    """Monsters come up or throw from the far wall: shoot, those that come near first; face the line."""
+
+    def effort_deg(self, target: Sighting) -> float:
+        return abs(target.bearing_deg) + target.distance / 12.0
+
+
+class Corridor(Marksman):
+    """Soldiers left and right of a long corridor: shoot the next ones from where they appear, then walk on."""
+
+    engage_distance = 480.0
+
+    def targets(self, scene: Scene) -> list[Sighting]:
+        return [target for target in super().targets(scene) if target.distance < self.engage_distance]
+
+    def search(self, scene: Scene) -> Intent:
+        goal = min((thing for thing in scene.sightings if "Armor" in thing.name), key=lambda t: t.id, default=None)
+        if goal is None:
+            return Intent(SEARCH_DEG)
+        keys = frozenset("w") if abs(goal.bearing_deg) < 30.0 else frozenset[str]()
+        return Intent(goal.bearing_deg, keys=keys)
+
+
+class Lead(Marksman):
+    """One rocket for a monster that runs across: aim where it will be when the rocket arrives."""
+
+    rocket_units_per_tic = 20.0
+    launch_tics = 10.0
+    tolerance_deg = 1.5
+    patrol_end = 560.0
+
+    def __init__(self, game: Game) -> None:
+        super().__init__(game, Eyes(motion_ticks=14))
+
+    def engage(self, scene: Scene, target: Sighting) -> Intent:
+        state = scene.state
+        flight_tics = self.launch_tics
+        x, y = target.x, target.y
+        for _ in range(4):
+            x, y = target.x + target.vx * flight_tics, target.y + target.vy * flight_tics
+            flight_tics = self.launch_tics + math.hypot(x - state.x, y - state.y) / self.rocket_units_per_tic
+        bearing = bearing_deg(state, x, y)
+        drift = bearing_deg(state, x + target.vx * TICS_PER_TICK, y + target.vy * TICS_PER_TICK) - bearing
+        is_steady = target.age_ticks >= 12 and abs(bearing) < self.tolerance_deg and abs(y) < self.patrol_end
+        return Intent(bearing, wrap_deg(drift), fire=is_steady)

@@ -1,0 +1,157 @@
+"""Eyes at human speed: what a demonstrator knows of the things around it, later than it happens.
+
+A thing is noticed `delay_ticks` after it came into the picture, its movement is guessed from where it was seen before
+and carried forward to now, and it is remembered for `memory_ticks` after it was last in the picture. The player's own
+pose is known at once: it is moved by the player's own hands. Knows nothing about tasks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass
+
+from eyehand.games.doom_state import DoomObject, DoomState
+
+__all__ = ["RADII", "TICS_PER_TICK", "Eyes", "Sighting", "bearing_deg", "wrap_deg"]
+
+TICS_PER_TICK = 35 / 20
+"""Doom's tics per tick of a session, on average."""
+
+RADII: dict[str, float] = {
+    "Cacodemon": 31.0,
+    "Demon": 30.0,
+    "Spectre": 30.0,
+    "HellKnight": 24.0,
+    "BaronOfHell": 24.0,
+    "DoomPlayer": 16.0,
+    "MarineChainsawVzd": 16.0,
+    "LostSoul": 16.0,
+}
+"""Half the width in map units of what a shot can hit; 20 for what is not listed."""
+
+
+def wrap_deg(angle_deg: float) -> float:
+    """The same angle in [-180, 180)."""
+    return (angle_deg + 180.0) % 360.0 - 180.0
+
+
+def bearing_deg(state: DoomState, x: float, y: float) -> float:
+    """By how much the player must turn to look at (x, y), positive to the right, in [-180, 180)."""
+    return wrap_deg(state.angle_deg - math.degrees(math.atan2(y - state.y, x - state.x)))
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """A thing as the player believes it to be now.
+
+    Attributes:
+        id, name: as in `DoomObject`.
+        x, y, z: where it should be now; vx, vy: how it moves, in units per tic.
+        bearing_deg: by how much to turn to face it, positive to the right.
+        drift_deg: by how much `bearing_deg` grows in the coming tick if the player keeps its view and its way.
+        distance: in map units, in the plan.
+        half_width_deg: half the angle that it fills.
+        unseen_ticks: since when it has not been in the picture; 0 for what is in view.
+        age_ticks: for how long it has been known.
+    """
+
+    id: int
+    name: str
+    x: float
+    y: float
+    z: float
+    vx: float
+    vy: float
+    bearing_deg: float
+    drift_deg: float
+    distance: float
+    half_width_deg: float
+    unseen_ticks: int
+    age_ticks: int
+
+    @property
+    def is_in_view(self) -> bool:
+        return self.unseen_ticks == 0
+
+
+class Eyes:
+    """Remembers the pictures of the last seconds and tells what a person would have made of them.
+
+    Args:
+        delay_ticks: reaction time.
+        memory_ticks: for how long a thing out of view is remembered; below what a policy remembers (3.2 s).
+        motion_ticks: movement is guessed from two pictures this far apart. Monsters move in steps of several tics, so
+            that a long time tells their speed better, and a short one their turns.
+    """
+
+    def __init__(self, delay_ticks: int = 3, memory_ticks: int = 56, motion_ticks: int = 4) -> None:
+        self.delay_ticks = delay_ticks
+        self.memory_ticks = memory_ticks
+        self.motion_ticks = motion_ticks
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self._pending: deque[DoomState] = deque()
+        self._tracks: dict[int, deque[tuple[int, DoomObject]]] = {}
+        self._first_seen: dict[int, int] = {}
+
+    def look(self, state: DoomState) -> list[Sighting]:
+        """Take in the newest state; what is known of the things around, in the order of their ids."""
+        self._pending.append(state)
+        seen_tick = state.tick - self.delay_ticks
+        while self._pending and self._pending[0].tick <= seen_tick:
+            self._notice(self._pending.popleft())
+        sightings = [self._believe(state, track) for _, track in sorted(self._tracks.items())]
+        return [sighting for sighting in sightings if sighting.unseen_ticks <= self.memory_ticks]
+
+    def _notice(self, seen: DoomState) -> None:
+        """Keep what was in this picture; forget what has ceased to be."""
+        present = {thing.id: thing for thing in seen.objects}
+        for gone in self._tracks.keys() - present.keys():
+            del self._tracks[gone], self._first_seen[gone]
+        for thing in seen.objects:
+            if thing.is_visible:
+                track = self._tracks.setdefault(thing.id, deque(maxlen=self.motion_ticks + 1))
+                if track and (seen.tick - track[-1][0] > self.motion_ticks or track[-1][1].name != thing.name):
+                    track.clear()
+                track.append((seen.tick, thing))
+                self._first_seen.setdefault(thing.id, seen.tick)
+
+    def _believe(self, state: DoomState, track: deque[tuple[int, DoomObject]]) -> Sighting:
+        seen_tick, thing = track[-1]
+        vx, vy = _speed(track)
+        unseen_ticks = max(0, state.tick - self.delay_ticks - seen_tick)
+        # What is out of view is looked for where it was lost.
+        carried_tics = self.delay_ticks * TICS_PER_TICK
+        x, y = thing.x + vx * carried_tics, thing.y + vy * carried_tics
+        distance = max(1.0, math.hypot(x - state.x, y - state.y))
+        bearing = bearing_deg(state, x, y)
+        next_x = x + (vx - state.vx) * TICS_PER_TICK
+        next_y = y + (vy - state.vy) * TICS_PER_TICK
+        drift = wrap_deg(bearing_deg(state, next_x, next_y) - bearing)
+        return Sighting(
+            id=thing.id,
+            name=thing.name,
+            x=x,
+            y=y,
+            z=thing.z,
+            vx=vx,
+            vy=vy,
+            bearing_deg=bearing,
+            drift_deg=max(-6.0, min(6.0, drift)) if distance > 48 else 0.0,
+            distance=distance,
+            half_width_deg=math.degrees(math.atan2(RADII.get(thing.name, 20.0), distance)),
+            unseen_ticks=unseen_ticks,
+            age_ticks=state.tick - self._first_seen[thing.id],
+        )
+
+
+def _speed(track: deque[tuple[int, DoomObject]]) -> tuple[float, float]:
+    """Units per tic, from the first to the last picture of a track; the engine's own speed says too little."""
+    (first_tick, first), (last_tick, last) = track[0], track[-1]
+    tics = (last_tick - first_tick) * TICS_PER_TICK
+    if tics <= 0:
+        return 0.0, 0.0
+    return (last.x - first.x) / tics, (last.y - first.y) / tics

@@ -1,0 +1,45 @@
+"""The demonstrator for a game, chosen by its task. Loads a demonstrator's module when it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+
+from eyehand.errors import UserError
+from eyehand.games.game import Game
+from eyehand.players.player import Player
+
+__all__ = ["DEMONSTRATORS", "demonstrator"]
+
+_HERE = "eyehand.players.demonstrators"
+
+DEMONSTRATORS: dict[str, tuple[str, str]] = {
+    "aim": ("combat", "Aim"),
+    "approach": ("combat", "Approach"),
+    "center": ("combat", "DefendCenter"),
+    "line": ("combat", "DefendLine"),
+    "corridor": ("combat", "Corridor"),
+    "lead": ("combat", "Lead"),
+    "collect": ("collect", "Collect"),
+    "poison": ("collect", "Collect"),
+    "dodge": ("dodge", "Dodge"),
+    "deathmatch": ("deathmatch", "Deathmatch"),
+    "home": ("navigation", "Home"),
+    "explore": ("navigation", "Explore"),
+}
+"""Module and class for each Doom task."""
+
+
+def demonstrator(game: Game) -> Player:
+    """The scripted player that shows how this game's task is done.
+
+    Raises:
+        UserError: nobody can show it.
+    """
+    task = game.task
+    if task.env != "doom" or task.env_subtype not in DEMONSTRATORS:
+        raise UserError(
+            f"There is no demonstrator for {task.name!r}: only doom/{', doom/'.join(DEMONSTRATORS)} have one."
+        )
+    module, name = DEMONSTRATORS[task.env_subtype]
+    player: Player = getattr(importlib.import_module(f"{_HERE}.{module}"), name)(game)
+    return player
