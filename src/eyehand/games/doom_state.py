@@ -68,7 +68,7 @@ class DoomState:
         vx, vy: the player's speed in units per tic.
         health, armor: as on the status bar.
         ammo: rounds left for the selected weapon (0 for fists).
-        weapon: number of the selected weapon's slot (1 fists, 2 pistol, ... 5 rocket launcher).
+        weapon: number of the selected weapon's slot (1 fists, 2 pistol, ... 5 rocket launcher), 0 without any.
         kills: monsters (in a deathmatch: other players) killed in this episode.
         deaths: how often the player died in this episode.
         is_dead: whether the player lies dead now.

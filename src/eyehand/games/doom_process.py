@@ -1,0 +1,57 @@
+"""No engine outlives us: a guard that ends the Doom process when Python dies, even by SIGKILL.
+
+ViZDoom starts its engine as a child which waits for ever for a parent that was killed. We let it start a small shell
+script instead, which leaves a watcher behind and becomes the engine. The watcher sleeps on a FIFO that only this Python
+process holds open: the kernel closes it however Python ends, and the watcher then kills the engine.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import tempfile
+from pathlib import Path
+
+__all__ = ["EngineGuard"]
+
+_SCRIPT = """#!/bin/sh
+{{
+    exec 3< {directory}/alive || exit 0
+    read -r word <&3
+    [ "$word" = released ] && exit 0
+    kill -9 $$
+    rm -rf {directory}
+}} < /dev/null > /dev/null 2>&1 &
+exec {engine} "$@"
+"""
+
+
+class EngineGuard:
+    """A temporary directory with the engine's start script and its settings file.
+
+    Args:
+        engine: the engine's executable.
+    """
+
+    def __init__(self, engine: Path) -> None:
+        self._directory = Path(tempfile.mkdtemp(prefix="eyehand-doom-"))
+        fifo = self._directory / "alive"
+        os.mkfifo(fifo, mode=0o600)
+        # Opened for both, so that opening waits for nobody; Python's descriptors are not inherited by the engine.
+        self._descriptor = os.open(fifo, os.O_RDWR)
+        script = _SCRIPT.format(directory=shlex.quote(str(self._directory)), engine=shlex.quote(str(engine)))
+        self.executable = self._directory / "engine"
+        self.executable.write_text(script)
+        self.executable.chmod(0o700)
+        self.settings = self._directory / "engine.ini"
+        """Where the engine may write its settings (it would write them into the current directory)."""
+
+    def release(self) -> None:
+        """The engine has ended: let the watcher go and remove the files. May be called twice."""
+        if self._descriptor < 0:
+            return
+        os.write(self._descriptor, b"released\n")
+        os.close(self._descriptor)
+        self._descriptor = -1
+        shutil.rmtree(self._directory, ignore_errors=True)
