@@ -13,7 +13,7 @@ from eyehand.games.game import Game
 from eyehand.players.demonstrators.eyes import TICS_PER_TICK, Eyes, Sighting, bearing_deg, wrap_deg
 from eyehand.players.demonstrators.scripted import Demonstrator, Intent, Scene
 
-__all__ = ["MONSTERS", "Aim", "Approach", "Corridor", "DefendCenter", "DefendLine", "Lead", "Marksman"]
+__all__ = ["MONSTERS", "Aim", "Approach", "Corridor", "DefendCenter", "DefendLine", "Lead", "Marksman", "Rocketeer"]
 
 MONSTERS = frozenset(
     (
@@ -92,12 +92,10 @@ class Aim(Marksman):
 
 
 class Approach(Marksman):
-    """Walk up to the monster and stop before it, without a shot."""
-
-    stop_distance = 80.0
+    """Walk up to the monster until it is touched, without a shot."""
 
     def engage(self, scene: Scene, target: Sighting) -> Intent:
-        is_ahead = abs(target.bearing_deg) < 30.0 and target.distance > self.stop_distance
+        is_ahead = abs(target.bearing_deg) < 30.0
         return Intent(target.bearing_deg, target.drift_deg, frozenset("w") if is_ahead else frozenset())
 
 
@@ -131,25 +129,57 @@ class Corridor(Marksman):
         return Intent(goal.bearing_deg, keys=keys)
 
 
-class Lead(Marksman):
-    """One rocket for a monster that runs across: aim where it will be when the rocket arrives."""
+class Rocketeer(Marksman):
+    """Shoots rockets: aims where the target will be when the rocket arrives.
+
+    Attributes:
+        rocket_units_per_tic: speed of a rocket.
+        launch_tics: from the trigger to the rocket.
+        steady_ticks: how long a target must have been watched before its speed is believed.
+    """
 
     rocket_units_per_tic = 20.0
     launch_tics = 10.0
-    tolerance_deg = 1.5
-    patrol_end = 560.0
+    steady_ticks = 6
 
-    def __init__(self, game: Game) -> None:
-        super().__init__(game, Eyes(motion_ticks=14))
+    def __init__(self, game: Game, eyes: Eyes | None = None) -> None:
+        super().__init__(game, eyes or Eyes(motion_ticks=8))
 
     def engage(self, scene: Scene, target: Sighting) -> Intent:
         state = scene.state
-        flight_tics = self.launch_tics
+        x, y = self.meeting_point(scene, target)
+        bearing = bearing_deg(state, x, y)
+        later = bearing_deg(state, x + target.vx * TICS_PER_TICK, y + target.vy * TICS_PER_TICK)
+        is_aimed = abs(bearing) <= self.aim_share * target.half_width_deg
+        is_steady = target.age_ticks >= self.steady_ticks
+        return Intent(bearing, wrap_deg(later - bearing), fire=is_aimed and is_steady)
+
+    def meeting_point(self, scene: Scene, target: Sighting) -> tuple[float, float]:
+        """Where rocket and target meet if the target goes on as it does."""
         x, y = target.x, target.y
         for _ in range(4):
-            x, y = target.x + target.vx * flight_tics, target.y + target.vy * flight_tics
-            flight_tics = self.launch_tics + math.hypot(x - state.x, y - state.y) / self.rocket_units_per_tic
-        bearing = bearing_deg(state, x, y)
-        drift = bearing_deg(state, x + target.vx * TICS_PER_TICK, y + target.vy * TICS_PER_TICK) - bearing
-        is_steady = target.age_ticks >= 12 and abs(bearing) < self.tolerance_deg and abs(y) < self.patrol_end
-        return Intent(bearing, wrap_deg(drift), fire=is_steady)
+            way = math.hypot(x - scene.state.x, y - scene.state.y)
+            tics = self.launch_tics + way / self.rocket_units_per_tic
+            x, y = target.x + target.vx * tics, target.y + target.vy * tics
+        return x, y
+
+
+class Lead(Rocketeer):
+    """One rocket for a monster that runs to and fro between the walls.
+
+    Attributes:
+        aim_share: much smaller than for what stands still: the one rocket must hit.
+        turning_y: no rocket at a point that lies farther north or south: the monster turns before it.
+    """
+
+    aim_share = 0.4
+    steady_ticks = 14
+    turning_y = 560.0
+
+    def __init__(self, game: Game) -> None:
+        super().__init__(game, Eyes(motion_ticks=12))
+
+    def engage(self, scene: Scene, target: Sighting) -> Intent:
+        intent = super().engage(scene, target)
+        is_between_walls = abs(self.meeting_point(scene, target)[1]) < self.turning_y
+        return Intent(intent.turn_deg, intent.drift_deg, fire=intent.fire and is_between_walls)

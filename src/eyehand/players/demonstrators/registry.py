@@ -23,8 +23,8 @@ DEMONSTRATORS: dict[str, tuple[str, str]] = {
     "poison": ("collect", "Collect"),
     "dodge": ("dodge", "Dodge"),
     "deathmatch": ("deathmatch", "Deathmatch"),
-    "home": ("navigation", "Home"),
-    "explore": ("navigation", "Explore"),
+    "home": ("navigation", "HomeDemonstrator"),
+    "explore": ("navigation", "ExploreDemonstrator"),
 }
 """Module and class for each Doom task."""
 

@@ -1,0 +1,260 @@
+"""Demonstrators of Doom: human speed, what perturbations mean, and that each plays its task well."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eyehand.action import NOTHING, Action
+from eyehand.errors import UserError
+from eyehand.frame import Frame
+from eyehand.games.doom_state import DoomObject, DoomState
+from eyehand.games.doom_tasks import DOOM_TASKS
+from eyehand.games.game import Game
+from eyehand.games.registry import open_game
+from eyehand.players.demonstrators.eyes import Eyes, Sighting, bearing_deg
+from eyehand.players.demonstrators.hands import HandLimits, Hands
+from eyehand.players.demonstrators.perturb import Perturbed
+from eyehand.players.demonstrators.registry import DEMONSTRATORS, demonstrator
+from eyehand.players.player import Decision, Observation
+from eyehand.players.random import RandomPlayer
+from eyehand.session import EpisodeEnd, EpisodeStart, Session, Tick
+
+TASKS = ("aim", "approach", "center", "line", "collect", "poison", "dodge", "corridor", "lead", "deathmatch")
+EMPTY_ROOM = DoomState(
+    *(0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
+    *(100.0, 0.0, 50.0, 2, 0, 0, False),
+    objects=(),
+    depth=None,
+    sectors=(),
+    screen_width=320,
+    screen_height=240,
+)
+
+
+def imp(x: float, y: float, *, is_visible: bool = True, id: int = 1) -> DoomObject:
+    return DoomObject(id, "DoomImp", x, y, 0.0, 180.0, 0.0, 0.0, is_visible, (0, 0, 9, 9) if is_visible else None)
+
+
+def room(tick: int, *objects: DoomObject, angle_deg: float = 0.0) -> DoomState:
+    return dataclasses.replace(EMPTY_ROOM, tick=tick, objects=objects, angle_deg=angle_deg)
+
+
+# ---- hands --------------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.floats(-180.0, 180.0), min_size=1, max_size=40), st.integers(0, 9))
+def test_hands_never_turn_faster_or_speed_up_sooner_than_their_limits(turns_deg: list[float], seed: int) -> None:
+    hands, limits = Hands(), HandLimits()
+    hands.reset(seed)
+    last = NOTHING
+    for turn_deg in turns_deg:
+        action = hands.act(last, turn_deg)
+        assert abs(action.dx) <= limits.max_turn_px
+        started_from = abs(last.dx) if last.dx * action.dx > 0 else 0
+        assert abs(action.dx) <= started_from + limits.max_speedup_px
+        last = action
+
+
+def test_hands_turn_to_an_angle_and_stay_there() -> None:
+    hands = Hands()
+    left_deg, last = 90.0, NOTHING
+    for _ in range(30):
+        last = hands.act(last, left_deg)
+        left_deg -= last.dx / 10
+    assert abs(left_deg) < 0.5
+
+
+def test_hands_go_on_from_what_was_really_executed() -> None:
+    limits = HandLimits()
+    assert Hands().act(NOTHING, 90.0).dx <= limits.max_speedup_px
+    assert Hands().act(Action(dx=80), 90.0).dx > limits.max_speedup_px
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))
+def test_hands_do_not_flicker(wishes: list[tuple[bool, bool]]) -> None:
+    hands, limits = Hands(), HandLimits()
+    held = [hands.act(NOTHING, keys="w" if walk else "", fire=fire) for walk, fire in wishes]
+    for is_down in ([bool(a.keys) for a in held], [bool(a.buttons) for a in held]):
+        changes = [i for i in range(1, len(is_down)) if is_down[i] != is_down[i - 1]]
+        assert all(b - a >= limits.min_hold_ticks for a, b in zip(changes, changes[1:], strict=False))
+
+
+def test_hands_obey_in_the_end() -> None:
+    hands = Hands()
+    for _ in range(HandLimits().min_hold_ticks + 1):
+        action = hands.act(NOTHING, keys="wa", fire=True)
+    assert action.keys == {"w", "a"}
+    assert action.buttons == {"0"}
+    for _ in range(HandLimits().min_hold_ticks + 1):
+        action = hands.act(NOTHING)
+    assert not action.is_held
+
+
+# ---- eyes ---------------------------------------------------------------------------------------------------------
+
+
+def look(eyes: Eyes, *states: DoomState) -> list[list[Sighting]]:
+    return [eyes.look(state) for state in states]
+
+
+def test_what_appears_is_noticed_after_the_reaction_time() -> None:
+    eyes = Eyes(delay_ticks=3)
+    seen = look(eyes, *(room(t, *([imp(200, 50)] if t >= 5 else [])) for t in range(12)))
+    assert [len(s) for s in seen] == [0] * 8 + [1] * 4
+
+
+def test_a_change_of_way_is_noticed_after_the_reaction_time() -> None:
+    eyes = Eyes(delay_ticks=3)
+    states = [room(t, imp(400, 10.0 * min(t, 20))) for t in range(40)]
+    y = [s[0].y for s in look(eyes, *states) if s]
+    assert y[10 - 3] == pytest.approx(100.0)  # carried forward while it walks evenly
+    assert y[22 - 3] == pytest.approx(220.0)  # it stopped at 200, but nobody knows yet
+    assert y[-1] == pytest.approx(200.0)
+
+
+def test_the_own_pose_is_known_at_once() -> None:
+    eyes = Eyes(delay_ticks=3)
+    *_, seen = look(eyes, *(room(t, imp(100, 0)) for t in range(6)), room(6, imp(100, 0), angle_deg=30.0))
+    assert seen[0].bearing_deg == pytest.approx(30.0)
+
+
+def test_what_was_never_in_the_picture_is_not_known_and_what_left_it_is_forgotten() -> None:
+    eyes = Eyes(delay_ticks=3, memory_ticks=10)
+    hidden, shown = imp(100, 0, is_visible=False, id=1), imp(100, 50, id=2)
+    states = [room(t, hidden, shown if t < 5 else imp(100, 50, is_visible=False, id=2)) for t in range(30)]
+    known = [[(s.id, s.is_in_view) for s in seen] for seen in look(eyes, *states)]
+    assert known[7] == [(2, True)]
+    assert known[8] == [(2, False)]
+    assert known[17] == [(2, False)]
+    assert known[18] == []
+
+
+def test_bearing_is_positive_to_the_right() -> None:
+    assert bearing_deg(EMPTY_ROOM, 100.0, -100.0) == pytest.approx(45.0)
+    assert bearing_deg(EMPTY_ROOM, 100.0, 100.0) == pytest.approx(-45.0)
+
+
+# ---- perturbations ------------------------------------------------------------------------------------------------
+
+
+class Walker:
+    """Walks straight on and remembers what it was told."""
+
+    def __init__(self) -> None:
+        self.executed: list[Action] = []
+
+    def reset(self, seed: int) -> None:
+        self.executed.clear()
+
+    def act(self, observation: Observation) -> Decision:
+        self.executed.append(observation.executed)
+        return Decision(Action.of("w"), by_user=True)
+
+
+def perturbed_play(seed: int, num_ticks: int = 2000) -> tuple[list[Decision], Walker]:
+    walker = Walker()
+    player = Perturbed(walker, bursts_per_s=0.3)
+    player.reset(seed)
+    frame = Frame(np.zeros((1, 1, 3), np.uint8), 0)
+    decisions, executed = [], NOTHING
+    for _ in range(num_ticks):
+        decisions.append(player.act(Observation(frame, executed=executed)))
+        executed = decisions[-1].action
+    return decisions, walker
+
+
+def test_a_mistake_is_not_the_users_but_labelled_with_what_the_user_would_have_done() -> None:
+    decisions, _ = perturbed_play(1)
+    mistakes = [d for d in decisions if not d.by_user]
+    assert mistakes
+    assert all(d.label == Action.of("w") for d in mistakes)
+    assert any(d.action != Action.of("w") for d in mistakes)
+    assert all(d == Decision(Action.of("w"), by_user=True) for d in decisions if d.by_user)
+
+
+def test_bursts_are_short_and_as_frequent_as_asked_for() -> None:
+    decisions, _ = perturbed_play(2, 20000)
+    by_user = np.array([d.by_user for d in decisions])
+    starts = np.flatnonzero(by_user[:-1] & ~by_user[1:])
+    ends = np.flatnonzero(~by_user[:-1] & by_user[1:])
+    lengths = ends[: len(starts)] - starts[: len(ends)]
+    assert lengths.min() >= 3
+    assert np.median(lengths) <= 10
+    assert len(starts) / 1000 == pytest.approx(0.3, abs=0.07)
+
+
+def test_the_demonstrator_is_asked_at_every_tick_and_told_what_was_executed() -> None:
+    decisions, walker = perturbed_play(3, 300)
+    assert walker.executed == [NOTHING, *(d.action for d in decisions[:-1])]
+
+
+def test_perturbations_follow_the_seed() -> None:
+    assert perturbed_play(4, 300)[0] == perturbed_play(4, 300)[0]
+    assert perturbed_play(4, 300)[0] != perturbed_play(5, 300)[0]
+
+
+# ---- play ---------------------------------------------------------------------------------------------------------
+
+
+class Watcher:
+    """Keeps every executed Action."""
+
+    def __init__(self) -> None:
+        self.actions: list[Action] = []
+
+    def on_start(self, start: EpisodeStart) -> None:
+        self.actions.clear()
+
+    def on_tick(self, tick: Tick) -> None:
+        self.actions.append(tick.executed)
+
+    def on_end(self, end: EpisodeEnd) -> None:
+        pass
+
+
+@pytest.fixture(scope="module", params=TASKS)
+def game(request: pytest.FixtureRequest) -> Iterator[Game]:
+    game = open_game(f"doom/{request.param}", with_state=True)
+    yield game
+    game.close()
+
+
+EPISODES = {"aim": 3, "approach": 3, "lead": 8, "deathmatch": 1, "center": 2, "line": 2}
+SECONDS = {"center": 30.0, "line": 30.0, "deathmatch": 60.0}
+MARGINS = {
+    **{"aim": 50.0, "approach": 40.0, "center": 5.0, "line": 5.0, "collect": 10.0, "poison": 10.0, "dodge": 5.0},
+    **{"corridor": 30.0, "lead": 0.4, "deathmatch": 0.9},
+}
+"""By how much the demonstrator's mean score must exceed random play's."""
+
+
+def test_demonstrator_beats_random_at_human_speed(game: Game) -> None:
+    task, limits, watcher = game.task.env_subtype, HandLimits(), Watcher()
+    scores: dict[str, list[float]] = {"random": [], "demonstrator": []}
+    for name, player in (("random", RandomPlayer()), ("demonstrator", demonstrator(game))):
+        session = Session(game, player, observers=(watcher,))
+        for seed in range(EPISODES.get(task, 2)):
+            scores[name].append(session.run_episode(seed, SECONDS.get(task)).outcome.score)
+            if name == "demonstrator":
+                motions = [abs(action.dx) for action in watcher.actions]
+                assert max(motions) <= limits.max_turn_px
+                assert all(b - a <= limits.max_speedup_px for a, b in zip(motions, motions[1:], strict=False))
+    assert np.mean(scores["demonstrator"]) >= np.mean(scores["random"]) + MARGINS[task]
+
+
+def test_a_task_without_demonstrator_is_the_users_error() -> None:
+    class Chess:
+        task = dataclasses.replace(DOOM_TASKS["aim"].info, name="chess/mate", env="chess", env_subtype="mate")
+
+    with pytest.raises(UserError, match="chess/mate"):
+        demonstrator(Chess())  # type: ignore[arg-type]
+
+
+def test_every_task_of_doom_has_a_demonstrator() -> None:
+    assert set(DEMONSTRATORS) == set(DOOM_TASKS)
