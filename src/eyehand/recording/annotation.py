@@ -1,0 +1,138 @@
+"""Reads `annotation.proto` files, whole, cut off, or damaged: `read_annotation`.
+
+A file that ends within a message was cut off by a crash; everything before is good. Anything else that does not parse
+is damage, and never becomes an empty or shorter recording in silence.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from google.protobuf.message import DecodeError
+
+from eyehand.errors import UserError
+from eyehand.recording import annotation_pb2 as pb
+from eyehand.recording.format import FINISHED, STARTED
+
+__all__ = ["Annotation", "read_annotation"]
+
+_LENGTH_DELIMITED = 2
+_HIGHEST_FIELD = 64  # of VideoAnnotation, with room for what P2P may add; beyond it the bytes are garbage
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """A parsed annotation file.
+
+    Attributes:
+        message: what it holds.
+        is_truncated: the file ends within a message (which is left out).
+        is_ours: it was written by this program, so that a finished one says so.
+        num_frames_promised: frames stated by the closing message; None where there is none.
+        seed: of the episode, where it is stated.
+        outcome: facts of how the episode ended, where they are stated.
+    """
+
+    message: pb.VideoAnnotation
+    is_truncated: bool
+    is_ours: bool = False
+    num_frames_promised: int | None = None
+    seed: int | None = None
+    outcome: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether writing it ended before its end."""
+        return self.is_truncated or (self.is_ours and self.num_frames_promised is None)
+
+
+def read_annotation(path: Path) -> Annotation:
+    """Parse an annotation file.
+
+    Raises:
+        UserError: missing, unreadable, empty, garbage, or damaged before its end.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing: this folder is no recording, or an incomplete one.") from error
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}): check the disk and the permissions.") from error
+    whole = _length_of_whole_messages(data)
+    if whole is None:
+        raise _damaged(path, "it holds bytes that are no annotations")
+    try:
+        message = pb.VideoAnnotation.FromString(data[:whole])
+    except DecodeError as error:
+        raise _damaged(path, "it holds bytes that are no annotations") from error
+    if not message.frame_annotations and not any(change.change_id == STARTED for change in message.changelog):
+        raise _damaged(path, "it holds no frames")
+    return _with_notes(path, message, is_truncated=whole < len(data))
+
+
+def _damaged(path: Path, what: str) -> UserError:
+    return UserError(f"{path} is damaged ({what}): remove this recording or restore the file.")
+
+
+def _with_notes(path: Path, message: pb.VideoAnnotation, is_truncated: bool) -> Annotation:
+    """Read our own notes from the change log."""
+    notes: dict[str, dict[str, object]] = {}
+    for change in message.changelog:
+        if change.change_id in (STARTED, FINISHED):
+            try:
+                facts = json.loads(change.change_description)
+            except ValueError as error:
+                raise _damaged(path, f"its note {change.change_id} is no JSON") from error
+            if not isinstance(facts, dict):
+                raise _damaged(path, f"its note {change.change_id} is no JSON object")
+            notes[change.change_id] = facts
+    seed = notes.get(STARTED, {}).get("seed")
+    finished = notes.get(FINISHED, {})
+    num_frames, outcome = finished.get("num_frames"), finished.get("outcome")
+    return Annotation(
+        message,
+        is_truncated,
+        is_ours=STARTED in notes,
+        num_frames_promised=num_frames if isinstance(num_frames, int) else None,
+        seed=seed if isinstance(seed, int) else None,
+        outcome={key: float(value) for key, value in outcome.items()} if isinstance(outcome, dict) else {},
+    )
+
+
+def _length_of_whole_messages(data: bytes) -> int | None:
+    """How many bytes the whole fields at the start take; None if what follows them is not the start of one either."""
+    position = 0
+    while position < len(data):
+        tag, after_tag = _varint(data, position)
+        if tag is None:
+            return position if after_tag == len(data) else None
+        number, kind = tag >> 3, tag & 7
+        if not 1 <= number <= _HIGHEST_FIELD:
+            return None
+        value, after = _varint(data, after_tag)
+        if value is None:
+            return position if after == len(data) else None
+        if kind == _LENGTH_DELIMITED:
+            after += value
+        elif kind != 0:  # VideoAnnotation has no fixed-width fields
+            return None
+        if after > len(data):
+            return position
+        position = after
+    return position
+
+
+def _varint(data: bytes, position: int) -> tuple[int | None, int]:
+    """A base-128 number and the position after it; None if the data end within it or it is longer than 64 bits."""
+    value = 0
+    for shift in range(0, 70, 7):
+        if position >= len(data):
+            return None, len(data)
+        byte = data[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, position
+    return None, -1

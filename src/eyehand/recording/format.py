@@ -1,0 +1,263 @@
+"""The P2P recording format: names of files, and our types to and from the messages of `annotation.proto`.
+
+    <uuid>/video.mp4         the picture as captured, at most 480 lines
+    <uuid>/192x192.mp4       the picture as the network sees it (`frame.resize`)
+    <uuid>/annotation.proto  one serialized VideoAnnotation
+
+Annotation i holds what was executed between frame i-1 and frame i, so what was done ON frame i is in annotation i+1.
+Knows nothing about video codecs, games or networks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from eyehand.action import Action, Gamepad, Stick
+from eyehand.players.player import Decision
+from eyehand.recording import annotation_pb2 as pb
+
+__all__ = [
+    "ANNOTATION_FILE",
+    "CAPTURED_FILE",
+    "FINISHED",
+    "SMALL_FILE",
+    "STARTED",
+    "EventKind",
+    "InputEvent",
+    "RecordingInfo",
+    "action_from_message",
+    "action_to_message",
+    "annotate",
+    "event_from_message",
+    "event_to_message",
+]
+
+ANNOTATION_FILE = "annotation.proto"
+CAPTURED_FILE = "video.mp4"
+SMALL_FILE = "192x192.mp4"
+
+STARTED = "eyehand.started"
+"""Change id of the entry that our writer makes first; its description is JSON with `seed` and `writer`."""
+
+FINISHED = "eyehand.finished"
+"""Change id of the entry that closes a recording; its description is JSON with `num_frames` and the `outcome`.
+
+A recording that was started but not finished was cut off (and is valid as far as it goes).
+"""
+
+EventKind = Literal[
+    "key", "button", "mouse_delta", "mouse_position", "wheel", "gamepad_button", "gamepad_axis", "gamepad_trigger"
+]
+
+_PAD_BUTTONS = tuple(field.name for field in pb.GamePadButtons.DESCRIPTOR.fields)
+
+
+@dataclass(frozen=True, slots=True)
+class InputEvent:
+    """One raw event of an input device.
+
+    Attributes:
+        time_ns: since the start of the recording; towards the writer: on the clock of its frames.
+        kind: what happened.
+        name: of the key, button, axis or trigger.
+        is_pressed: went down or up (key, button, gamepad_button).
+        x, y: pixels (mouse_delta, mouse_position, wheel).
+        value: of an axis or trigger.
+        is_simulated: made by software, not by a hand.
+    """
+
+    time_ns: int
+    kind: EventKind
+    name: str = ""
+    is_pressed: bool = False
+    x: int = 0
+    y: int = 0
+    value: float = 0.0
+    is_simulated: bool = False
+
+
+@dataclass(frozen=True)
+class RecordingInfo:
+    """What a recording is of.
+
+    Attributes:
+        id: unique, also the name of its folder.
+        env: the game (`doom`), env_subtype the task in it (`aim`), env_version the game's version.
+        fps: frames per second of game time.
+        user: who played ("human", the name of a demonstrator, of a checkpoint).
+        tasks: what there was to do, in words.
+        created_s: unix time at which it was begun.
+        seed: of the episode, where there is one.
+        os: the operating system it was recorded on.
+    """
+
+    id: str
+    env: str
+    env_subtype: str
+    fps: float
+    user: str = ""
+    tasks: tuple[str, ...] = ()
+    env_version: str = ""
+    created_s: int = 0
+    seed: int | None = None
+    os: str = ""
+
+    def to_message(self) -> pb.Metadata:
+        return pb.Metadata(
+            id=self.id,
+            timestamp=self.created_s,
+            user=self.user,
+            tasks=self.tasks,
+            frames_per_second=self.fps,
+            env=pb.Env(env=self.env, env_subtype=self.env_subtype, env_version=self.env_version),
+            capture_device_specs=pb.CaptureDeviceSpecs(os=self.os),
+        )
+
+    @staticmethod
+    def from_message(message: pb.Metadata, seed: int | None = None) -> RecordingInfo:
+        return RecordingInfo(
+            id=message.id,
+            env=message.env.env,
+            env_subtype=message.env.env_subtype,
+            env_version=message.env.env_version,
+            fps=message.frames_per_second or 20.0,
+            user=message.user,
+            tasks=tuple(message.tasks),
+            created_s=message.timestamp,
+            seed=seed,
+            os=message.capture_device_specs.os,
+        )
+
+
+def action_to_message(action: Action) -> pb.LowLevelAction:
+    """A known LowLevelAction that says everything the Action says."""
+    message = pb.LowLevelAction(is_known=True)
+    message.keyboard.keys.extend(sorted(action.keys))
+    mouse = message.mouse
+    mouse.mouse_delta_px.x, mouse.mouse_delta_px.y = action.dx, action.dy
+    if action.scroll_dx or action.scroll_dy:
+        mouse.scroll_delta_px.x, mouse.scroll_delta_px.y = action.scroll_dx, action.scroll_dy
+    mouse.buttons_down.extend(sorted(action.buttons))
+    if action.gamepad is not None:
+        message.game_pad.CopyFrom(_gamepad_to_message(action.gamepad))
+    return message
+
+
+def action_from_message(message: pb.LowLevelAction) -> Action | None:
+    """The Action of a message; None where it is not known. Names are taken as they are, also unknown ones."""
+    if not message.is_known:
+        return None
+    keys = frozenset(message.keyboard.keys)
+    gamepad = _gamepad_from_message(message.game_pad) if message.HasField("game_pad") else None
+    if not message.HasField("mouse") and message.HasField("mouse_deprecated"):
+        old = message.mouse_deprecated
+        return Action(keys, frozenset(map(str, old.buttons)), round(old.dx), round(old.dy), gamepad=gamepad)
+    mouse = message.mouse
+    moved, scrolled = mouse.mouse_delta_px, mouse.scroll_delta_px
+    return Action(keys, frozenset(mouse.buttons_down), moved.x, moved.y, scrolled.x, scrolled.y, gamepad)
+
+
+def annotate(message: pb.FrameAnnotation, executed: Decision) -> None:
+    """Write what was executed before a frame into its annotation.
+
+    A user's action is the user's and nobody else's; any other is the system's, and the user's is the label: what the
+    user would have done, if that is known.
+    """
+    if executed.by_user:
+        message.user_action.CopyFrom(action_to_message(executed.action))
+        return
+    message.system_action.CopyFrom(action_to_message(executed.action))
+    if executed.label is None:
+        message.user_action.is_known = False
+        message.user_action.SetInParent()
+    else:
+        message.user_action.CopyFrom(action_to_message(executed.label))
+
+
+def event_to_message(event: InputEvent, start_ns: int = 0) -> pb.InputEvent:
+    """The message of an event, its time counted from `start_ns` (never negative)."""
+    message = pb.InputEvent(time=max(0, event.time_ns - start_ns), simulated=event.is_simulated)
+    match event.kind:
+        case "key":
+            message.keyboard_event.key, message.keyboard_event.pressed = event.name, event.is_pressed
+        case "button":
+            message.mouse_event.button, message.mouse_event.pressed = event.name, event.is_pressed
+        case "mouse_delta":
+            message.mouse_delta_event.x, message.mouse_delta_event.y = event.x, event.y
+        case "mouse_position":
+            message.mouse_move_event.x, message.mouse_move_event.y = event.x, event.y
+        case "wheel":
+            message.wheel_event.x, message.wheel_event.y = event.x, event.y
+        case "gamepad_button":
+            message.game_pad_button_event.button = event.name
+            message.game_pad_button_event.pressed = event.is_pressed
+        case "gamepad_axis":
+            message.game_pad_axis_event.axis, message.game_pad_axis_event.value = event.name, event.value
+        case "gamepad_trigger":
+            message.game_pad_trigger_event.trigger = event.name
+            message.game_pad_trigger_event.value = event.value
+    return message
+
+
+def event_from_message(message: pb.InputEvent) -> InputEvent | None:
+    """The event of a message; None for a kind that this version does not know."""
+    time_ns, is_simulated = message.time, message.simulated
+    match message.WhichOneof("event"):
+        case "keyboard_event":
+            key = message.keyboard_event
+            return InputEvent(time_ns, "key", key.key, key.pressed, is_simulated=is_simulated)
+        case "mouse_event":
+            button = message.mouse_event
+            return InputEvent(time_ns, "button", button.button, button.pressed, is_simulated=is_simulated)
+        case "mouse_delta_event":
+            return _motion(time_ns, "mouse_delta", message.mouse_delta_event, is_simulated)
+        case "mouse_move_event":
+            return _motion(time_ns, "mouse_position", message.mouse_move_event, is_simulated)
+        case "wheel_event":
+            return _motion(time_ns, "wheel", message.wheel_event, is_simulated)
+        case "game_pad_button_event":
+            pad = message.game_pad_button_event
+            return InputEvent(time_ns, "gamepad_button", pad.button, pad.pressed, is_simulated=is_simulated)
+        case "game_pad_axis_event":
+            axis = message.game_pad_axis_event
+            return InputEvent(time_ns, "gamepad_axis", axis.axis, value=axis.value, is_simulated=is_simulated)
+        case "game_pad_trigger_event":
+            trigger = message.game_pad_trigger_event
+            return InputEvent(
+                time_ns, "gamepad_trigger", trigger.trigger, value=trigger.value, is_simulated=is_simulated
+            )
+    return None
+
+
+def _motion(time_ns: int, kind: EventKind, vector: pb.Vec2Int, is_simulated: bool) -> InputEvent:
+    return InputEvent(time_ns, kind, x=vector.x, y=vector.y, is_simulated=is_simulated)
+
+
+def _gamepad_to_message(gamepad: Gamepad) -> pb.GamePad:
+    return pb.GamePad(
+        buttons=pb.GamePadButtons(**_flags(gamepad.buttons)),
+        left_stick=_stick_to_message(gamepad.left_stick),
+        right_stick=_stick_to_message(gamepad.right_stick),
+        left_trigger=gamepad.left_trigger,
+        right_trigger=gamepad.right_trigger,
+    )
+
+
+def _flags(buttons: Iterable[str]) -> dict[str, bool]:
+    return {name: True for name in buttons if name in _PAD_BUTTONS}
+
+
+def _stick_to_message(stick: Stick) -> pb.Stick:
+    return pb.Stick(x=stick.x, y=stick.y, pressed=stick.pressed)
+
+
+def _gamepad_from_message(message: pb.GamePad) -> Gamepad:
+    return Gamepad(
+        frozenset(name for name in _PAD_BUTTONS if getattr(message.buttons, name)),
+        Stick(message.left_stick.x, message.left_stick.y, message.left_stick.pressed),
+        Stick(message.right_stick.x, message.right_stick.y, message.right_stick.pressed),
+        message.left_trigger,
+        message.right_trigger,
+    )

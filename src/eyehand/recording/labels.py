@@ -1,0 +1,122 @@
+"""Per-frame actions as training sees them: `Labels`, one row per FRAME, already shifted.
+
+The file pairs annotation i+1 with frame i; row i here holds what was done on frame i, so nothing after this module
+has to think of the shift. The last frame has no action.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eyehand.action import NOTHING, Action
+from eyehand.action_space import ActionSpace
+from eyehand.recording import annotation_pb2 as pb
+from eyehand.recording.events import keys_from_events
+from eyehand.recording.format import InputEvent, action_from_message, event_from_message
+
+__all__ = ["FrameActions", "Labels", "events_of", "frame_actions", "frame_instructions", "make_labels"]
+
+
+@dataclass(frozen=True, slots=True)
+class FrameActions:
+    """What belongs to one frame.
+
+    Attributes:
+        executed: what was done on it; None where that is not known (always for the last frame).
+        user: what the user did on it, or would have done; None where that is not known.
+    """
+
+    executed: Action | None
+    user: Action | None
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The actions of a recording of T frames in an action space of A slots.
+
+    Attributes:
+        executed_TA: int64 token ids of what was done on each frame (nothing where unknown): the action history.
+        target_TA: int64 token ids of what the user did or would have done (nothing where unknown).
+        target_mask_T: bool, where the target is known; never on the last frame.
+        instructions: what was to be done at each frame; None: nothing was said.
+        times_ns_T: int64, when each frame was seen, since the start of the recording.
+    """
+
+    executed_TA: NDArray[np.int64]
+    target_TA: NDArray[np.int64]
+    target_mask_T: NDArray[np.bool_]
+    instructions: tuple[str | None, ...]
+    times_ns_T: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.target_mask_T)
+
+
+def make_labels(
+    actions: Sequence[FrameActions],
+    instructions: Sequence[str | None],
+    times_ns: Sequence[int],
+    space: ActionSpace,
+) -> Labels:
+    """Encode the actions of every frame in an action space."""
+
+    @cache
+    def encode(action: Action) -> NDArray[np.int64]:
+        return space.encode(action)
+
+    shape = (len(actions), space.num_slots)
+    executed = [encode(NOTHING if each.executed is None else each.executed) for each in actions]
+    target = [encode(NOTHING if each.user is None else each.user) for each in actions]
+    return Labels(
+        np.array(executed, np.int64).reshape(shape),
+        np.array(target, np.int64).reshape(shape),
+        np.array([each.user is not None for each in actions], np.bool_),
+        tuple(instructions),
+        np.array(times_ns, np.int64),
+    )
+
+
+def frame_actions(annotations: Sequence[pb.FrameAnnotation]) -> list[FrameActions]:
+    """Actions of every frame, taken from the annotation after its own.
+
+    Recap leaves keys that are also its hotkeys (LeftShift!) out of the keys of a frame though its raw events have
+    them: a person's action gets them back.
+    """
+    keys_by_frame = keys_from_events([events_of(annotation) for annotation in annotations])
+    actions = [_actions(annotation, keys) for annotation, keys in zip(annotations, keys_by_frame, strict=True)]
+    return [*actions[1:], FrameActions(None, None)] if actions else []
+
+
+def events_of(annotation: pb.FrameAnnotation) -> list[InputEvent]:
+    """The raw input events since the frame before."""
+    events = (event_from_message(message) for message in annotation.input_events)
+    return [event for event in events if event is not None]
+
+
+def _actions(annotation: pb.FrameAnnotation, keys: frozenset[str]) -> FrameActions:
+    system, user = action_from_message(annotation.system_action), action_from_message(annotation.user_action)
+    if system is None and user is not None and not keys <= user.keys:
+        user = replace(user, keys=user.keys | keys)
+    return FrameActions(user if system is None else system, user)
+
+
+def frame_instructions(annotations: Sequence[pb.FrameAnnotation], fps: float) -> list[str | None]:
+    """The instruction of every frame: it is stated on the first one it covers and holds for duration x fps frames.
+
+    A later statement replaces an earlier one; an empty one says that nothing is to be done any more.
+    """
+    instructions: list[str | None] = [None] * len(annotations)
+    instruction: str | None = None
+    end = 0
+    for index, annotation in enumerate(annotations):
+        if annotation.frame_text_annotation:
+            text = annotation.frame_text_annotation[-1]
+            instruction, end = text.instruction or None, index + round(text.duration * fps)
+        if index < end:
+            instructions[index] = instruction
+    return instructions

@@ -1,0 +1,218 @@
+"""Reads recordings, ours and P2P's: `Recording` gives labels and clips, `find_recordings` finds them.
+
+Opening parses the annotation and counts the frames of the video; where the two disagree the smaller number counts and
+`problems` says so. Damage raises, it never shortens a finished recording in silence. A Recording can be pickled (each
+process opens the video for itself) and is used by one thread at a time.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eyehand.action import Action
+from eyehand.action_space import ActionSpace
+from eyehand.errors import UserError
+from eyehand.frame import MODEL_SIZE
+from eyehand.recording import annotation_pb2 as pb
+from eyehand.recording.annotation import read_annotation
+from eyehand.recording.format import ANNOTATION_FILE, CAPTURED_FILE, SMALL_FILE, InputEvent, RecordingInfo
+from eyehand.recording.labels import (
+    FrameActions,
+    Labels,
+    events_of,
+    frame_actions,
+    frame_instructions,
+    make_labels,
+)
+from eyehand.recording.video import VideoReader
+
+__all__ = ["Recording", "find_recordings"]
+
+
+class Recording:
+    """A recording on disk. Make it with `Recording.open`.
+
+    Attributes:
+        path: its folder.
+        info: what it is of.
+        num_frames: frames that have a picture and an annotation.
+        is_cut_off: writing it ended before its end (crash, full disk); what is there is good.
+        outcome: facts of how the episode ended (`score`...), where the recorder knew them.
+        problems: sentences on what is odd about it, though it can be used.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        info: RecordingInfo,
+        num_frames: int,
+        annotations: list[pb.FrameAnnotation],
+        is_cut_off: bool,
+        outcome: dict[str, float],
+        problems: tuple[str, ...],
+    ) -> None:
+        self.path = path
+        self.info = info
+        self.num_frames = num_frames
+        self.is_cut_off = is_cut_off
+        self.outcome = outcome
+        self.problems = problems
+        self._annotations = annotations[:num_frames]
+        self._actions: list[FrameActions] | None = None
+        self._small = VideoReader(path / SMALL_FILE)
+        self._captured = VideoReader(path / CAPTURED_FILE)
+
+    @staticmethod
+    def open(path: Path | str) -> Recording:
+        """Open the recording in this folder.
+
+        Raises:
+            UserError: no such folder, a missing file, or a damaged one.
+        """
+        path = Path(path)
+        if not path.is_dir():
+            raise UserError(f"{path} is no folder: give the folder of a recording.")
+        annotation = read_annotation(path / ANNOTATION_FILE)
+        num_annotations = len(annotation.message.frame_annotations)
+        promised = annotation.num_frames_promised
+        if num_annotations == 0:
+            raise UserError(f"{path} holds no frames (it was cut off at once): remove it.")
+        if promised is not None and num_annotations < promised:
+            raise UserError(
+                f"{path / ANNOTATION_FILE} is damaged ({num_annotations} of {promised} frames are left): "
+                "remove this recording or restore the file."
+            )
+        small = VideoReader(path / SMALL_FILE)
+        if small.size != (MODEL_SIZE, MODEL_SIZE):
+            raise UserError(
+                f"{small.path} is {small.size[1]}x{small.size[0]} pixels and should be {MODEL_SIZE}x{MODEL_SIZE}: "
+                "make it anew from video.mp4."
+            )
+        num_pictures = small.num_frames
+        small.close()
+        if promised is not None and num_pictures < promised:
+            raise UserError(
+                f"{small.path} is truncated ({num_pictures} of {promised} frames are left): "
+                "remove this recording or restore the file."
+            )
+        problems = []
+        if annotation.is_cut_off:
+            problems.append("It was cut off while recording; it is good up to there.")
+        elif num_pictures != num_annotations:
+            problems.append(
+                f"It has {num_pictures} pictures and {num_annotations} annotations: the smaller number is used."
+            )
+        return Recording(
+            path,
+            RecordingInfo.from_message(annotation.message.metadata, annotation.seed),
+            min(num_pictures, num_annotations),
+            list(annotation.message.frame_annotations),
+            annotation.is_cut_off,
+            annotation.outcome,
+            tuple(problems),
+        )
+
+    @property
+    def fps(self) -> float:
+        """Frames per second of game time."""
+        return self.info.fps
+
+    @property
+    def annotations(self) -> tuple[pb.FrameAnnotation, ...]:
+        """The messages as they are in the file, one per frame. Not shifted: number i describes what came BEFORE i."""
+        return tuple(self._annotations)
+
+    @property
+    def instructions(self) -> tuple[str | None, ...]:
+        """What was to be done at each frame."""
+        return tuple(frame_instructions(self._annotations, self.fps))
+
+    @property
+    def times_ns(self) -> tuple[int, ...]:
+        """When each frame was seen, since the start of the recording."""
+        return tuple(annotation.frame_time for annotation in self._annotations)
+
+    def executed(self, frame: int) -> Action | None:
+        """What was done on this frame, by whomever; None where that is not known (always for the last frame)."""
+        return self._frame_actions()[frame].executed
+
+    def user_action(self, frame: int) -> Action | None:
+        """What the user did on this frame, or would have done; None where that is not known."""
+        return self._frame_actions()[frame].user
+
+    def events_before(self, frame: int) -> list[InputEvent]:
+        """The raw input events between the frame before and this one."""
+        return events_of(self._annotations[frame])
+
+    def load_labels(self, space: ActionSpace) -> Labels:
+        """The actions of all frames as token ids; row i belongs to frame i."""
+        return make_labels(self._frame_actions(), self.instructions, self.times_ns, space)
+
+    def text_embedding(self, instruction: str, encoder: str) -> NDArray[np.float32] | None:
+        """The embedding (n, dim) float32 stored with an instruction, whatever wrote it; None where there is none."""
+        for annotation in self._annotations:
+            for text in annotation.frame_text_annotation:
+                if text.instruction != instruction:
+                    continue
+                for by_encoder in text.text_embedding_dict.values():
+                    if encoder in by_encoder.text_embeddings:
+                        embedding = by_encoder.text_embeddings[encoder]
+                        return np.array(embedding.values, np.float32).reshape(tuple(embedding.shape))
+        return None
+
+    def decode_clip(self, start: int, length: int) -> NDArray[np.uint8]:
+        """Frames as the network sees them, uint8 RGB (length, 192, 192, 3), from frame `start` on.
+
+        Raises:
+            IndexError: the recording has not so many frames.
+            UserError: the video is damaged.
+        """
+        self._check(start, length)
+        return self._small.clip(start, length)
+
+    def decode_captured(self, start: int, length: int) -> NDArray[np.uint8]:
+        """Frames as they were captured, uint8 RGB (length, H, W, 3); errors as of `decode_clip`."""
+        self._check(start, length)
+        return self._captured.clip(start, length)
+
+    def close(self) -> None:
+        """Close the videos; they are opened again when needed."""
+        self._small.close()
+        self._captured.close()
+
+    def __enter__(self) -> Recording:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _frame_actions(self) -> list[FrameActions]:
+        if self._actions is None:
+            self._actions = frame_actions(self._annotations)
+        return self._actions
+
+    def _check(self, start: int, length: int) -> None:
+        if start < 0 or length < 0 or start + length > self.num_frames:
+            raise IndexError(f"{self.path} has {self.num_frames} frames, not {start} to {start + length - 1}")
+
+
+def find_recordings(root: Path | str) -> list[Path]:
+    """The folders of all recordings in a folder, at any depth, sorted. Incomplete ones too: opening them raises.
+
+    Raises:
+        UserError: no such folder, or no recording in it.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise UserError(f"{root} is no folder: give a folder of recordings.")
+    files = (ANNOTATION_FILE, CAPTURED_FILE, SMALL_FILE)
+    folders = {path.parent for name in files for path in root.rglob(name)}
+    if not folders:
+        raise UserError(f"{root} holds no recordings: make some with `eyehand record`, or give another folder.")
+    return sorted(folders)

@@ -1,0 +1,48 @@
+"""Makes `*_pb2.py` and `*_pb2.pyi` from the .proto files beside it: `python -m eyehand.recording.schema`.
+
+The generated files are committed, so that an installation needs only the protobuf runtime; grpcio-tools, which brings
+the compiler, is a tool of developers. The compiler stamps its own version into the code and makes older runtimes
+refuse it although they understand every line: the stamp is left out, and protobuf 6 and 7 both run the result.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+__all__ = ["SCHEMAS", "compile_schemas"]
+
+SCHEMAS = ("annotation", "live")
+
+_STAMP = re.compile(
+    r"^# Protobuf Python Version:.*\n"
+    r"|^from google\.protobuf import runtime_version as _runtime_version\n"
+    r"|^_runtime_version\.ValidateProtobufRuntimeVersion\((?:.|\n)*?^\)\n",
+    re.MULTILINE,
+)
+
+
+def compile_schemas(target: Path) -> None:
+    """Write the generated modules of every schema into `target`/eyehand/recording/.
+
+    Raises:
+        ImportError: grpcio-tools is not installed (it is in the extra `dev`).
+        RuntimeError: a schema does not compile.
+    """
+    from grpc_tools import protoc  # type: ignore[import-untyped]  # brings no types
+
+    # Compiled by their path in the package: protobuf registers every schema under its path in one table per process,
+    # and a bare annotation.proto would collide with that of any other library.
+    root = Path(__file__).parents[2]
+    folder = Path(__file__).parent.relative_to(root)
+    (target / folder).mkdir(parents=True, exist_ok=True)
+    for name in SCHEMAS:
+        schema = (folder / f"{name}.proto").as_posix()
+        if protoc.main(["protoc", f"-I{root}", f"--python_out={target}", f"--pyi_out={target}", schema]):
+            raise RuntimeError(f"{schema} does not compile")
+        module = target / folder / f"{name}_pb2.py"
+        module.write_text(_STAMP.sub("", module.read_text()))
+
+
+if __name__ == "__main__":
+    compile_schemas(Path(__file__).parents[2])
