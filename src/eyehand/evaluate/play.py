@@ -1,0 +1,232 @@
+"""Live play with a report: `play_live` lets a player play a real-time game for a while and measures all of it.
+
+Episodes follow one another until the time is over or Ctrl-C is pressed; either way every key is released, recordings
+and video are closed, and the report covers what was played.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from eyehand.clock import SystemClock
+from eyehand.errors import UserError
+from eyehand.evaluate.latency import LatencyObserver, TimedGame, player_stages, summarise
+from eyehand.evaluate.overlay import OverlayObserver
+from eyehand.evaluate.report import Episode, Machine, PlayReport, Second, write_report
+from eyehand.games.game import Game, TaskInfo
+from eyehand.machine import MachineWindow, cpu_name
+from eyehand.players.player import Player
+from eyehand.session import EpisodeEnd, EpisodeStart, Observer, Session, Tick
+
+if TYPE_CHECKING:
+    from eyehand.recording.recorder import Recorder
+
+__all__ = ["PlayOptions", "play_live"]
+
+
+@dataclass(frozen=True)
+class PlayOptions:
+    """What to play.
+
+    Attributes:
+        game: a game's name, e.g. doom/aim.
+        player: demonstrator, random, or the name or folder of a checkpoint.
+        instruction: what to do, in words; None: the task's usual instruction; empty: none is given.
+        seconds: how long to play.
+        seed: of the first episode; the following ones count on.
+        record: folder that gets a recording of every episode; None records nothing.
+        out: folder for report.html, report.json and play.mp4.
+        window: show the game's window.
+        video: write play.mp4, the picture with keys and mouse drawn beneath it.
+    """
+
+    game: str
+    player: str = "pocket-doom"
+    instruction: str | None = None
+    seconds: float = 60.0
+    seed: int = 0
+    record: Path | None = None
+    out: Path = Path("out/play")
+    window: bool = False
+    video: bool = True
+
+
+def play_live(options: PlayOptions, on_score: Callable[[float, float], None] | None = None) -> PlayReport:
+    """Play in real time, write the report into `options.out`, and return it.
+
+    Args:
+        options: what to play.
+        on_score: told after every tick of the seconds played and the score, for a progress display.
+
+    Raises:
+        UserError: an unknown game or player, a bad option, or a folder that cannot be written.
+    """
+    from eyehand.games.registry import open_game
+    from eyehand.players.registry import needs_state, open_player
+
+    _check(options)
+    game = open_game(options.game, realtime=True, visible=options.window, with_state=needs_state(options.player))
+    with contextlib.closing(game):
+        player = open_player(options.player, game)
+        return play_with(game, player, options, on_score)
+
+
+def play_with(
+    game: Game, player: Player, options: PlayOptions, on_score: Callable[[float, float], None] | None = None
+) -> PlayReport:
+    """`play_live` with a game and a player that are there already; the caller closes the game."""
+    date = datetime.now().astimezone().isoformat(timespec="seconds")
+    instruction = (options.instruction if options.instruction is not None else game.task.instructions[0]) or None
+    timed = TimedGame(game)
+    latency = LatencyObserver(timed, player_stages(player))
+    scores = _Scores(on_score, game.fps)
+    overlay = OverlayObserver(options.out / "play.mp4", options.player, game.fps) if options.video else None
+    recorder = _open_recorder(options.record)
+    observers: list[Observer] = [latency, scores]
+    observers += [observer for observer in (overlay, recorder) if observer is not None]
+    is_interrupted = False
+    try:
+        if overlay is not None:
+            overlay.wait_ready()
+        session = Session(timed, player, observers, instruction=instruction)
+        with _no_long_collections():
+            _play_episodes(session, options, scores)
+    except KeyboardInterrupt:
+        is_interrupted = True
+    finally:
+        if overlay is not None:
+            overlay.close()
+    problem = overlay.problem if overlay is not None else None
+    report = _report(options, game.task, game.fps, instruction, latency, scores, overlay, is_interrupted, date, problem)
+    write_report(report, options.out)
+    return report
+
+
+def _check(options: PlayOptions) -> None:
+    if options.seconds <= 0:
+        raise UserError(f"--seconds must be more than 0, not {options.seconds:g}.")
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"Cannot write to {options.out}: {error.strerror}; choose another --out.") from error
+
+
+def _open_recorder(folder: Path | None) -> Recorder | None:
+    if folder is None:
+        return None
+    from eyehand.recording.recorder import Recorder
+
+    return Recorder(folder)
+
+
+def _play_episodes(session: Session, options: PlayOptions, scores: _Scores) -> None:
+    """Episodes one after another. Only time in episodes counts: a game may take a second to start the next one."""
+    clock = SystemClock()
+    left_s, seed = options.seconds, options.seed
+    while left_s > 0.5 / session.game.fps:
+        begun_ns = clock.now_ns()
+        end = session.run_episode(seed, max_seconds=left_s)
+        # An episode that ends in its first tick must not be played for ever.
+        left_s -= max(end.seconds, 1 / session.game.fps)
+        if end.num_ticks == 0 and (clock.now_ns() - begun_ns) / 1e9 > options.seconds:
+            raise UserError(f"{options.game} gave no picture within {options.seconds:g} s; close other programs first.")
+        seed += 1
+
+
+@contextlib.contextmanager
+def _no_long_collections() -> Iterator[None]:
+    """Keep Python's garbage collector away from everything loaded so far: walking it takes tens of milliseconds."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+class _Scores:
+    """Keeps what came of every episode, also of the one that Ctrl-C ends."""
+
+    def __init__(self, on_score: Callable[[float, float], None] | None, fps: float) -> None:
+        self.episodes: list[Episode] = []
+        self.recordings: list[str] = []
+        self._on_score = on_score
+        self._fps = fps
+        self._seed = 0
+        self._seconds = 0.0
+
+    def on_start(self, start: EpisodeStart) -> None:
+        self._seed = start.seed
+
+    def on_tick(self, tick: Tick) -> None:
+        if self._on_score is not None:
+            self._on_score(self._seconds + (tick.index + 1) / self._fps, tick.outcome.score)
+
+    def on_end(self, end: EpisodeEnd) -> None:
+        self._seconds += end.seconds
+        self.episodes.append(
+            Episode(self._seed, end.outcome.score, end.seconds, end.outcome.done, dict(end.outcome.facts))
+        )
+
+
+def _report(
+    options: PlayOptions,
+    task: TaskInfo,
+    fps: float,
+    instruction: str | None,
+    latency: LatencyObserver,
+    scores: _Scores,
+    overlay: OverlayObserver | None,
+    is_interrupted: bool,
+    date: str,
+    problem: str | None,
+) -> PlayReport:
+    timings = latency.timings()
+    has_video = overlay is not None and overlay.path.is_file() and overlay.problem is None
+    return PlayReport(
+        game=task.name,
+        player=Path(options.player).name,
+        instruction=instruction,
+        score_name=task.score,
+        fps=fps,
+        episodes=tuple(scores.episodes),
+        timing=summarise(timings, fps),
+        quiet=summarise(timings, fps, quiet_only=True),
+        machine=_machine(latency.windows),
+        seconds=tuple(_second(window, latency.origin_ns) for window in latency.windows),
+        ticks=tuple(timings),
+        video="play.mp4" if has_video else None,
+        frames_dropped=overlay.num_dropped if overlay is not None else 0,
+        recordings=tuple(scores.recordings),
+        is_interrupted=is_interrupted,
+        date=date,
+        problem=f"The video could not be written: {problem}." if problem else None,
+    )
+
+
+def _second(window: MachineWindow, origin_ns: int) -> Second:
+    start_s, end_s = (window.start_ns - origin_ns) / 1e9, (window.end_ns - origin_ns) / 1e9
+    return Second(start_s, end_s, window.steal, window.busy, window.own_cores, window.memory_bytes / 1e6)
+
+
+def _machine(windows: Sequence[MachineWindow]) -> Machine:
+    total_ns = sum(window.end_ns - window.start_ns for window in windows) or 1
+
+    def mean(values: list[float]) -> float:
+        return sum(v * (w.end_ns - w.start_ns) for v, w in zip(values, windows, strict=True)) / total_ns
+
+    return Machine(
+        cpu=cpu_name(),
+        num_cores=os.cpu_count() or 1,
+        mean_steal=mean([window.steal for window in windows]),
+        max_steal=max((window.steal for window in windows), default=0.0),
+        own_cores=mean([window.own_cores for window in windows]),
+        peak_memory_mb=max((window.memory_bytes for window in windows), default=0) / 1e6,
+    )
