@@ -56,3 +56,6 @@ class ActionDecoder(nn.Module):
         for layer in self.layers:
             x_NAD = layer(x_NAD, self.rope_2LF, self.mask_LK)
         return x_NAD
+
+    def blocks(self) -> list[Block]:
+        return [layer for layer in self.layers if isinstance(layer, Block)]

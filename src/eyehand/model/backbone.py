@@ -68,6 +68,9 @@ class Backbone(nn.Module):
             x_BLD = layer(x_BLD, rope_2LF, masks_HLK[history])
         return x_BLD
 
+    def blocks(self) -> list[Block]:
+        return [layer for layer in self.layers if isinstance(layer, Block)]
+
     def _tables(self, num_steps: int) -> tuple[Tensor, list[Tensor]]:
         """The rotary table, and one mask per distinct history limit with the sinks in front of its keys."""
         config = self.config

@@ -15,6 +15,8 @@ __all__ = ["Attention", "Block", "RMSNorm", "SwiGLU", "rope_table", "rotate"]
 
 ROPE_BASE = 10_000.0
 NORM_EPS = 1e-5
+CHUNK = 192
+"""Queries per piece of `attend_in_chunks`."""
 
 
 def rope_table(positions_L: Tensor, head_dim: int) -> Tensor:
@@ -42,6 +44,27 @@ class RMSNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         normalised = F.rms_norm(x.float(), self.scale.shape, self.scale.float(), NORM_EPS)
         return normalised.to(x.dtype)
+
+
+def attend_in_chunks(q_BHLE: Tensor, k_BHKE: Tensor, v_BHKE: Tensor, mask_LK: Tensor) -> Tensor:
+    """Softmax attention by plain matrix products, for training on a CPU.
+
+    The fused kernel's backward pass is slow there; and where late keys are forbidden to early queries, a chunk of
+    queries needs the keys up to the last allowed one only, which halves the work of a causal mask.
+    """
+    batch, heads, length, head_dim = q_BHLE.shape
+    bias_LK = torch.zeros(mask_LK.shape, dtype=q_BHLE.dtype, device=mask_LK.device).masked_fill_(~mask_LK, -30_000.0)
+    q_NLE, k_NKE, v_NKE = (x.reshape(batch * heads, -1, head_dim) for x in (q_BHLE, k_BHKE, v_BHKE))
+    parts = []
+    for first in range(0, length, CHUNK):
+        last = min(first + CHUNK, length)
+        keys = int(mask_LK[first:last].any(dim=0).nonzero()[-1]) + 1
+        bias_1CK = bias_LK[None, first:last, :keys].expand(batch * heads, -1, -1)
+        scores_NCK = torch.baddbmm(
+            bias_1CK, q_NLE[:, first:last], k_NKE[:, :keys].transpose(1, 2), alpha=head_dim**-0.5
+        )
+        parts.append(scores_NCK.softmax(dim=-1) @ v_NKE[:, :keys])
+    return torch.cat(parts, dim=1).view(batch, heads, length, head_dim)
 
 
 class Attention(nn.Module):
@@ -85,8 +108,9 @@ class Attention(nn.Module):
             # The fused kernels that take a mask know no grouped queries.
             group = self.num_q_heads // self.num_kv_heads
             k, v = k.repeat_interleave(group, dim=1), v.repeat_interleave(group, dim=1)
-        y_BHLE = F.scaled_dot_product_attention(q, k, v, attn_mask=mask_LK)
-        return self.project_out(y_BHLE)
+        is_training_on_cpu = torch.is_grad_enabled() and q.device.type == "cpu"
+        attend = attend_in_chunks if is_training_on_cpu else F.scaled_dot_product_attention
+        return self.project_out(attend(q, k, v, mask_LK))
 
     def project_out(self, y_BHLE: Tensor) -> Tensor:
         """Join the heads and project back to the width."""

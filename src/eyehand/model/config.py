@@ -41,7 +41,7 @@ class PolicyConfig:
         num_text_tokens, text_dim: shape of one embedded instruction.
         num_image_tokens, num_thinking_tokens: how many of each per step.
         vision: one of VISION_TRUNKS.
-        vision_widths: channels of the `pocket` trunk: stem, 48x48, 24x24, 12x12 stage, and the reduced 12x12 map.
+        vision_widths: channels of the `pocket` trunk: 48x48, 24x24, 12x12 stage, and the reduced 12x12 map.
         decoder_layers, decoder_q_heads, decoder_kv_heads, decoder_ffn_hidden, decoder_sinks: the action decoder.
         dropout: on every attention output, in training only.
         text_encoder: name of the encoder (data.text) whose vectors the network was trained on.
@@ -97,8 +97,8 @@ class PolicyConfig:
             )
         if self.vision not in VISION_TRUNKS:
             raise UserError(f"Unknown vision trunk {self.vision!r}: choose one of {', '.join(VISION_TRUNKS)}.")
-        if self.vision == "pocket" and len(self.vision_widths) != 5:
-            raise UserError("The pocket vision trunk needs five vision_widths: stem, three stages, reduced map.")
+        if self.vision == "pocket" and len(self.vision_widths) != 4:
+            raise UserError("The pocket vision trunk needs four vision_widths: three stages and the reduced map.")
         if self.frame_size % 16:
             raise UserError(f"Model option frame_size is {self.frame_size}: it must be a multiple of 16.")
 

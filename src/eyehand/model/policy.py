@@ -48,11 +48,11 @@ class Policy(nn.Module):
     def _initialise(self) -> None:
         """Token vectors of comparable size (the image token has unit variance), residual branches scaled by depth."""
         nn.init.normal_(self.text_projection.weight, std=_TEXT_STD)  # instructions have unit length
-        for embedding in self.embeddings:
-            nn.init.normal_(_embedding(embedding).weight, std=_EMBEDDING_STD)
-        for layers in (self.backbone.layers, self.decoder.layers):
-            for layer in layers:
-                layer.scale_residual((2 * len(layers)) ** -0.5)  # type: ignore[operator]
+        for index in range(len(self.embeddings)):
+            nn.init.normal_(self.embedding(index), std=_EMBEDDING_STD)
+        for blocks in (self.backbone.blocks(), self.decoder.blocks()):
+            for block in blocks:
+                block.scale_residual((2 * len(blocks)) ** -0.5)
 
     def forward(
         self,
@@ -121,6 +121,18 @@ class Policy(nn.Module):
             first += head.num_slots
         return tuple(parts)
 
+    def embedding(self, head: int) -> nn.Parameter:
+        """The embedding table of the head with this index, (choices, D)."""
+        table = self.embeddings[head]
+        assert isinstance(table, nn.Embedding)
+        return table.weight
+
+    def head(self, head: int) -> nn.Linear:
+        """The output layer of the head with this index."""
+        linear = self.heads[head]
+        assert isinstance(linear, nn.Linear)
+        return linear
+
     @property
     def num_parameters(self) -> int:
         return sum(parameter.numel() for parameter in self.parameters())
@@ -128,8 +140,3 @@ class Policy(nn.Module):
 
 def _vectors(num: int, width: int) -> nn.Parameter:
     return nn.Parameter(torch.randn(num, width) * _VECTOR_STD)
-
-
-def _embedding(module: nn.Module) -> nn.Embedding:
-    assert isinstance(module, nn.Embedding)
-    return module

@@ -9,13 +9,16 @@ BatchNorm keeps running statistics in float buffers: an average of weights (EMA)
 
 from __future__ import annotations
 
+import copy
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from eyehand.model.config import PolicyConfig
 
-__all__ = ["TRUNK_STRIDE", "EfficientNetTrunk", "ImageEncoder", "PocketTrunk"]
+__all__ = ["TRUNK_STRIDE", "EfficientNetTrunk", "ImageEncoder", "PocketTrunk", "folded"]
 
 TRUNK_STRIDE = 16
 
@@ -51,18 +54,20 @@ class Residual(nn.Module):
 
 
 class PocketTrunk(nn.Module):
-    """Strided 3x3 stem, one residual block at 1/4, 1/8 and 1/16, then a 1x1 reduction (about 165M multiply-adds)."""
+    """Strided convolutions 1/4, 1/8, 1/16, two residual blocks at 1/16, a 1x1 reduction: 77M multiply-adds as `pocket`.
+
+    Nearly all of the work is at 12x12 and 24x24, with many channels, where a CPU's matrix units are used well; a block
+    at 48x48 would cost as much as everything after it.
+    """
 
     def __init__(self, widths: tuple[int, ...]) -> None:
         super().__init__()
-        stem, quarter, eighth, sixteenth, reduced = widths
+        quarter, eighth, sixteenth, reduced = widths
         self.layers = nn.Sequential(
-            ConvNorm(3, stem, 3, stride=2),
-            ConvNorm(stem, quarter, 3, stride=2),
-            Residual(quarter),
+            ConvNorm(3, quarter, 7, stride=4),
             ConvNorm(quarter, eighth, 3, stride=2),
-            Residual(eighth),
             ConvNorm(eighth, sixteenth, 3, stride=2),
+            Residual(sixteenth),
             Residual(sixteenth),
             ConvNorm(sixteenth, reduced, 1),
         )
@@ -153,3 +158,13 @@ class ImageEncoder(nn.Module):
         tokens_NKD = self.linear(self.trunk(pixels_NCHW).flatten(1)).unflatten(-1, (self.num_tokens, self.width))
         image_NKD: Tensor = self.norm(tokens_NKD)
         return image_NKD
+
+
+def folded(encoder: ImageEncoder) -> ImageEncoder:
+    """A copy for inference whose BatchNorms are folded into the convolutions before them."""
+    copied = copy.deepcopy(encoder).eval().requires_grad_(False)
+    for module in copied.modules():
+        if isinstance(module, ConvNorm) and isinstance(module.norm, nn.BatchNorm2d):
+            module.conv = fuse_conv_bn_eval(module.conv, module.norm)
+            module.norm = nn.Identity()
+    return copied

@@ -1,0 +1,39 @@
+"""Drawing one token from logits with a given uniform number: temperature, top-p, inverse CDF.
+
+Deterministic: the same logits and uniforms give the same tokens, on every machine that rounds alike.
+Source of the rule: arXiv 2601.04575's public code (first index whose cumulative probability reaches the uniform).
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+__all__ = ["draw"]
+
+
+def draw(logits_BC: Tensor, uniforms_B: Tensor, temperature: float = 1.0, top_p: float = 1.0) -> Tensor:
+    """Token ids (B,), int64.
+
+    Args:
+        logits_BC: one row of choices per draw.
+        uniforms_B: in [0, 1).
+        temperature: divides the logits; 0 takes the likeliest choice.
+        top_p: below 1, only the fewest likeliest choices that together reach this probability stay.
+    """
+    if temperature == 0:
+        return logits_BC.argmax(dim=-1)
+    logits_BC = logits_BC.float()
+    probabilities_BC = (logits_BC if temperature == 1 else logits_BC / temperature).softmax(dim=-1)
+    if top_p < 1:
+        probabilities_BC = _nucleus(probabilities_BC, top_p)
+    below_BC = probabilities_BC.cumsum(dim=-1) < uniforms_B[:, None]
+    # Rounding can leave the last cumulative probability below the uniform.
+    return below_BC.sum(dim=-1).clamp_(max=logits_BC.shape[-1] - 1)
+
+
+def _nucleus(probabilities_BC: Tensor, top_p: float) -> Tensor:
+    """Zero all but the fewest likeliest choices that together reach `top_p`, and normalise again."""
+    ordered_BC, order_BC = probabilities_BC.sort(dim=-1, descending=True)
+    is_beyond_BC = ordered_BC.cumsum(dim=-1) - ordered_BC >= top_p
+    kept_BC = ordered_BC.masked_fill(is_beyond_BC, 0.0).gather(-1, order_BC.argsort(dim=-1))
+    return kept_BC / kept_BC.sum(dim=-1, keepdim=True)
