@@ -1,0 +1,290 @@
+"""Batches of clips, decoded by worker processes straight into shared memory, in exactly the order asked for.
+
+A ring of batch slots lies in anonymous shared memory (not in /dev/shm, which containers keep small). Every clip of a
+batch is one task, so all workers share the work on each batch, and a batch is handed out when its last clip is in:
+the order and the content never depend on the number of workers. With a frame cache, decoded frames stay in memory and
+are decoded once. Workers are forked where that is safe (Linux) and threads elsewhere; they touch numpy and PyAV only.
+"""
+
+from __future__ import annotations
+
+import mmap
+import multiprocessing
+import os
+import queue
+import signal
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eyehand.data.dataset import Dataset
+from eyehand.data.sampler import ClipKey
+from eyehand.errors import UserError
+from eyehand.frame import MODEL_SIZE
+
+__all__ = ["Batch", "ClipLoader", "default_workers"]
+
+FRAME_BYTES = MODEL_SIZE * MODEL_SIZE * 3
+
+_POLL_S = 2.0
+"""How often a waiting process looks whether the others still live."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B clips of T steps, A action slots each.
+
+    `frames_BTHWC` lies in a slot of the loader's ring: it is valid until the next but one batch is asked for.
+
+    Attributes:
+        number: its place in the stream.
+        frames_BTHWC: uint8 RGB, zero on padding.
+        text_BT: int64, row of the data set's table of instructions; 0: no instruction.
+        executed_BTA: int64 tokens of what was done at the step: the history that the policy sees.
+        target_BTA: int64 tokens of what the user did or would have done.
+        learn_BT: bool, whether the target is known (a user's action, not padding).
+        valid_BT: bool, False on padding, which lies at the end of a clip.
+    """
+
+    number: int
+    frames_BTHWC: NDArray[np.uint8]
+    text_BT: NDArray[np.int64]
+    executed_BTA: NDArray[np.int64]
+    target_BTA: NDArray[np.int64]
+    learn_BT: NDArray[np.bool_]
+    valid_BT: NDArray[np.bool_]
+
+
+def default_workers() -> int:
+    """One worker per core that this process may use, one core left for the training loop; at most 14."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(14, cores - 1))
+
+
+class ClipLoader:
+    """Decodes the clips of a Dataset. A context manager; `batches` may be called once."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        *,
+        batch_size: int,
+        clip_steps: int,
+        workers: int = 0,
+        num_slots: int = 4,
+        cache_frames_gb: float = 0.0,
+    ) -> None:
+        """Reserve the memory and start the workers.
+
+        Args:
+            dataset: what `ClipKey.episode` counts in.
+            batch_size, clip_steps: B and T.
+            workers: 0 decodes in the caller's thread, when a batch is asked for.
+            num_slots: batches in memory: one in use, one just used, the others being decoded. At least 3.
+            cache_frames_gb: how many gigabytes of decoded frames to keep; episodes beyond are decoded each time.
+        """
+        if num_slots < 3:
+            raise ValueError("a loader needs at least 3 slots")
+        self._dataset = dataset
+        self._clip_steps = clip_steps
+        shape = (num_slots, batch_size, clip_steps, MODEL_SIZE, MODEL_SIZE, 3)
+        self.slots_SBTHWC = _shared(int(np.prod(shape))).reshape(shape)
+        self._filler = _Filler(dataset, self.slots_SBTHWC, _FrameCache.reserve(dataset, cache_frames_gb))
+        self._tasks: Any = None
+        self._results: Any = None
+        self._workers: list[Any] = []
+        if workers > 0:
+            self._start(workers)
+
+    def batches(self, keys: Iterator[Sequence[ClipKey]], first_batch: int = 0) -> Iterator[Batch]:
+        """The batches of these clips, in order, counted from `first_batch`.
+
+        Raises:
+            UserError: a recording's video cannot be decoded.
+            RuntimeError: a worker was killed.
+        """
+        num_slots = self.slots_SBTHWC.shape[0]
+        in_flight: deque[tuple[int, Sequence[ClipKey]]] = deque()
+        missing = [0] * num_slots
+        ordered = enumerate(keys)
+
+        def ask_ahead() -> None:
+            # Two slots belong to the caller (this batch and the one before); what is left is decoded ahead.
+            while len(in_flight) < (num_slots - 2 if self._workers else 1):
+                upcoming = next(ordered, None)
+                if upcoming is None:
+                    return
+                slot = upcoming[0] % num_slots
+                in_flight.append((slot, upcoming[1]))
+                missing[slot] = len(upcoming[1])
+                for row, key in enumerate(upcoming[1]):
+                    self._submit(slot, row, key)
+
+        number = first_batch
+        while True:
+            ask_ahead()
+            if not in_flight:
+                return
+            slot, clips = in_flight.popleft()
+            while missing[slot] and self._workers:
+                missing[self._receive()] -= 1
+            if self._workers:
+                ask_ahead()
+            yield self._batch(number, slot, clips)
+            number += 1
+
+    def close(self) -> None:
+        """Stop the workers; running decodes are abandoned."""
+        for worker in self._workers:
+            if isinstance(worker, threading.Thread):
+                self._tasks.put(None)
+            else:
+                worker.terminate()
+        for worker in self._workers:
+            worker.join(timeout=5)
+        if self._workers and not isinstance(self._workers[0], threading.Thread):
+            for channel in (self._tasks, self._results):
+                channel.cancel_join_thread()
+                channel.close()
+        self._workers = []
+
+    def __enter__(self) -> ClipLoader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _start(self, workers: int) -> None:
+        if sys.platform == "linux":
+            context = multiprocessing.get_context("fork")
+            self._tasks, self._results = context.Queue(), context.Queue()
+            arguments = (self._tasks, self._results, self._filler, os.getpid())
+            self._workers = [context.Process(target=_run, args=arguments, daemon=True) for _ in range(workers)]
+        else:
+            self._tasks, self._results = queue.Queue(), queue.Queue()
+            arguments = (self._tasks, self._results, self._filler, None)
+            self._workers = [threading.Thread(target=_run, args=arguments, daemon=True) for _ in range(workers)]
+        for worker in self._workers:
+            worker.start()
+
+    def _submit(self, slot: int, row: int, key: ClipKey) -> None:
+        if self._workers:
+            self._tasks.put((slot, row, key))
+        else:
+            self._filler.fill(slot, row, key)
+
+    def _receive(self) -> int:
+        """The slot of the next clip that is ready."""
+        while True:
+            try:
+                slot, problem = self._results.get(timeout=_POLL_S)
+            except queue.Empty:
+                if not all(worker.is_alive() for worker in self._workers):
+                    problem = "a data worker was killed, perhaps for want of memory: use fewer --workers"
+                    raise RuntimeError(problem) from None
+                continue
+            if problem is not None:
+                raise UserError(problem)
+            return int(slot)
+
+    def _batch(self, number: int, slot: int, clips: Sequence[ClipKey]) -> Batch:
+        labels = [self._dataset.labels(key.episode, key.start, self._clip_steps) for key in clips]
+        return Batch(
+            number,
+            self.slots_SBTHWC[slot, : len(clips)],
+            np.stack([clip.text_T for clip in labels]),
+            np.stack([clip.executed_TA for clip in labels]),
+            np.stack([clip.target_TA for clip in labels]),
+            np.stack([clip.learn_T for clip in labels]),
+            np.stack([clip.valid_T for clip in labels]),
+        )
+
+
+@dataclass(frozen=True)
+class _FrameCache:
+    """Decoded frames of the first episodes that fit, shared by all workers and filled as they are met."""
+
+    first_frame: tuple[int, ...]  # per episode; -1: not cached
+    frames_NHWC: NDArray[np.uint8]
+    is_filled_N: NDArray[np.uint8]
+
+    @staticmethod
+    def reserve(dataset: Dataset, gigabytes: float) -> _FrameCache | None:
+        room = int(gigabytes * 1e9) // FRAME_BYTES
+        first_frame, used = [], 0
+        for episode in dataset.episodes:
+            fits = used + episode.num_steps <= room
+            first_frame.append(used if fits else -1)
+            used += episode.num_steps if fits else 0
+        if used == 0:
+            return None
+        frames_NHWC = _shared(used * FRAME_BYTES).reshape(used, MODEL_SIZE, MODEL_SIZE, 3)
+        return _FrameCache(tuple(first_frame), frames_NHWC, _shared(used))
+
+
+@dataclass(frozen=True)
+class _Filler:
+    """Puts the frames of one clip into its place in the ring."""
+
+    dataset: Dataset
+    slots_SBTHWC: NDArray[np.uint8]
+    cache: _FrameCache | None
+
+    def fill(self, slot: int, row: int, key: ClipKey) -> None:
+        """Decode (or copy) the clip `key` into row `row` of slot `slot`; zeros follow where the episode ends.
+
+        Raises:
+            UserError: the video cannot be decoded.
+        """
+        target_THWC = self.slots_SBTHWC[slot, row]
+        episode = self.dataset.episodes[key.episode]
+        length = min(len(target_THWC), episode.num_steps - key.start)
+        target_THWC[length:] = 0
+        first = -1 if self.cache is None else self.cache.first_frame[key.episode]
+        if self.cache is not None and first >= 0:
+            place = slice(first + key.start, first + key.start + length)
+            if self.cache.is_filled_N[place].all():
+                target_THWC[:length] = self.cache.frames_NHWC[place]
+                return
+        target_THWC[:length] = self.dataset.decode(key.episode, key.start, length)
+        if self.cache is not None and first >= 0:
+            # Two workers may fill the same frames: they write the same bytes, and the flags go last.
+            self.cache.frames_NHWC[place] = target_THWC[:length]
+            self.cache.is_filled_N[place] = 1
+
+
+def _run(tasks: Any, results: Any, filler: _Filler, parent: int | None) -> None:
+    """A worker's life. A forked one ends with its parent, however that dies; Ctrl-C is the parent's to handle."""
+    if parent is not None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    while parent is None or os.getppid() == parent:
+        try:
+            task = tasks.get(timeout=_POLL_S)
+        except queue.Empty:
+            continue
+        if task is None:
+            return
+        slot, row, key = task
+        problem: str | None = None
+        try:
+            filler.fill(slot, row, key)
+        except UserError as error:
+            problem = str(error)
+        except Exception as error:
+            problem = f"Recording {filler.dataset.episodes[key.episode].path} cannot be decoded: {error!r}."
+        results.put((slot, problem))
+
+
+def _shared(num_bytes: int) -> NDArray[np.uint8]:
+    """Zeroed memory that forked processes share; pages are taken only when first written."""
+    return np.frombuffer(mmap.mmap(-1, max(num_bytes, 1)), dtype=np.uint8)[:num_bytes]

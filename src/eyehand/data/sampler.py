@@ -1,0 +1,101 @@
+"""Which clips are learnt from, in which order: an endless stream that is a pure function of (seed, position).
+
+A clip is `clip_steps` consecutive steps of one recording. Each epoch draws new clip starts (so that no frame always
+has the same place in a clip) and a new order. Nothing is stored between draws, so a run resumes in the middle of an
+epoch from one number, and the order does not depend on how many workers decode. Knows nothing about files or frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["ClipKey", "ClipSampler", "covering_clips"]
+
+
+@dataclass(frozen=True, slots=True)
+class ClipKey:
+    """One clip: which episode (its place in the data set) and the first step. Short episodes start at 0."""
+
+    episode: int
+    start: int
+
+
+class ClipSampler:
+    """An endless shuffled stream of clips.
+
+    A task with F steps gets a share of the clips proportional to F ** `task_balance`: 1 takes every frame equally
+    often, 0 every task. Within a task the starts are stratified over all its frames, one random start in each of
+    equally long stretches, so that an epoch covers the task evenly and another epoch covers it differently.
+    """
+
+    def __init__(
+        self,
+        num_steps: Sequence[int],
+        tasks: Sequence[str],
+        clip_steps: int,
+        *,
+        seed: int,
+        task_balance: float = 0.5,
+    ) -> None:
+        """`num_steps` and `tasks`: the length in steps and the task of every episode."""
+        if not num_steps or min(num_steps) < 1:
+            raise ValueError("a sampler needs episodes of at least one step")
+        self.clip_steps = clip_steps
+        self.seed = seed
+        self._num_steps = np.asarray(num_steps, dtype=np.int64)
+        names = sorted(set(tasks))
+        self._episodes_of = [np.array([i for i, task in enumerate(tasks) if task == name]) for name in names]
+        steps = np.array([self._num_steps[episodes].sum() for episodes in self._episodes_of], dtype=np.float64)
+        shares = steps**task_balance / np.sum(steps**task_balance)
+        total = max(len(names), round(steps.sum() / clip_steps))
+        self._clips_of = np.maximum(1, np.round(shares * total)).astype(np.int64)
+        self._epoch = -1
+        self._order: list[ClipKey] = []
+
+    @property
+    def clips_per_epoch(self) -> int:
+        return int(self._clips_of.sum())
+
+    def clip(self, position: int) -> ClipKey:
+        """The clip at this place of the stream, counted from 0 over all epochs."""
+        epoch, offset = divmod(position, self.clips_per_epoch)
+        if epoch != self._epoch:
+            self._epoch, self._order = epoch, self._draw(epoch)
+        return self._order[offset]
+
+    def batches(self, batch_size: int, first_batch: int = 0) -> Iterator[list[ClipKey]]:
+        """Batches of clips without end, from batch number `first_batch` on."""
+        position = first_batch * batch_size
+        while True:
+            yield [self.clip(position + row) for row in range(batch_size)]
+            position += batch_size
+
+    def _draw(self, epoch: int) -> list[ClipKey]:
+        rng = np.random.default_rng((self.seed, epoch))
+        keys: list[ClipKey] = []
+        for episodes, num_clips in zip(self._episodes_of, self._clips_of, strict=True):
+            ends = np.cumsum(self._num_steps[episodes])
+            places = ((np.arange(num_clips) + rng.random(num_clips)) * (ends[-1] / num_clips)).astype(np.int64)
+            picked = np.searchsorted(ends, places, side="right")
+            first = places - (ends[picked] - self._num_steps[episodes[picked]])
+            keys += self._keys(episodes[picked], first)
+        order = rng.permutation(len(keys))
+        return [keys[i] for i in order]
+
+    def _keys(self, episodes: NDArray[np.int64], places: NDArray[np.int64]) -> list[ClipKey]:
+        """Clips centred on the given steps, moved inside their episode: both ends are seen as often as the middle."""
+        last = np.maximum(self._num_steps[episodes] - self.clip_steps, 0)
+        starts = np.clip(places - self.clip_steps // 2, 0, last)
+        return [ClipKey(int(episode), int(start)) for episode, start in zip(episodes, starts, strict=True)]
+
+
+def covering_clips(num_steps: Sequence[int], clip_steps: int, limit: int) -> list[ClipKey]:
+    """Clips that lie side by side over all episodes, thinned evenly to at most `limit`: for evaluation."""
+    keys = [ClipKey(episode, start) for episode, steps in enumerate(num_steps) for start in range(0, steps, clip_steps)]
+    if len(keys) <= limit:
+        return keys
+    return [keys[round(i * (len(keys) - 1) / max(limit - 1, 1))] for i in range(limit)]

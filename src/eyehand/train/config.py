@@ -1,0 +1,173 @@
+"""`TrainConfig`: everything that a training run can be told, and the checks on it.
+
+A run's folder carries its resolved configuration (`config.json`); a resumed run must agree with it in all that shapes
+the result. Knows nothing about torch, so that the command line can show its options quickly.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from eyehand.errors import UserError
+
+__all__ = ["CONFIG_FILE", "TrainConfig", "check_resumable", "read_config"]
+
+CONFIG_FILE = "config.json"
+
+_DEFAULT_STEPS = 20_000
+
+_FREE_ON_RESUME = frozenset(
+    {
+        *("out", "steps", "minutes", "resume", "workers", "device", "cache_frames_gb", "compile"),
+        *("log_every", "eval_every", "checkpoint_every", "checkpoint_minutes", "keep"),
+    }
+)
+"""Options that may differ when a run is resumed: how long, where and how often, not what is computed in a step."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """What to train on, and how.
+
+    Attributes:
+        data: folders of recordings.
+        out: folder of this run: logs, the state to resume from, and playable checkpoints.
+        preset: the network's sizes. Ignored with `init_from`, whose network is kept.
+        init_from: a checkpoint to start from (fine-tuning).
+        resume: go on with the run in `out`.
+        steps: optimiser steps; with `minutes`, whichever ends first. Default: 20,000 unless `minutes` is given.
+        minutes: how long to train, all parts of a resumed run together.
+        batch_size: clips per step; a clip has as many frames as the network's history.
+        lr: peak learning rate, reached after `warmup` steps, then down a cosine to a hundredth of it.
+        warmup: steps of linear warm-up.
+        weight_decay: of AdamW, on the weights of linear and convolution layers.
+        betas: of AdamW.
+        grad_clip: largest norm of the gradient.
+        ema_decay: of the running mean of the weights; the mean is what is evaluated and played.
+        action_corruption: chance that a step's action is replaced in the history that the network sees, by that of
+            another step: against copying one's own last action.
+        history_dropout: chance that a whole clip shows a history in which nothing was done.
+        text_dropout: chance that a clip's instruction is left out.
+        augment: strength of the picture augmentation; 0: off, 1: the reference's.
+        task_balance: a task with F frames is drawn in proportion to F to this power; 1: as recorded, 0: all alike.
+        held_out: share of the recordings that is never trained on.
+        workers: processes that decode video. Default: one per core but one, at most 14.
+        cache_frames_gb: gigabytes of memory for decoded frames (a frame takes 0.11 MB), so that each is decoded once.
+        device: auto takes a GPU if there is one.
+        compile: run the network through torch.compile.
+        seed: of everything random.
+        log_every, eval_every, checkpoint_every: in steps.
+        eval_clips: held-out clips that an evaluation looks at, kept in memory.
+        checkpoint_minutes: a checkpoint is also written when the last one is older than this.
+        keep: how many of the newest playable checkpoints stay, besides `policy`, which is always the newest.
+    """
+
+    data: tuple[Path, ...]
+    out: Path
+    preset: str = "pocket"
+    init_from: Path | None = None
+    resume: bool = False
+    steps: int | None = None
+    minutes: float | None = None
+    batch_size: int = 8
+    lr: float = 5e-4
+    warmup: int = 200
+    weight_decay: float = 1e-2
+    betas: tuple[float, float] = (0.9, 0.98)
+    grad_clip: float = 1.0
+    ema_decay: float = 0.999
+    action_corruption: float = 0.3
+    history_dropout: float = 0.1
+    text_dropout: float = 0.1
+    augment: float = 1.0
+    task_balance: float = 0.5
+    held_out: float = 0.05
+    workers: int | None = None
+    cache_frames_gb: float = 0.0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    compile: bool = False
+    seed: int = 0
+    log_every: int = 10
+    eval_every: int = 500
+    eval_clips: int = 64
+    checkpoint_every: int = 500
+    checkpoint_minutes: float = 10.0
+    keep: int = 2
+
+    def __post_init__(self) -> None:
+        """Reject what cannot be trained.
+
+        Raises:
+            UserError: naming the first wrong option.
+        """
+        if not self.data:
+            raise UserError("There is nothing to train on: give --data a folder of recordings.")
+        for name in ("batch_size", "log_every", "eval_every", "eval_clips", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise UserError(f"Training option {name} is {getattr(self, name)}: it must be at least 1.")
+        for name in ("lr", "grad_clip", "checkpoint_minutes"):
+            if not getattr(self, name) > 0:
+                raise UserError(f"Training option {name} is {getattr(self, name)}: it must be above 0.")
+        for name in ("action_corruption", "history_dropout", "text_dropout", "held_out", "ema_decay"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UserError(f"Training option {name} is {getattr(self, name)}: it must be between 0 and 1.")
+        for name in ("steps", "minutes", "workers", "warmup", "augment", "cache_frames_gb", "keep", "weight_decay"):
+            value = getattr(self, name)
+            if value is not None and value < 0:
+                raise UserError(f"Training option {name} is {value}: it must not be negative.")
+
+    @property
+    def max_steps(self) -> int | None:
+        """Optimiser steps after which to stop; None: only the clock decides."""
+        if self.steps is None and self.minutes is None:
+            return _DEFAULT_STEPS
+        return self.steps
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values, one key per field."""
+        return {name: _plain(value) for name, value in asdict(self).items()}
+
+
+def read_config(run: Path) -> dict[str, Any]:
+    """The configuration that a run was started with.
+
+    Raises:
+        UserError: there is no run in this folder.
+    """
+    path = run / CONFIG_FILE
+    try:
+        values = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise UserError(f"There is no run to resume in {run}: leave out --resume to start one.") from None
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error}): restore it, or start a new run in another folder.") from error
+    if not isinstance(values, dict):
+        raise UserError(f"{path} is damaged: restore it, or start a new run in another folder.")
+    return values
+
+
+def check_resumable(config: TrainConfig, started_with: Mapping[str, Any]) -> None:
+    """Check that a run may go on under this configuration.
+
+    Raises:
+        UserError: an option that shapes the result differs from what the run was started with.
+    """
+    now = config.to_json()
+    for name in (field.name for field in fields(TrainConfig)):
+        if name not in _FREE_ON_RESUME and now[name] != started_with.get(name):
+            raise UserError(
+                f"The run in {config.out} was started with {name} = {started_with.get(name)}, not {now[name]}: "
+                "give the same value to resume it, or train into another --out."
+            )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return value

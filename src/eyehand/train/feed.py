@@ -1,0 +1,158 @@
+"""`Feed`: batches on the device, the next one travelling while the current one is learnt from.
+
+Takes decoded batches from a ClipLoader, corrupts their inputs, sends them over a stream of its own (on CUDA, from
+page-locked memory) and augments the pictures there. All randomness of batch k is drawn from (seed, k), so that a
+resumed run needs no saved generator states. Knows nothing about networks.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from eyehand.action import NOTHING
+from eyehand.action_space import ActionSpace
+from eyehand.data.augment import augment
+from eyehand.data.loader import Batch
+from eyehand.train.config import TrainConfig
+from eyehand.train.corruption import corrupt_history, drop_instructions
+from eyehand.train.device import copy_stream, mark
+
+__all__ = ["DeviceBatch", "Feed", "to_device"]
+
+
+@dataclass(frozen=True)
+class DeviceBatch:
+    """A Batch as tensors on the device.
+
+    Attributes:
+        number: its place in the stream.
+        num_frames: frames that are not padding.
+        frames_BTCHW: uint8 RGB, channels last in memory.
+        text_BTND: float embeddings of the instructions.
+        executed_BTA, target_BTA: int64 tokens.
+        learn_BT: bool.
+        valid_BT: bool, or None where no step is padding.
+    """
+
+    number: int
+    num_frames: int
+    frames_BTCHW: Tensor
+    text_BTND: Tensor
+    executed_BTA: Tensor
+    target_BTA: Tensor
+    learn_BT: Tensor
+    valid_BT: Tensor | None
+
+
+class Feed:
+    """An iterator of DeviceBatches.
+
+    Attributes:
+        waited_s: seconds that the training loop has spent waiting for decoded frames so far.
+    """
+
+    def __init__(
+        self,
+        batches: Iterator[Batch],
+        text_table_MND: Tensor,
+        space: ActionSpace,
+        config: TrainConfig,
+        device: torch.device,
+    ) -> None:
+        """`text_table_MND`: the embedded instructions of the data set, on the device."""
+        self.waited_s = 0.0
+        self._batches = batches
+        self._text_table_MND = text_table_MND
+        self._nothing_A = space.encode(NOTHING)
+        self._config = config
+        self._device = device
+        self._stream = copy_stream(device)
+        self._ahead: DeviceBatch | None = None
+        self._copied: torch.cuda.Event | None = None
+
+    def __iter__(self) -> Feed:
+        return self
+
+    def __next__(self) -> DeviceBatch:
+        batch = self._ahead if self._ahead is not None else self._load()
+        self._ahead = None
+        if self._stream is not None:
+            torch.cuda.current_stream(self._device).wait_stream(self._stream)
+            for tensor in _tensors(batch):
+                tensor.record_stream(torch.cuda.current_stream(self._device))
+        return batch
+
+    def prefetch(self) -> None:
+        """Start sending the next batch; called when the device has been given its work on the current one."""
+        if self._stream is not None and self._ahead is None:
+            self._ahead = self._load()
+
+    def _load(self) -> DeviceBatch:
+        if self._copied is not None:
+            self._copied.synchronize()  # the loader may overwrite a slot only after its copy
+        started = time.perf_counter()
+        batch = next(self._batches)
+        self.waited_s += time.perf_counter() - started
+        rng = np.random.default_rng((self._config.seed, batch.number, 1))
+        corrupted = self._corrupted(batch, rng)
+        if self._stream is None:
+            return self._augmented(to_device(corrupted, self._text_table_MND, self._device), rng)
+        with torch.cuda.stream(self._stream):
+            sent = to_device(corrupted, self._text_table_MND, self._device)
+            self._copied = mark()
+            return self._augmented(sent, rng)
+
+    def _corrupted(self, batch: Batch, rng: np.random.Generator) -> Batch:
+        executed_BTA = corrupt_history(
+            batch.executed_BTA,
+            batch.valid_BT,
+            rng,
+            step_probability=self._config.action_corruption,
+            clip_probability=self._config.history_dropout,
+            nothing_A=self._nothing_A,
+        )
+        text_BT = drop_instructions(batch.text_BT, rng, self._config.text_dropout)
+        return Batch(
+            *(batch.number, batch.frames_BTHWC, text_BT, executed_BTA),
+            *(batch.target_BTA, batch.learn_BT, batch.valid_BT),
+        )
+
+    def _augmented(self, batch: DeviceBatch, rng: np.random.Generator) -> DeviceBatch:
+        frames_BTCHW = augment(batch.frames_BTCHW, rng, self._config.augment)
+        return DeviceBatch(
+            *(batch.number, batch.num_frames, frames_BTCHW, batch.text_BTND),
+            *(batch.executed_BTA, batch.target_BTA, batch.learn_BT, batch.valid_BT),
+        )
+
+
+def to_device(batch: Batch, text_table_MND: Tensor, device: torch.device) -> DeviceBatch:
+    """Send a batch. On CUDA the copies are queued; the arrays must stay as they are until the stream has done them."""
+
+    def send(values: NDArray[np.generic]) -> Tensor:
+        tensor = torch.from_numpy(values)
+        return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
+
+    frames_BTHWC = torch.from_numpy(batch.frames_BTHWC).to(device, non_blocking=True)
+    return DeviceBatch(
+        number=batch.number,
+        num_frames=int(batch.valid_BT.sum()),
+        frames_BTCHW=frames_BTHWC.permute(0, 1, 4, 2, 3),
+        text_BTND=text_table_MND[send(batch.text_BT)],
+        executed_BTA=send(batch.executed_BTA),
+        target_BTA=send(batch.target_BTA),
+        learn_BT=send(batch.learn_BT),
+        valid_BT=None if batch.valid_BT.all() else send(batch.valid_BT),
+    )
+
+
+def _tensors(batch: DeviceBatch) -> Iterator[Tensor]:
+    yield from (batch.frames_BTCHW, batch.text_BTND, batch.executed_BTA, batch.target_BTA, batch.learn_BT)
+    if batch.valid_BT is not None:
+        yield batch.valid_BT

@@ -1,0 +1,118 @@
+"""Where a run's figures go: `log.jsonl` (the truth), TensorBoard (if installed), and the terminal.
+
+Every line of the JSONL file is one object with `kind` (`train`, `eval`, `baselines`) and `step`. A resumed run first
+drops the lines beyond the step it starts from, so that each step is there once. On a terminal there is a progress bar;
+elsewhere a plain line per record.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from eyehand.train.state import write_atomically
+
+__all__ = ["LOG_FILE", "RunLog", "read_log"]
+
+LOG_FILE = "log.jsonl"
+
+
+def read_log(run: Path) -> list[dict[str, Any]]:
+    """The records of a run; a last line that a kill cut off is left out."""
+    path = run / LOG_FILE
+    records = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+        try:
+            records.append(json.loads(line))
+        except ValueError:
+            break
+    return records
+
+
+class RunLog:
+    """A run's log. A context manager."""
+
+    def __init__(self, run: Path, first_step: int, max_steps: int | None) -> None:
+        """Open (or, from `first_step` on, reopen) the log of a run; `max_steps` scales the progress bar."""
+        kept = [json.dumps(record) + "\n" for record in read_log(run) if record["step"] <= first_step]
+        write_atomically(run / LOG_FILE, "".join(kept))
+        self._file = (run / LOG_FILE).open("a", encoding="utf-8")
+        self._board = _tensorboard(run, first_step)
+        self._progress, self._task = _progress_bar(first_step, max_steps)
+
+    def write(self, kind: str, step: int, values: Mapping[str, Any]) -> None:
+        """Add one record. Nested mappings of numbers become TensorBoard's `kind/name/part`."""
+        self._file.write(json.dumps({"kind": kind, "step": step, "time_s": round(time.time(), 3), **values}) + "\n")
+        self._file.flush()
+        if self._board is not None:
+            for name, value in _flat(kind, values):
+                self._board.add_scalar(name, value, step)
+
+    def show(self, step: int, share: float, text: str) -> None:
+        """Tell the person where the run is: `share` of it is done."""
+        if self._progress is None:
+            print(f"step {step}  {share:6.1%}  {text}", file=sys.stderr, flush=True)
+        else:
+            self._progress.update(self._task, completed=share, description=f"step {step}  {text}")
+
+    def say(self, text: str) -> None:
+        """One line that stays."""
+        if self._progress is None:
+            print(text, file=sys.stderr, flush=True)
+        else:
+            self._progress.console.print(text, markup=False, highlight=False)
+
+    def close(self) -> None:
+        self._file.close()
+        if self._board is not None:
+            self._board.close()
+        if self._progress is not None:
+            self._progress.stop()
+
+    def __enter__(self) -> RunLog:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _tensorboard(run: Path, first_step: int) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        return None
+    return SummaryWriter(str(run / "tensorboard"), purge_step=first_step + 1)
+
+
+def _progress_bar(first_step: int, max_steps: int | None) -> tuple[Any, Any]:
+    """A bar from 0 to 1 on a terminal; None elsewhere."""
+    if not sys.stderr.isatty():
+        return None, None
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    progress = Progress(
+        BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), TextColumn("{task.description}"),
+        console=Console(stderr=True),
+    )  # fmt: skip
+    task = progress.add_task("", total=1.0)
+    progress.update(task, completed=first_step / max_steps if max_steps else 0.0)
+    progress.start()
+    return progress, task
+
+
+def _flat(prefix: str, values: Mapping[str, Any]) -> list[tuple[str, float]]:
+    pairs: list[tuple[str, float]] = []
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            pairs += _flat(f"{prefix}/{name}", value)
+        elif isinstance(value, int | float):
+            pairs.append((f"{prefix}/{name}", float(value)))
+    return pairs

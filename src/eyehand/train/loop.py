@@ -1,0 +1,358 @@
+"""`train`: behaviour cloning of recordings, one process and one device, from top to bottom.
+
+    recordings -> clips (data) -> Feed (corrupt, send, augment) -> Policy -> loss -> AdamW -> running mean
+                                                                                     '-> log, evaluation, checkpoints
+
+A run lives in one folder: `config.json`, `log.jsonl`, `training_state.pt` to resume from, `checkpoints/step-N` and
+`policy`, which suffice to play. Killed at any moment, a resumed run goes on from the last state with the losses that
+it would have had (bit-identical on a CPU). Knows nothing about games.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from eyehand.checkpoint import load_checkpoint, save_checkpoint
+from eyehand.data.dataset import Dataset, load_dataset
+from eyehand.data.loader import ClipLoader, default_workers
+from eyehand.data.sampler import ClipSampler
+from eyehand.data.text import text_encoder
+from eyehand.errors import UserError
+from eyehand.model.config import PolicyConfig
+from eyehand.model.policy import Policy
+from eyehand.model.presets import preset
+from eyehand.train.config import CONFIG_FILE, TrainConfig, check_resumable, read_config
+from eyehand.train.device import choose_device, has_bfloat16, limit_queue, pin, tune
+from eyehand.train.feed import DeviceBatch, Feed
+from eyehand.train.log import LOG_FILE, RunLog
+from eyehand.train.losses import behaviour_cloning_loss
+from eyehand.train.meter import Meter, Pace
+from eyehand.train.optimizer import WeightMean, adamw, learning_rate
+from eyehand.train.state import STATE_FILE, TrainingState, load_state, save_state, write_atomically
+from eyehand.train.validation import HeldOut, Scores, copy_last_scores, marginal_scores
+
+__all__ = ["TrainResult", "train"]
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """How a run ended.
+
+    Attributes:
+        step: optimiser steps done.
+        policy: the newest playable checkpoint.
+        is_finished: False when it was interrupted and can be resumed.
+        held_out: scores on the held-out recordings at the end; None without such recordings.
+    """
+
+    step: int
+    policy: Path
+    is_finished: bool
+    held_out: Scores | None
+
+
+def train(config: TrainConfig) -> TrainResult:
+    """Train a policy, or go on with a run.
+
+    Ctrl-C or SIGTERM ends the run after the current step, with everything saved.
+
+    Raises:
+        UserError: something that the user can fix: data, options, disk.
+    """
+    run = _Run.open(config)
+    dataset = load_dataset(config.data, run.policy_config.space, run.workers)
+    train_part, held_out_part = dataset.split(config.held_out)
+    clip_steps = run.policy_config.history_steps
+    sampler = ClipSampler(
+        [episode.num_steps for episode in train_part.episodes],
+        [episode.task for episode in train_part.episodes],
+        clip_steps,
+        seed=config.seed,
+        task_balance=config.task_balance,
+    )
+    held_out = HeldOut(held_out_part, clip_steps, config.batch_size, config.eval_clips)
+    # The workers are forked before CUDA, TensorBoard and the optimiser start threads of their own.
+    loader = ClipLoader(
+        train_part,
+        batch_size=config.batch_size,
+        clip_steps=clip_steps,
+        workers=run.workers,
+        cache_frames_gb=config.cache_frames_gb,
+    )
+    with loader, _interruptible() as interrupted:
+        trainer = _Trainer(config, run, dataset)
+        with RunLog(config.out, trainer.step, config.max_steps) as log:
+            log.say(
+                f"{len(train_part.episodes)} recordings to learn from ({train_part.num_steps:,} frames), "
+                f"{len(held_out_part.episodes)} held out; {trainer.policy.num_parameters / 1e6:.1f}M parameters on "
+                f"{run.device}; {run.workers} data workers"
+            )
+            if trainer.step == 0 and held_out.keys:
+                _log_baselines(log, train_part, held_out_part, held_out)
+            if run.device.type == "cuda":
+                pin(loader.slots_SBTHWC)
+            batches = loader.batches(sampler.batches(config.batch_size, trainer.step), trainer.step)
+            feed = Feed(batches, trainer.text_table_MND, run.policy_config.space, config, run.device)
+            return trainer.fit(feed, held_out, log, interrupted)
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What a run is, found out before anything expensive."""
+
+    device: torch.device
+    workers: int
+    policy_config: PolicyConfig
+    initial: Policy | None
+    state: TrainingState | None
+
+    @staticmethod
+    def open(config: TrainConfig) -> _Run:
+        """Make or reopen the run's folder.
+
+        Raises:
+            UserError: see `train`.
+        """
+        device = choose_device(config.device)
+        initial = None if config.init_from is None else load_checkpoint(config.init_from).policy
+        policy_config = preset(config.preset) if initial is None else initial.config
+        state = None
+        if config.resume:
+            check_resumable(config, read_config(config.out))
+            state = load_state(config.out)
+        elif any((config.out / name).exists() for name in (CONFIG_FILE, STATE_FILE, LOG_FILE)):
+            raise UserError(f"{config.out} already holds a run: go on with --resume, or give another --out.")
+        workers = default_workers() if config.workers is None else config.workers
+        return _Run(device, workers, policy_config, initial, state)
+
+
+class _Trainer:
+    """Network, optimiser and running mean of one run, and the loop over its steps."""
+
+    def __init__(self, config: TrainConfig, run: _Run, dataset: Dataset) -> None:
+        self.config = config
+        self.run = run
+        self.dataset = dataset
+        torch.manual_seed(config.seed)
+        device = run.device
+        tune(device)
+        policy = Policy(run.policy_config) if run.initial is None else run.initial
+        self.policy = policy.to(device, memory_format=torch.channels_last).requires_grad_(True)  # type: ignore[call-overload]
+        self.mean = WeightMean(self.policy, config.ema_decay)
+        self.optimizer = adamw(self.policy, lr=config.lr, weight_decay=config.weight_decay, betas=config.betas)
+        self.forward: Any = torch.compile(self.policy) if config.compile else self.policy
+        self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=has_bfloat16(device))
+        encoder = text_encoder(run.policy_config.text_encoder)
+        embedded = np.stack([encoder.embed(text) for text in dataset.instructions])
+        self.text_table_MND = torch.from_numpy(embedded).to(device)
+        self.meter = Meter(len(self.policy.space.heads), device)
+        self.step = 0
+        self._elapsed_before_s = 0.0
+        self._started = time.monotonic()
+        if run.state is not None:
+            self._restore(run.state)
+        else:
+            config.out.mkdir(parents=True, exist_ok=True)
+            write_atomically(config.out / CONFIG_FILE, json.dumps(config.to_json(), indent=2) + "\n")
+
+    @property
+    def elapsed_s(self) -> float:
+        return self._elapsed_before_s + time.monotonic() - self._started
+
+    @property
+    def share_done(self) -> float:
+        """How much of the run is behind us, by steps or by the clock, whichever is further."""
+        config = self.config
+        by_steps = 0.0 if config.max_steps is None else self.step / max(config.max_steps, 1)
+        by_clock = 0.0 if config.minutes is None else self.elapsed_s / max(60 * config.minutes, 1e-9)
+        return max(by_steps, by_clock)
+
+    def fit(self, feed: Feed, held_out: HeldOut, log: RunLog, interrupted: threading.Event) -> TrainResult:
+        """Run steps until the run is over or interrupted."""
+        config = self.config
+        scores: Scores | None = None
+        saved_at_step, saved_at_s = self.step, time.monotonic()
+        pace = Pace(feed)
+        previous: torch.cuda.Event | None = None
+        while self.share_done < 1 and not interrupted.is_set():
+            batch = next(feed)
+            grad_norm = self._learn(batch)
+            self.step += 1
+            pace.count(batch.num_frames)
+            previous = limit_queue(self.run.device, previous)
+            feed.prefetch()
+            is_last = self.share_done >= 1
+            if self.step % config.log_every == 0 or is_last:
+                self._log(log, grad_norm, pace)
+            if held_out.keys and (self.step % config.eval_every == 0 or is_last):
+                scores = self._evaluate(log, held_out)
+                pace.restart()
+            is_old = time.monotonic() - saved_at_s > 60 * config.checkpoint_minutes
+            if self.step % config.checkpoint_every == 0 or is_old:
+                self._save(scores)
+                saved_at_step, saved_at_s = self.step, time.monotonic()
+                pace.restart()
+        if saved_at_step != self.step or not (config.out / "policy").exists():
+            self._save(scores)
+        is_finished = self.share_done >= 1
+        log.say(
+            f"{'Done' if is_finished else 'Stopped; --resume goes on'}: step {self.step}, {self.elapsed_s / 60:.1f} "
+            f"minutes; the policy is in {config.out / 'policy'}"
+        )
+        return TrainResult(self.step, config.out / "policy", is_finished, scores)
+
+    def _learn(self, batch: DeviceBatch) -> Tensor:
+        """One optimiser step; returns the norm of the gradient."""
+        config = self.config
+        # Dropout draws from here: a step's randomness depends on (seed, step) alone, so a resumed run has the same.
+        torch.manual_seed(config.seed * 1_000_003 + self.step)
+        lr = learning_rate(config.lr, self.step, config.warmup, self.share_done)
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        self.policy.train()
+        with self.autocast:
+            inputs = (batch.frames_BTCHW, batch.text_BTND, batch.executed_BTA, batch.target_BTA, batch.valid_BT)
+            logits = self.forward(*inputs)
+        losses = behaviour_cloning_loss(logits, batch.target_BTA, batch.learn_BT, self.policy.space.heads)
+        self.optimizer.zero_grad(set_to_none=True)
+        losses.total.backward()  # type: ignore[no-untyped-call]
+        grad_norm = torch.nn.utils.clip_grad_norm_(self.policy.parameters(), config.grad_clip)
+        self.optimizer.step()
+        self.mean.update(self.step + 1)
+        self.meter.add(losses.total.detach(), losses.cross_entropy_H)
+        return grad_norm
+
+    def _log(self, log: RunLog, grad_norm: Tensor, pace: Pace) -> None:
+        """Write the means since the last record.
+
+        Raises:
+            UserError: the loss is no number any more.
+        """
+        loss, entropies = self.meter.take()
+        if not math.isfinite(loss):
+            raise UserError(f"Training diverged at step {self.step}: resume with a smaller --lr from a new --out.")
+        scores = Scores.of(entropies, self.policy.space.heads)
+        values = {
+            "loss": loss,
+            "cross_entropy": scores.cross_entropy,
+            "perplexity": scores.perplexity,
+            "lr": self.optimizer.param_groups[0]["lr"],
+            "grad_norm": float(grad_norm),
+            "frames_per_s": round(pace.frames_per_s, 1),
+            "data_wait_share": round(pace.wait_share, 4),
+            "elapsed_s": round(self.elapsed_s, 2),
+        }
+        log.write("train", self.step, values)
+        rate = f"{pace.frames_per_s:,.0f} frames/s, {pace.wait_share:.0%} waiting for data"
+        log.show(self.step, min(self.share_done, 1.0), f"loss {loss:.4f}  {rate}")
+        pace.restart()
+
+    def _evaluate(self, log: RunLog, held_out: HeldOut) -> Scores:
+        mean = self.mean.module
+        assert isinstance(mean, Policy)
+        scores = held_out.evaluate(mean, self.text_table_MND, self.autocast)
+        values = {"loss": scores.loss, "cross_entropy": scores.cross_entropy, "perplexity": scores.perplexity}
+        log.write("eval", self.step, values)
+        perplexities = "  ".join(f"{name} {value:.3f}" for name, value in scores.perplexity.items())
+        log.say(f"step {self.step}  held out: loss {scores.loss:.4f}, perplexity {perplexities}")
+        return scores
+
+    def _save(self, scores: Scores | None) -> None:
+        """Write the state to resume from, then the playable checkpoint."""
+        state = TrainingState(
+            step=self.step,
+            elapsed_s=self.elapsed_s,
+            model=self.policy.state_dict(),
+            ema=self.mean.module.state_dict(),
+            optimizer=self.optimizer.state_dict(),
+            meter=self.meter.state_dict(),
+        )
+        save_state(self.config.out, state)
+        self._export(scores)
+
+    def _export(self, scores: Scores | None) -> None:
+        config = self.config
+        mean = self.mean.module
+        assert isinstance(mean, Policy)
+        facts: dict[str, Any] = {
+            "step": self.step,
+            "frames_seen": self.step * config.batch_size * self.run.policy_config.history_steps,
+            "elapsed_s": round(self.elapsed_s, 1),
+            "recordings": len(self.dataset.episodes),
+            "frames": self.dataset.num_steps,
+            "held_out": None if scores is None else {"loss": scores.loss, "perplexity": scores.perplexity},
+            "config": config.to_json(),
+        }
+        folder = config.out / "checkpoints"
+        folder.mkdir(exist_ok=True)
+        if config.keep:
+            save_checkpoint(folder / f"step-{self.step:08d}", mean, facts)
+        save_checkpoint(config.out / "policy", mean, facts)
+        for old in sorted(folder.glob("step-*"))[: -config.keep or None]:
+            shutil.rmtree(old, ignore_errors=True)
+
+    def _restore(self, state: TrainingState) -> None:
+        """Go back to a saved state.
+
+        Raises:
+            UserError: it belongs to another network.
+        """
+        try:
+            self.policy.load_state_dict(state.model)
+            self.mean.module.load_state_dict(state.ema)
+            self.optimizer.load_state_dict(state.optimizer)
+            self.meter.load_state_dict(state.meter)
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise UserError(
+                f"The state in {self.config.out} belongs to another network or version: start a new run."
+            ) from error
+        self.step = state.step
+        self._elapsed_before_s = state.elapsed_s
+
+
+def _log_baselines(log: RunLog, train_part: Dataset, held_out_part: Dataset, held_out: HeldOut) -> None:
+    rows = held_out.rows()
+    baselines = {
+        "marginal": marginal_scores(train_part, rows),
+        "copy_last": copy_last_scores(train_part, held_out_part, rows),
+    }
+    values = {name: {"loss": scores.loss, "perplexity": scores.perplexity} for name, scores in baselines.items()}
+    log.write("baselines", 0, values)
+    for name, scores in baselines.items():
+        log.say(f"baseline {name}: held-out loss {scores.loss:.4f}")
+
+
+@contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """An event that the first Ctrl-C or SIGTERM sets; the second acts as usual."""
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def interrupt(number: int, frame: object) -> None:
+        event.set()
+        signal.signal(number, before[signal.Signals(number)])
+
+    for number in before:
+        signal.signal(number, interrupt)
+    try:
+        yield event
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

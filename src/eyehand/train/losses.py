@@ -1,0 +1,70 @@
+"""The behaviour cloning loss: what a policy's logits cost against the user's action tokens.
+
+Per head, the mean cross-entropy over the steps to learn from and the head's slots, divided by ln(choices) so that
+every head counts alike, plus a z-loss that keeps the logits from drifting; the heads are summed. Source: Open
+Pixels2Play (arXiv 2601.04575) and its public code. Knows nothing about networks or data.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from eyehand.action_space import Head
+
+__all__ = ["Z_LOSS", "HeadLosses", "behaviour_cloning_loss", "split_heads"]
+
+Z_LOSS = 1e-4
+"""Weight of the mean squared log-partition (the reference's)."""
+
+
+@dataclass(frozen=True)
+class HeadLosses:
+    """The loss of a batch.
+
+    Attributes:
+        total: scalar with gradient, what is minimised.
+        cross_entropy_H: mean cross-entropy of each head in nats, detached; exp of it is the head's perplexity.
+        num_steps: scalar tensor, steps that counted.
+    """
+
+    total: Tensor
+    cross_entropy_H: Tensor
+    num_steps: Tensor
+
+
+def behaviour_cloning_loss(
+    logits: Sequence[Tensor], target_BTA: Tensor, learn_BT: Tensor, heads: Sequence[Head]
+) -> HeadLosses:
+    """The loss of one batch; zero where no step is to be learnt.
+
+    Args:
+        logits: one tensor (B, T, slots, choices) per head.
+        target_BTA: int64 tokens, the heads' slots side by side.
+        learn_BT: bool, the steps that count (a user's action, not padding).
+        heads: the heads of the ActionSpace, in slot order.
+    """
+    # Weights instead of boolean indexing: the shapes stay fixed and the host need not wait for the device.
+    weight_BT = learn_BT.float()
+    num_steps = weight_BT.sum()
+    total = torch.zeros((), device=target_BTA.device)
+    entropies: list[Tensor] = []
+    for head, logits_BTSC, target_BTS in zip(heads, logits, split_heads(target_BTA, heads), strict=True):
+        logits_BTSC = logits_BTSC.float()
+        weight_BTS = weight_BT[..., None] / (num_steps.clamp(min=1) * head.num_slots)
+        losses = F.cross_entropy(logits_BTSC.flatten(0, 2), target_BTS.flatten(), reduction="none")
+        cross_entropy = (losses.view(target_BTS.shape) * weight_BTS).sum()
+        z_loss = (logits_BTSC.logsumexp(-1).square() * weight_BTS).sum()
+        total = total + cross_entropy / math.log(head.num_choices) + Z_LOSS * z_loss
+        entropies.append(cross_entropy.detach())
+    return HeadLosses(total, torch.stack(entropies), num_steps)
+
+
+def split_heads(tokens_BTA: Tensor, heads: Sequence[Head]) -> tuple[Tensor, ...]:
+    """The slots of each head."""
+    return torch.split(tokens_BTA, [head.num_slots for head in heads], dim=-1)

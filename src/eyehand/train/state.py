@@ -1,0 +1,107 @@
+"""The state of a training run on disk: everything that the next step depends on, written so that a kill loses nothing.
+
+A file is written beside the old one, flushed to the disk and renamed over it, so that there is a whole one at every
+moment. It is read with `weights_only=True`: tensors and plain values, no code. All randomness of a step is drawn from
+(seed, step), so no generator's state is in it. Knows nothing about what playable checkpoints look like.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from eyehand.errors import UserError
+
+__all__ = ["STATE_FILE", "TrainingState", "load_state", "save_state", "write_atomically"]
+
+STATE_FILE = "training_state.pt"
+
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """What a run needs to go on.
+
+    Attributes:
+        step: optimiser steps done; also the number of the next batch.
+        elapsed_s: seconds trained so far.
+        model, ema, optimizer: state dicts.
+        meter: sums of the log interval that is not finished.
+    """
+
+    step: int
+    elapsed_s: float
+    model: dict[str, Any]
+    ema: dict[str, Any]
+    optimizer: dict[str, Any]
+    meter: dict[str, Any]
+
+
+def save_state(run: Path, state: TrainingState) -> None:
+    """Write the state of a run, replacing the last one.
+
+    Raises:
+        UserError: the disk is full or the folder cannot be written; the last state is untouched.
+    """
+    values = {"version": _VERSION, **vars(state)}
+    path = run / STATE_FILE
+    temporary = path.with_suffix(".tmp")
+    try:
+        with temporary.open("wb") as file:
+            torch.save(values, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        _sync_folder(run)
+    except (OSError, RuntimeError) as error:
+        temporary.unlink(missing_ok=True)
+        raise UserError(
+            f"The training state could not be written to {path} ({error}): make room, then resume with --resume."
+        ) from error
+
+
+def load_state(run: Path) -> TrainingState:
+    """Read the state of a run, on the CPU.
+
+    Raises:
+        UserError: there is none yet, or it is damaged.
+    """
+    path = run / STATE_FILE
+    if not path.is_file():
+        raise UserError(
+            f"The run in {run} was stopped before its first checkpoint: remove the folder and start it again."
+        )
+    try:
+        values = torch.load(path, map_location="cpu", weights_only=True)
+        if values.pop("version") != _VERSION:
+            raise UserError(f"{path} was written by another version of eyehand: start a new run in another --out.")
+        return TrainingState(**values)
+    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, TypeError, KeyError, AttributeError) as error:
+        raise UserError(f"{path} is damaged: start a new run, with --init-from the newest checkpoint.") from error
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Replace a text file in one step."""
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself durable, where the system lets one open a folder."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

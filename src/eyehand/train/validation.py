@@ -1,0 +1,144 @@
+"""Held-out evaluation: what the policy's predictions cost on recordings that it never learnt from.
+
+Teacher-forced, with the true action history, beside two baselines that see no picture: `marginal` knows how often
+each token occurs, `copy_last` repeats the last executed action. A policy that does not clearly beat `copy_last` has
+learnt to repeat itself. None of these figures says how well the policy plays; only play does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from eyehand.action import NOTHING
+from eyehand.action_space import ActionSpace, Head
+from eyehand.data.dataset import Dataset
+from eyehand.data.loader import Batch, ClipLoader
+from eyehand.data.sampler import ClipKey, covering_clips
+from eyehand.model.policy import Policy
+from eyehand.train.feed import to_device
+from eyehand.train.losses import behaviour_cloning_loss
+
+__all__ = ["HeldOut", "Scores", "copy_last_scores", "marginal_scores"]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Mean cross-entropy in nats of each head, and the sum over heads divided by ln(choices)."""
+
+    cross_entropy: dict[str, float]
+    loss: float
+
+    @property
+    def perplexity(self) -> dict[str, float]:
+        return {name: math.exp(min(value, 50.0)) for name, value in self.cross_entropy.items()}
+
+    @staticmethod
+    def of(cross_entropy_H: Sequence[float], heads: Sequence[Head]) -> Scores:
+        loss = sum(value / math.log(head.num_choices) for value, head in zip(cross_entropy_H, heads, strict=True))
+        return Scores({h.name: float(v) for h, v in zip(heads, cross_entropy_H, strict=True)}, float(loss))
+
+
+class HeldOut:
+    """The held-out clips, decoded when first needed and then kept in memory."""
+
+    def __init__(self, dataset: Dataset, clip_steps: int, batch_size: int, num_clips: int) -> None:
+        """At most `num_clips` clips spread evenly over the data set's episodes."""
+        lengths = [episode.num_steps for episode in dataset.episodes]
+        self._dataset = dataset
+        self._clip_steps = clip_steps
+        self._batch_size = batch_size
+        self.keys: list[ClipKey] = covering_clips(lengths, clip_steps, num_clips) if lengths else []
+        self._batches: list[Batch] = []
+
+    def evaluate(self, policy: Policy, text_table_MND: Tensor, autocast: torch.autocast) -> Scores:
+        """Scores of a policy; it is put into evaluation mode and left so."""
+        heads = policy.space.heads
+        device = text_table_MND.device
+        policy.eval()
+        sums_H = torch.zeros(len(heads), device=device)
+        num_steps = torch.zeros((), device=device)
+        with torch.no_grad(), autocast:
+            for decoded in self._decoded():
+                batch = to_device(decoded, text_table_MND, device)
+                inputs = (batch.frames_BTCHW, batch.text_BTND, batch.executed_BTA, batch.target_BTA, batch.valid_BT)
+                losses = behaviour_cloning_loss(policy(*inputs), batch.target_BTA, batch.learn_BT, heads)
+                sums_H += losses.cross_entropy_H * losses.num_steps
+                num_steps += losses.num_steps
+        return Scores.of((sums_H / num_steps.clamp(min=1)).tolist(), heads)
+
+    def rows(self) -> NDArray[np.int64]:
+        """Rows of the data set's arrays that the clips cover and that count."""
+        covered = []
+        for key in self.keys:
+            episode = self._dataset.episodes[key.episode]
+            first = episode.first_step + key.start
+            last = min(first + self._clip_steps, episode.first_step + episode.num_steps)
+            covered.append(np.arange(first, last))
+        rows = np.concatenate(covered) if covered else np.empty(0, np.int64)
+        counted: NDArray[np.int64] = rows[self._dataset.learn_N[rows]]
+        return counted
+
+    def _decoded(self) -> list[Batch]:
+        if not self._batches and self.keys:
+            size = min(self._batch_size, len(self.keys))
+            groups = [self.keys[first : first + size] for first in range(0, len(self.keys), size)]
+            loader = ClipLoader(self._dataset, batch_size=size, clip_steps=self._clip_steps, num_slots=len(groups) + 3)
+            with loader:
+                self._batches = list(loader.batches(iter(groups)))
+        return self._batches
+
+
+def marginal_scores(train: Dataset, rows: NDArray[np.int64]) -> Scores:
+    """Predict every token by how often its slot holds it in the training data."""
+    space = train.space
+    tables = _marginals(train)
+    probabilities_NA = np.stack([tables[a][train.target_NA[rows, a]] for a in range(space.num_slots)], axis=1)
+    return _scores(probabilities_NA, space)
+
+
+def copy_last_scores(train: Dataset, held_out: Dataset, rows: NDArray[np.int64]) -> Scores:
+    """Predict that the last executed action goes on; what the training data changes is spread as the marginal."""
+    space = train.space
+    tables = _marginals(train)
+    train_rows = train.steps()[train.learn_N[train.steps()]]
+    stays_A = (_previous(train, train_rows) == train.target_NA[train_rows]).mean(axis=0)
+    # Part of the marginal's mass falls on the last token as well; for a baseline that is near enough.
+    change_A = np.clip(1 - stays_A, 1e-3, 1.0)
+    last_NA = _previous(held_out, rows)
+    target_NA = held_out.target_NA[rows]
+    marginal_NA = np.stack([tables[a][target_NA[:, a]] for a in range(space.num_slots)], axis=1)
+    return _scores((1 - change_A) * (last_NA == target_NA) + change_A * marginal_NA, space)
+
+
+def _marginals(train: Dataset) -> list[NDArray[np.float64]]:
+    """Per slot, the probability of every token, one added to each count."""
+    rows = train.steps()
+    target_NA = train.target_NA[rows[train.learn_N[rows]]]
+    choices = [head.num_choices for head in train.space.heads for _ in range(head.num_slots)]
+    counts = [np.bincount(target_NA[:, a], minlength=n) + 1.0 for a, n in enumerate(choices)]
+    return [count / count.sum() for count in counts]
+
+
+def _previous(dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """What was executed one step before each row; nothing before the first step of an episode."""
+    before_NA: NDArray[np.uint8] = dataset.executed_NA[np.maximum(rows - 1, 0)]
+    first = np.array([episode.first_step for episode in dataset.episodes])
+    before_NA[np.isin(rows, first)] = dataset.space.encode(NOTHING)
+    return before_NA
+
+
+def _scores(probabilities_NA: NDArray[np.float64], space: ActionSpace) -> Scores:
+    losses_A = -np.log(probabilities_NA).mean(axis=0) if len(probabilities_NA) else np.zeros(space.num_slots)
+    starts = np.cumsum([0, *(head.num_slots for head in space.heads)])
+    return Scores.of(
+        [losses_A[a:b].mean() for a, b in pairwise(starts)],
+        space.heads,
+    )
