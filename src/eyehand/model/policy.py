@@ -75,11 +75,8 @@ class Policy(nn.Module):
         Returns:
             One tensor per head of the ActionSpace, (B, T, slots of the head, choices).
         """
-        if valid_BT is not None:
-            # Padding must not disturb BatchNorm's statistics: show a true picture instead.
-            frames_BTCHW = torch.where(valid_BT[:, :, None, None, None], frames_BTCHW, frames_BTCHW[:, :1])
         batch, steps = frames_BTCHW.shape[:2]
-        image_BTKD = self.image_encoder(frames_BTCHW.flatten(0, 1)).unflatten(0, (batch, steps))
+        image_BTKD = self._images(frames_BTCHW, valid_BT)
         tokens_BTLD = torch.cat(
             (self.seen(image_BTKD, text_BTND), self.out((batch, steps)), self.acted(executed_BTA)), dim=2
         )
@@ -87,6 +84,16 @@ class Policy(nn.Module):
         out_ND = y_BTLD[:, :, self.config.num_seen_tokens].flatten(0, 1)
         features_NAD = self.decoder(out_ND, self.embed(target_BTA).flatten(0, 1))
         return self.logits(features_NAD.unflatten(0, (batch, steps)))
+
+    def _images(self, frames_BTCHW: Tensor, valid_BT: Tensor | None) -> Tensor:
+        """Image tokens (B, T, K, D). Padding is not looked at: it would cost time and disturb BatchNorm's statistics."""
+        if valid_BT is None:
+            image_BTKD: Tensor = self.image_encoder(frames_BTCHW.flatten(0, 1)).unflatten(0, frames_BTCHW.shape[:2])
+            return image_BTKD
+        image_VKD = self.image_encoder(frames_BTCHW[valid_BT])
+        image_BTKD = image_VKD.new_zeros(*valid_BT.shape, *image_VKD.shape[1:])
+        image_BTKD[valid_BT] = image_VKD
+        return image_BTKD
 
     def seen(self, image_BTKD: Tensor, text_BTND: Tensor) -> Tensor:
         """The S tokens of each step: text, image, thinking; float32 (B, T, S, D)."""
@@ -121,7 +128,7 @@ class Policy(nn.Module):
             first += head.num_slots
         return tuple(parts)
 
-    def embedding(self, head: int) -> nn.Parameter:
+    def embedding(self, head: int) -> Tensor:
         """The embedding table of the head with this index, (choices, D)."""
         table = self.embeddings[head]
         assert isinstance(table, nn.Embedding)
