@@ -25,6 +25,8 @@ CELL = 8.0
 RADIUS = 16.0
 """Half the width of the player's box."""
 STEP_UP = 24.0
+_NOWHERE = -1e5
+"""Height of what lies outside the level: finite, so that differences are numbers."""
 HEADROOM = 56.0
 _REACH = int(RADIUS // CELL)
 _WALL_COST = (3.0, 1.2, 0.6, 0.3, 0.15)
@@ -89,9 +91,9 @@ class FloorPlan:
         size = np.ceil(corners.max(axis=0) / CELL) - low + _REACH + 1
         self.width, self.height = int(size[0]), int(size[1])
         floor_HW, ceiling_HW, self.is_door_HW = self._rasterise(sectors)
-        self.stand_HW = _window_max(floor_HW)
-        headroom_HW = -_window_max(-ceiling_HW) - self.stand_HW
-        self._ceiling_HW = headroom_HW + self.stand_HW
+        self.stand_HW = _window_max(np.where(np.isfinite(floor_HW), floor_HW, np.float32(_NOWHERE)))
+        self._ceiling_HW = -_window_max(-ceiling_HW)
+        headroom_HW = self._ceiling_HW - self.stand_HW
         is_inside_HW = np.isfinite(floor_HW)
         self.is_free_HW = is_inside_HW & (headroom_HW >= HEADROOM) & ~self._walls(sectors) & ~self._solids(obstacles)
         self.clearance_HW = self._clearance()
@@ -113,6 +115,13 @@ class FloorPlan:
         """The centres of N cells, shape (N, 2)."""
         rows, columns = np.divmod(cells, self.width)
         return np.stack([self._x0 + (columns + 0.5) * CELL, self._y0 + (rows + 0.5) * CELL], axis=-1)
+
+    def clearance_at(self, points_N2: NDArray[np.float64]) -> NDArray[np.int8]:
+        """`clearance_HW` at points, 0 outside the map."""
+        columns, rows = np.floor((points_N2 - (self._x0, self._y0)) / CELL).astype(np.int64).T
+        is_inside = (rows >= 0) & (columns >= 0) & (rows < self.height) & (columns < self.width)
+        clearance = self.clearance_HW[rows.clip(0, self.height - 1), columns.clip(0, self.width - 1)]
+        return np.where(is_inside, clearance, 0).astype(np.int8)
 
     def nearest_free(self, x: float, y: float, reach: float = 96.0) -> int | None:
         """The free cell nearest to a point, None if there is none within `reach`."""
@@ -152,9 +161,28 @@ class FloorPlan:
         return float(hits[0] * length / (count - 1)) if len(hits) else None
 
     @lru_cache(maxsize=256)  # noqa: B019 - plans live as long as the process (see floor_plan)
-    def field(self, goal: int) -> DistanceField:
-        """Ways to a cell from everywhere."""
-        return DistanceField(self, goal)
+    def field(self, goal: int, limit: float = math.inf) -> DistanceField:
+        """Ways to a cell from everywhere that costs at most `limit`."""
+        return DistanceField(self, goal, limit)
+
+    def spread(self, cell: int, *, leaving: bool, limit: float = math.inf) -> NDArray[np.float32]:
+        """Walking costs from a cell to all others (`leaving`) or from all others to it, shape (H * W,).
+
+        A wave that re-visits whatever it improved (Bellman-Ford over the frontier). What costs more than `limit` is
+        infinite, as is what cannot be reached.
+        """
+        step_cost_N8 = self.leave_cost_N8 if leaving else self.enter_cost_N8
+        cost_N = np.full(self.height * self.width, np.inf, dtype=np.float32)
+        cost_N[cell] = 0
+        frontier = np.array([cell])
+        while frontier.size:
+            around = self.neighbours_N8[frontier]
+            through = cost_N[frontier][:, None] + step_cost_N8[frontier]
+            is_better = (through < cost_N[around] - 1e-3) & (through <= limit)
+            reached = around[is_better]
+            np.minimum.at(cost_N, reached, through[is_better])
+            frontier = np.unique(reached)
+        return cost_N
 
     @cached_property
     def neighbours_N8(self) -> NDArray[np.int64]:
@@ -278,21 +306,18 @@ class DistanceField:
     """The cheapest ways from everywhere to one cell.
 
     Attributes:
-        cost_N: cost to the goal from every cell (its length, more near walls); infinite where there is no way.
-        next_N: the next cell on the way.
+        goal: the cell.
+        cost_N: cost to the goal from every cell (its length, more near walls); infinite where there is no way or
+            where it costs more than the limit.
     """
 
-    def __init__(self, plan: FloorPlan, goal: int) -> None:
+    def __init__(self, plan: FloorPlan, goal: int, limit: float = math.inf) -> None:
         self.plan = plan
         self.goal = goal
-        self.cost_N = _spread(plan, goal)
-        through = plan.leave_cost_N8 + self.cost_N[plan.neighbours_N8]
-        best = through.argmin(axis=1)
-        self.next_N = np.take_along_axis(plan.neighbours_N8, best[:, None], axis=1)[:, 0]
-        self.next_N[goal] = goal
+        self.cost_N = plan.spread(goal, leaving=False, limit=limit)
 
     def way(self, x: float, y: float, max_cells: int | None = None) -> NDArray[np.float64]:
-        """Points (N, 2) along the way from a point to the goal, without the point itself; empty if there is none."""
+        """Points (N, 2) one cell apart on the way from a point to the goal; empty if there is none."""
         cell: int | None = self.plan.cell(x, y)
         if cell is not None and not np.isfinite(self.cost_N[cell]):
             cell = self.plan.nearest_free(x, y)
@@ -300,23 +325,10 @@ class DistanceField:
             return np.zeros((0, 2))
         cells = [cell]
         while cells[-1] != self.goal and (max_cells is None or len(cells) < max_cells):
-            cells.append(int(self.next_N[cells[-1]]))
+            around = self.plan.neighbours_N8[cells[-1]]
+            through = self.plan.leave_cost_N8[cells[-1]] + self.cost_N[around]
+            cells.append(int(around[through.argmin()]))
         return self.plan.points(np.array(cells))
-
-
-def _spread(plan: FloorPlan, goal: int) -> NDArray[np.float32]:
-    """Costs to the goal by a wave that re-visits whatever it improved (Bellman-Ford over the frontier)."""
-    cost_N = np.full(plan.height * plan.width, np.inf, dtype=np.float32)
-    cost_N[goal] = 0
-    frontier = np.array([goal])
-    while frontier.size:
-        around = plan.neighbours_N8[frontier]
-        through = cost_N[frontier][:, None] + plan.enter_cost_N8[frontier]
-        is_better = through < cost_N[around] - 1e-3
-        reached = around[is_better]
-        np.minimum.at(cost_N, reached, through[is_better])
-        frontier = np.unique(reached)
-    return cost_N
 
 
 def _window_max(values_HW: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,15 +39,17 @@ class Gait:
     Attributes:
         look_ahead: farthest point of the way to aim at, in map units.
         start_deg, stop_deg: W goes down when the way lies within the one, and up when it leaves the other.
-        runs: whether LeftShift is held too.
+        run_distance: LeftShift is held too where the next target is farther than this (infinite: never runs).
+        foresight_tics: the way is judged from where the body will have drifted in this time.
         countersteer: share of the sideways drift that is steered against.
     """
 
-    look_ahead: float = 224.0
+    look_ahead: float = 256.0
     start_deg: float = 40.0
     stop_deg: float = 65.0
-    runs: bool = True
-    countersteer: float = 0.35
+    run_distance: float = 150.0
+    foresight_tics: float = 5.0
+    countersteer: float = 0.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,23 +89,25 @@ class Navigator:
         if goal is None:
             return self.follow(state, executed, np.zeros((0, 2)))
         num_cells = int(self.gait.look_ahead / CELL) + 4
-        return self.follow(state, executed, plan.field(goal).way(state.x, state.y, num_cells))
+        soon = self._soon(state)
+        return self.follow(state, executed, plan.field(goal).way(soon.x, soon.y, num_cells))
 
     def follow(self, state: DoomState, executed: Action, way_N2: NDArray[np.float64]) -> Steering:
         """Walk along points, the first of which is near the player and the last of which is the goal."""
         self._spots.append((state.x, state.y, "w" in executed.keys))
         if "Space" in executed.keys or "e" in executed.keys:
             self._pushed_tick = state.tick
-        target = self._target(state, way_N2)
+        soon = self._soon(state)
+        target = self._target(soon, way_N2)
         if target is None:
             return Steering(0.0, frozenset(), has_arrived=True)
-        turn_deg = self._turn(state, *target)
+        turn_deg = self._turn(soon, *target)
         if recovery_keys := self._free_oneself(state):
             return Steering(turn_deg, recovery_keys)
         keys = set()
         if abs(turn_deg) < (self.gait.stop_deg if "w" in executed.keys else self.gait.start_deg):
             keys.add("w")
-            if self.gait.runs:
+            if self._may_run(state, turn_deg, target, "LeftShift" in executed.keys):
                 keys.add("LeftShift")
         if self._must_push(state, *target):
             keys.add("Space")
@@ -136,13 +140,23 @@ class Navigator:
         lean_deg = math.degrees(math.atan2(across * self.gait.countersteer, 8.0))
         return wrap_deg(bearing_deg(state, x, y) + lean_deg)
 
+    def _may_run(self, state: DoomState, turn_deg: float, target: tuple[float, float], is_running: bool) -> bool:
+        """Running is for straight stretches; one who runs already stops later than another starts."""
+        slack = 1.0 if is_running else 1.3
+        distance = math.hypot(target[0] - state.x, target[1] - state.y)
+        return distance > self.gait.run_distance * slack and abs(turn_deg) * slack < 26.0
+
+    def _soon(self, state: DoomState) -> DoomState:
+        """The state with the player where its momentum will have carried it, if nothing is in the way."""
+        x, y = state.x + state.vx * self.gait.foresight_tics, state.y + state.vy * self.gait.foresight_tics
+        if not self.plan(state).is_walk_clear(state.x, state.y, x, y):
+            return state
+        return replace(state, x=x, y=y)
+
     def _must_push(self, state: DoomState, x: float, y: float) -> bool:
-        """Whether to push Space: a closed door is in reach, in front, and was not pushed a moment ago."""
-        angle = math.radians(state.angle_deg)
-        ahead = self.plan(state).door_ahead(
-            state.x, state.y, state.x + _USE_REACH * math.cos(angle), state.y + _USE_REACH * math.sin(angle)
-        )
-        if not ahead or abs(bearing_deg(state, x, y)) > 45.0:
+        """Whether to push Space: a closed door is on the way, in reach, in front, and was not pushed a moment ago."""
+        ahead = self.plan(state).door_ahead(state.x, state.y, x, y)
+        if not ahead or ahead > _USE_REACH or abs(bearing_deg(state, x, y)) > 30.0:
             return False
         since_ticks = state.tick - self._pushed_tick
         if since_ticks <= 2:
