@@ -175,7 +175,8 @@ class _Tokens:
     def text(self, text_BND: Tensor) -> Tensor:
         projected = torch.nn.functional.linear(text_BND, self.policy_text)
         is_empty_B11 = (projected == 0).all(dim=-1).all(dim=-1)[:, None, None]
-        return torch.where(is_empty_B11, self.no_text, projected.to(self.no_text.dtype)) + self.text_positions
+        tokens_BND: Tensor = torch.where(is_empty_B11, self.no_text, projected.to(self.no_text.dtype))
+        return tokens_BND.add(self.text_positions)
 
     def step(self, previous_BA: Tensor, text_BND: Tensor, image_BKD: Tensor) -> Tensor:
         """The new tokens of a tick: A of the previous step, S, O."""

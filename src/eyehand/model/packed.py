@@ -81,7 +81,8 @@ class PackedBlock:
         keys, values = cache
         batch, width = x_ND.shape[0] // length, self.width
         qkv = torch.mm(_rms(x_ND, self.attention_scale), self.qkv)
-        q, k, v = qkv.split((width, self.kv_width, self.kv_width), dim=1)
+        q, kv = qkv[:, :width], qkv[:, width:]
+        k, v = kv.chunk(2, dim=1)
         q = self._turned(_rms(q, self.q_scale), batch, length, rope_L1F)
         k = self._turned(_rms(k, self.k_scale), batch, length, rope_L1F)
         first = self.num_sinks + place

@@ -1,0 +1,192 @@
+"""Policies as players: a checkpoint that decides on every picture, alone or many games in one batch.
+
+Resizes with the one `frame.resize`, embeds an instruction once per change, feeds back what was really executed, draws
+seeded. `PolicyPlayer` is what a Session takes; `BatchPolicyPlayer` steps N games in one forward pass, each with its own
+episode, instruction and random numbers. Knows no game.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from eyehand.action import NOTHING
+from eyehand.action_space import MouseSampling
+from eyehand.checkpoint import Checkpoint
+from eyehand.data.text import TEXT_ENCODERS, text_encoder
+from eyehand.errors import UserError
+from eyehand.frame import Frame, resize
+from eyehand.model.live import LivePolicy
+from eyehand.players.player import Decision, Observation
+
+__all__ = ["BatchPolicyPlayer", "PolicyPlayer"]
+
+_WARM_UP_TICKS = 8
+
+
+class BatchPolicyPlayer:
+    """One checkpoint that plays `batch` games at once.
+
+    Args:
+        checkpoint: whose policy plays.
+        batch: number of games.
+        device: where the network runs.
+        temperature: of the sampling; None: the checkpoint's.
+        top_p: below 1, unlikely tokens are never drawn.
+        mouse_sampling: from motion bins to pixels; None: the checkpoint's.
+        threads: CPU threads of the network; None: leave torch as it is.
+
+    Attributes:
+        stage_ms: milliseconds of the last `act` by stage: resize, vision, backbone, decoder. On a GPU the work is
+            queued, so that only their sum means something.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        batch: int,
+        device: str = "cpu",
+        *,
+        temperature: float | None = None,
+        top_p: float = 1.0,
+        mouse_sampling: MouseSampling | None = None,
+        threads: int | None = None,
+    ) -> None:
+        self.checkpoint, self.batch = checkpoint, batch
+        self.temperature = checkpoint.temperature if temperature is None else temperature
+        self.top_p = top_p
+        if self.temperature < 0:
+            raise UserError(f"The temperature is {self.temperature}: it must be 0 (likeliest) or more, usually 1.")
+        if not 0 < top_p <= 1:
+            raise UserError(f"Top-p is {top_p}: it must be above 0 and at most 1.")
+        self.mouse_sampling = mouse_sampling or checkpoint.mouse_sampling
+        self.stage_ms: dict[str, float] = {}
+        self._threads, self._thread_id = threads, 0
+        self._config, self._space = checkpoint.config, checkpoint.policy.space
+        self._live = LivePolicy(checkpoint.policy, device)
+        self._state = self._live.new_state(batch)
+        self._rngs = [np.random.default_rng(0) for _ in range(batch)]
+        self._instructions: list[str | None] = [None] * batch
+        shape = (self._config.num_text_tokens, self._config.text_dim)
+        self._text_BND = self._live.embed_text(torch.zeros(batch, *shape))
+        size = self._config.frame_size
+        self._frames_BHWC = np.zeros((batch, size, size, 3), dtype=np.uint8)
+        self._nothing = self._space.encode(NOTHING)
+
+    def warm_up(self) -> None:
+        """Load what loads lazily and run a few ticks, so that the first real one is not slow. Ends every episode."""
+        if self._config.text_encoder in TEXT_ENCODERS:
+            text_encoder(self._config.text_encoder).embed("warm up")
+        black = Frame(np.zeros((240, 320, 3), dtype=np.uint8), 0)
+        for _ in range(_WARM_UP_TICKS):
+            self.act([Observation(black)] * self.batch)
+        self._state.reset()
+        for index in range(self.batch):
+            self.reset(index, 0)
+
+    def reset(self, index: int, seed: int) -> None:
+        """Begin a new episode in this place of the batch; the others go on."""
+        self._state.reset(index)
+        self._rngs[index] = np.random.default_rng(seed)
+
+    @torch.inference_mode()
+    def act(self, observations: Sequence[Observation | None]) -> list[Decision]:
+        """Decide for every game of the batch. None: a game that waits; its Decision does nothing and means nothing.
+
+        Raises:
+            UserError: the instruction's text encoder is not available.
+        """
+        if len(observations) != self.batch:
+            raise ValueError(f"expected {self.batch} observations, got {len(observations)}")
+        self._limit_threads()
+        begin = time.perf_counter()
+        previous_BA = np.stack([self._look(index, seen) for index, seen in enumerate(observations)])
+        frames_BCHW = torch.from_numpy(self._frames_BHWC).permute(0, 3, 1, 2)
+        uniforms_BA = np.stack([rng.random(self._space.num_slots, dtype=np.float32) for rng in self._rngs])
+        resized = time.perf_counter()
+        image_BKD = self._live.see(frames_BCHW)
+        seen_at = time.perf_counter()
+        out_BD = self._live.think(self._state, image_BKD, self._text_BND, torch.from_numpy(previous_BA))
+        thought = time.perf_counter()
+        ids_BA = self._live.decide(self._state, out_BD, torch.from_numpy(uniforms_BA), self.temperature, self.top_p)
+        tokens_BA = ids_BA.cpu().numpy()
+        decisions = [
+            Decision(NOTHING)
+            if observation is None
+            else Decision(self._space.decode(tokens_A, self.mouse_sampling, rng))
+            for observation, tokens_A, rng in zip(observations, tokens_BA, self._rngs, strict=True)
+        ]
+        times = (begin, resized, seen_at, thought, time.perf_counter())
+        stages = ("resize", "vision", "backbone", "decoder")
+        self.stage_ms = {stage: 1e3 * (times[i + 1] - times[i]) for i, stage in enumerate(stages)}
+        return decisions
+
+    def _look(self, index: int, observation: Observation | None) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+        """Put the picture in its place, follow a change of instruction; the tokens of what was executed."""
+        if observation is None:
+            return self._nothing
+        self._frames_BHWC[index] = resize(observation.frame.pixels, self._config.frame_size)
+        if observation.instruction != self._instructions[index]:
+            self._text_BND[index] = self._embedded(observation.instruction)
+            self._instructions[index] = observation.instruction
+        return self._space.encode(observation.executed)
+
+    def _embedded(self, instruction: str | None) -> Tensor:
+        if instruction is None:  # needs no encoder
+            vectors = np.zeros((self._config.num_text_tokens, self._config.text_dim), dtype=np.float32)
+        else:
+            vectors = text_encoder(self._config.text_encoder).embed(instruction)
+        return self._live.embed_text(torch.tensor(vectors)[None])[0]
+
+    def _limit_threads(self) -> None:
+        """OpenMP counts threads per calling thread: set the limit in whichever thread acts."""
+        if self._threads is not None and threading.get_ident() != self._thread_id:
+            self._thread_id = threading.get_ident()
+            torch.set_num_threads(self._threads)
+
+
+class PolicyPlayer:
+    """One checkpoint that plays one game; a `players.player.Player`. Arguments as for `BatchPolicyPlayer`."""
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        *,
+        temperature: float | None = None,
+        top_p: float = 1.0,
+        mouse_sampling: MouseSampling | None = None,
+        device: str = "cpu",
+        threads: int | None = 1,
+    ) -> None:
+        self.checkpoint = checkpoint
+        self._batch = BatchPolicyPlayer(
+            checkpoint,
+            1,
+            device,
+            temperature=temperature,
+            top_p=top_p,
+            mouse_sampling=mouse_sampling,
+            threads=threads,
+        )
+
+    @property
+    def stage_ms(self) -> dict[str, float]:
+        """Milliseconds of the last `act` by stage: resize, vision, backbone, decoder."""
+        return self._batch.stage_ms
+
+    def warm_up(self) -> None:
+        """Make the first tick as fast as the others. Ends the episode."""
+        self._batch.warm_up()
+
+    def reset(self, seed: int) -> None:
+        """Forget the last episode; draw the next one's actions from this seed."""
+        self._batch.reset(0, seed)
+
+    def act(self, observation: Observation) -> Decision:
+        """Decide on one tick."""
+        return self._batch.act([observation])[0]
