@@ -60,7 +60,7 @@ class Marksman(Demonstrator):
 
     def effort_deg(self, target: Sighting) -> float:
         """How little a target is preferred: its angle from the crosshair, and a little of its distance."""
-        return abs(target.bearing_deg) + target.distance / 40.0
+        return abs(target.aim_deg) + target.distance / 40.0
 
     def choose(self, targets: Iterable[Sighting]) -> Sighting | None:
         """The target with the least effort; the one before is kept unless another is clearly better."""
@@ -75,10 +75,10 @@ class Marksman(Demonstrator):
 
     def engage(self, scene: Scene, target: Sighting) -> Intent:
         """Turn to the target and fire when it is under the crosshair."""
-        return Intent(target.bearing_deg, target.drift_deg, fire=self.may_fire(scene, target))
+        return Intent(target.aim_deg, target.drift_deg, fire=self.may_fire(scene, target))
 
     def may_fire(self, scene: Scene, target: Sighting) -> bool:
-        is_aimed = abs(target.bearing_deg) <= self.aim_share * target.half_width_deg
+        is_aimed = abs(target.aim_deg) <= self.aim_share * target.half_width_deg
         is_ready = scene.trigger_ticks < self.click_ticks or scene.trigger_ticks >= self.ready_ticks
         return is_aimed and is_ready
 
@@ -95,22 +95,22 @@ class Approach(Marksman):
     """Walk up to the monster until it is touched, without a shot."""
 
     def engage(self, scene: Scene, target: Sighting) -> Intent:
-        is_ahead = abs(target.bearing_deg) < 30.0
-        return Intent(target.bearing_deg, target.drift_deg, frozenset("w") if is_ahead else frozenset())
+        is_ahead = abs(target.aim_deg) < 30.0
+        return Intent(target.aim_deg, target.drift_deg, frozenset("w") if is_ahead else frozenset())
 
 
 class DefendCenter(Marksman):
     """Monsters come from all sides: turn and shoot what is in view, the near before the far."""
 
     def effort_deg(self, target: Sighting) -> float:
-        return abs(target.bearing_deg) + target.distance / 12.0
+        return abs(target.aim_deg) + target.distance / 12.0
 
 
 class DefendLine(Marksman):
     """Monsters come up or throw from the far wall: shoot, those that come near first; face the line."""
 
     def effort_deg(self, target: Sighting) -> float:
-        return abs(target.bearing_deg) + target.distance / 12.0
+        return abs(target.aim_deg) + target.distance / 12.0
 
 
 class Corridor(Marksman):
@@ -134,12 +134,12 @@ class Rocketeer(Marksman):
 
     Attributes:
         rocket_units_per_tic: speed of a rocket.
-        launch_tics: from the trigger to the rocket.
+        launch_tics: from the trigger to the rocket. The aim may not move on in this time.
         steady_ticks: how long a target must have been watched before its speed is believed.
     """
 
     rocket_units_per_tic = 20.0
-    launch_tics = 10.0
+    launch_tics = 7.25
     steady_ticks = 6
 
     def __init__(self, game: Game, eyes: Eyes | None = None) -> None:
@@ -157,9 +157,12 @@ class Rocketeer(Marksman):
     def meeting_point(self, scene: Scene, target: Sighting) -> tuple[float, float]:
         """Where rocket and target meet if the target goes on as it does."""
         x, y = target.x, target.y
+        to_launch_tics = self.launch_tics - scene.trigger_ticks * TICS_PER_TICK
+        if to_launch_tics <= 0.0:
+            to_launch_tics = self.launch_tics
         for _ in range(4):
             way = math.hypot(x - scene.state.x, y - scene.state.y)
-            tics = self.launch_tics + way / self.rocket_units_per_tic
+            tics = to_launch_tics + way / self.rocket_units_per_tic
             x, y = target.x + target.vx * tics, target.y + target.vy * tics
         return x, y
 
@@ -170,11 +173,13 @@ class Lead(Rocketeer):
     Attributes:
         aim_share: much smaller than for what stands still: the one rocket must hit.
         turning_y: no rocket at a point that lies farther north or south: the monster turns before it.
+        least_speed: no rocket at a monster that has not kept its way (6.7 units per tic) while it was watched.
     """
 
     aim_share = 0.4
-    steady_ticks = 14
+    steady_ticks = 13
     turning_y = 560.0
+    least_speed = 5.5
 
     def __init__(self, game: Game) -> None:
         super().__init__(game, Eyes(motion_ticks=12))
@@ -182,4 +187,5 @@ class Lead(Rocketeer):
     def engage(self, scene: Scene, target: Sighting) -> Intent:
         intent = super().engage(scene, target)
         is_between_walls = abs(self.meeting_point(scene, target)[1]) < self.turning_y
-        return Intent(intent.turn_deg, intent.drift_deg, fire=intent.fire and is_between_walls)
+        is_straight = math.hypot(target.vx, target.vy) > self.least_speed
+        return Intent(intent.turn_deg, intent.drift_deg, fire=intent.fire and is_between_walls and is_straight)

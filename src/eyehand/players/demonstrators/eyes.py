@@ -51,7 +51,8 @@ class Sighting:
         bearing_deg: by how much to turn to face it, positive to the right.
         drift_deg: by how much `bearing_deg` grows in the coming tick if the player keeps its view and its way.
         distance: in map units, in the plan.
-        half_width_deg: half the angle that it fills.
+        aim_deg: by how much to turn to face the middle of what can be seen of it; walls may hide a part.
+        half_width_deg: half the angle that can be hit around there.
         unseen_ticks: since when it has not been in the picture; 0 for what is in view.
         age_ticks: for how long it has been known.
     """
@@ -66,6 +67,7 @@ class Sighting:
     bearing_deg: float
     drift_deg: float
     distance: float
+    aim_deg: float
     half_width_deg: float
     unseen_ticks: int
     age_ticks: int
@@ -94,7 +96,7 @@ class Eyes:
     def reset(self) -> None:
         """Forget everything."""
         self._pending: deque[DoomState] = deque()
-        self._tracks: dict[int, deque[tuple[int, DoomObject]]] = {}
+        self._tracks: dict[int, deque[_Glimpse]] = {}
         self._first_seen: dict[int, int] = {}
 
     def look(self, state: DoomState) -> list[Sighting]:
@@ -103,7 +105,7 @@ class Eyes:
         seen_tick = state.tick - self.delay_ticks
         while self._pending and self._pending[0].tick <= seen_tick:
             self._notice(self._pending.popleft())
-        sightings = [self._believe(state, track) for _, track in sorted(self._tracks.items())]
+        sightings = [self._believe(state, thing_id, track) for thing_id, track in sorted(self._tracks.items())]
         return [sighting for sighting in sightings if sighting.unseen_ticks <= self.memory_ticks]
 
     def _notice(self, seen: DoomState) -> None:
@@ -114,44 +116,79 @@ class Eyes:
         for thing in seen.objects:
             if thing.is_visible:
                 track = self._tracks.setdefault(thing.id, deque(maxlen=self.motion_ticks + 1))
-                if track and (seen.tick - track[-1][0] > self.motion_ticks or track[-1][1].name != thing.name):
+                if track and (seen.tick - track[-1].tick > self.motion_ticks or track[-1].name != thing.name):
                     track.clear()
-                track.append((seen.tick, thing))
+                track.append(_glimpse(seen, thing))
                 self._first_seen.setdefault(thing.id, seen.tick)
 
-    def _believe(self, state: DoomState, track: deque[tuple[int, DoomObject]]) -> Sighting:
-        seen_tick, thing = track[-1]
+    def _believe(self, state: DoomState, thing_id: int, track: deque[_Glimpse]) -> Sighting:
+        seen = track[-1]
         vx, vy = _speed(track)
-        unseen_ticks = max(0, state.tick - self.delay_ticks - seen_tick)
         # What is out of view is looked for where it was lost.
         carried_tics = self.delay_ticks * TICS_PER_TICK
-        x, y = thing.x + vx * carried_tics, thing.y + vy * carried_tics
+        x, y = seen.x + vx * carried_tics, seen.y + vy * carried_tics
         distance = max(1.0, math.hypot(x - state.x, y - state.y))
         bearing = bearing_deg(state, x, y)
         next_x = x + (vx - state.vx) * TICS_PER_TICK
         next_y = y + (vy - state.vy) * TICS_PER_TICK
         drift = wrap_deg(bearing_deg(state, next_x, next_y) - bearing)
         return Sighting(
-            id=thing.id,
-            name=thing.name,
+            id=thing_id,
+            name=seen.name,
             x=x,
             y=y,
-            z=thing.z,
+            z=seen.z,
             vx=vx,
             vy=vy,
             bearing_deg=bearing,
             drift_deg=max(-6.0, min(6.0, drift)) if distance > 48 else 0.0,
             distance=distance,
-            half_width_deg=math.degrees(math.atan2(RADII.get(thing.name, 20.0), distance)),
-            unseen_ticks=unseen_ticks,
-            age_ticks=state.tick - self._first_seen[thing.id],
+            aim_deg=wrap_deg(bearing + math.degrees(math.atan2(seen.middle, distance))),
+            half_width_deg=math.degrees(math.atan2(seen.half_width, distance)),
+            unseen_ticks=max(0, state.tick - self.delay_ticks - seen.tick),
+            age_ticks=state.tick - self._first_seen[thing_id],
         )
 
 
-def _speed(track: deque[tuple[int, DoomObject]]) -> tuple[float, float]:
+@dataclass(frozen=True, slots=True)
+class _Glimpse:
+    """A thing as it was in one picture; `middle` is how far right of its true middle that of its visible part was."""
+
+    tick: int
+    name: str
+    x: float
+    y: float
+    z: float
+    middle: float
+    half_width: float
+
+
+def _glimpse(seen: DoomState, thing: DoomObject) -> _Glimpse:
+    radius = RADII.get(thing.name, 20.0)
+    middle, half_width = 0.0, radius
+    if thing.box is not None:
+        left, _, width, _ = thing.box
+        distance = math.hypot(thing.x - seen.x, thing.y - seen.y)
+        true = bearing_deg(seen, thing.x, thing.y)
+        edges = [_across(seen, pixel, true, distance) for pixel in (left, left + width)]
+        # A picture may be wider than what can be hit, and never hits beyond it.
+        first, last = (min(max(edge, -radius), radius) for edge in edges)
+        middle, half_width = (first + last) / 2, max((last - first) / 2, 0.15 * radius)
+    return _Glimpse(seen.tick, thing.name, thing.x, thing.y, thing.z, middle, half_width)
+
+
+def _across(state: DoomState, pixel: float, bearing: float, distance: float) -> float:
+    """How far right of a thing a column of the picture passes it, in map units."""
+    half = state.screen_width / 2
+    column_deg = math.degrees(math.atan((pixel - half) / half * math.tan(math.radians(state.fov_deg / 2))))
+    off_deg = min(max(wrap_deg(column_deg - bearing), -80.0), 80.0)
+    return distance * math.tan(math.radians(off_deg))
+
+
+def _speed(track: deque[_Glimpse]) -> tuple[float, float]:
     """Units per tic, from the first to the last picture of a track; the engine's own speed says too little."""
-    (first_tick, first), (last_tick, last) = track[0], track[-1]
-    tics = (last_tick - first_tick) * TICS_PER_TICK
+    first, last = track[0], track[-1]
+    tics = (last.tick - first.tick) * TICS_PER_TICK
     if tics <= 0:
         return 0.0, 0.0
     return (last.x - first.x) / tics, (last.y - first.y) / tics
