@@ -18,7 +18,7 @@ from eyehand.action_space import ActionSpace
 from eyehand.errors import UserError
 from eyehand.frame import MODEL_SIZE
 from eyehand.recording import annotation_pb2 as pb
-from eyehand.recording.annotation import read_annotation
+from eyehand.recording.annotation import Annotation, read_annotation
 from eyehand.recording.format import ANNOTATION_FILE, CAPTURED_FILE, SMALL_FILE, InputEvent, RecordingInfo
 from eyehand.recording.labels import (
     FrameActions,
@@ -78,27 +78,13 @@ class Recording:
             raise UserError(f"{path} is no folder: give the folder of a recording.")
         annotation = read_annotation(path / ANNOTATION_FILE)
         num_annotations = len(annotation.message.frame_annotations)
+        num_pictures = _count_pictures(path / SMALL_FILE, annotation)
         promised = annotation.num_frames_promised
-        if num_annotations == 0:
-            raise UserError(f"{path} holds no frames (it was cut off at once): remove it.")
-        if promised is not None and num_annotations < promised:
-            raise UserError(
-                f"{path / ANNOTATION_FILE} is damaged ({num_annotations} of {promised} frames are left): "
-                "remove this recording or restore the file."
-            )
-        small = VideoReader(path / SMALL_FILE)
-        if small.size != (MODEL_SIZE, MODEL_SIZE):
-            raise UserError(
-                f"{small.path} is {small.size[1]}x{small.size[0]} pixels and should be {MODEL_SIZE}x{MODEL_SIZE}: "
-                "make it anew from video.mp4."
-            )
-        num_pictures = small.num_frames
-        small.close()
-        if promised is not None and num_pictures < promised:
-            raise UserError(
-                f"{small.path} is truncated ({num_pictures} of {promised} frames are left): "
-                "remove this recording or restore the file."
-            )
+        if promised is not None and min(num_pictures, num_annotations) < promised:
+            what = f"{num_annotations} annotations and {num_pictures} pictures are left of {promised} frames"
+            raise UserError(f"{path} is damaged ({what}): remove this recording or restore its files.")
+        if min(num_pictures, num_annotations) == 0:
+            raise UserError(f"{path} holds no frames (it was cut off within the first second): remove it.")
         problems = []
         if annotation.is_cut_off:
             problems.append("It was cut off while recording; it is good up to there.")
@@ -200,6 +186,23 @@ class Recording:
     def _check(self, start: int, length: int) -> None:
         if start < 0 or length < 0 or start + length > self.num_frames:
             raise IndexError(f"{self.path} has {self.num_frames} frames, not {start} to {start + length - 1}")
+
+
+def _count_pictures(path: Path, annotation: Annotation) -> int:
+    """Frames of the small video; 0 where a recording was cut off before the first of them were on disk."""
+    if annotation.is_cut_off and (not path.is_file() or path.stat().st_size == 0):
+        return 0
+    video = VideoReader(path)
+    try:
+        height, width = video.size
+        if (height, width) != (MODEL_SIZE, MODEL_SIZE):
+            raise UserError(
+                f"{path} is {width}x{height} pixels and should be {MODEL_SIZE}x{MODEL_SIZE}: "
+                "make it anew from video.mp4."
+            )
+        return video.num_frames
+    finally:
+        video.close()
 
 
 def find_recordings(root: Path | str) -> list[Path]:

@@ -194,15 +194,34 @@ class VideoReader:
         try:
             container = av.open(str(self.path))
             stream = container.streams.video[0]
-            stream.codec_context.thread_count = 1
-            pts = [packet.pts for packet in container.demux(stream) if packet.size and packet.pts is not None]
         except (av.FFmpegError, IndexError) as error:
             raise self._damaged("it is no mp4 video or its end is missing") from error
-        self._container, self._stream, self._pts = container, stream, sorted(pts)
+        if stream.codec_context is None:
+            raise self._damaged("its header does not say how it was encoded")
+        stream.codec_context.thread_count = 1
+        self._container, self._stream = container, stream
+        self._pts = sorted(packet.pts for packet in self._whole_packets())
+
+    def _whole_packets(self) -> Iterator[Any]:
+        """The packets until the end, or until the file breaks off within one."""
+        try:
+            for packet in self._container.demux(self._stream):
+                if packet.is_corrupt:
+                    return
+                if packet.size and packet.pts is not None:
+                    yield packet
+        except av.FFmpegError:
+            return
+
+    def _decoded(self) -> Iterator[Any]:
+        """The frames from where the file stands."""
+        for packet in self._whole_packets():
+            yield from self._stream.decode(packet)
+        yield from self._stream.decode(None)
 
     def _seek(self, index: int) -> None:
         self._container.seek(self._pts[index], stream=self._stream, backward=True)
-        self._frames = self._container.decode(self._stream)
+        self._frames = self._decoded()
 
     def _damaged(self, what: str) -> UserError:
         return UserError(f"{self.path} is damaged ({what}): remove this recording or restore the file.")
