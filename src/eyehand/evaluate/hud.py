@@ -105,7 +105,7 @@ class Hud:
         canvas.paste(chip, (WIDTH_PX - chip.width - 10, 10), chip)
         if shown.instruction:
             chip = _chip(_shorten(f"“{shown.instruction}”", 17, WIDTH_PX - 60), 17)
-            canvas.paste(chip, ((WIDTH_PX - chip.width) // 2, self.picture_height_px - chip.height - 12), chip)
+            canvas.paste(chip, ((WIDTH_PX - chip.width) // 2, 46), chip)  # the lower edge is the game's own display
 
     def _draw_keys(self, canvas: Image.Image, held: frozenset[str]) -> None:
         top = self.picture_height_px + 7

@@ -120,6 +120,11 @@ class OverlayObserver:
         self._read_problem()
         self._connection.close()
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether the file is there and plays; False before `close`."""
+        return self._process.exitcode == 0 and self.problem is None and self.path.is_file()
+
     def _read_problem(self) -> None:
         with contextlib.suppress(EOFError, OSError):
             while self._connection.poll():

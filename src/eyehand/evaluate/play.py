@@ -10,12 +10,11 @@ import contextlib
 import gc
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eyehand.clock import SystemClock
 from eyehand.errors import UserError
 from eyehand.evaluate.latency import LatencyObserver, TimedGame, player_stages, summarise
 from eyehand.evaluate.overlay import OverlayObserver
@@ -85,26 +84,28 @@ def play_with(
     date = datetime.now().astimezone().isoformat(timespec="seconds")
     instruction = (options.instruction if options.instruction is not None else game.task.instructions[0]) or None
     timed = TimedGame(game)
-    latency = LatencyObserver(timed, player_stages(player))
-    scores = _Scores(on_score, game.fps)
-    overlay = OverlayObserver(options.out / "play.mp4", options.player, game.fps) if options.video else None
-    recorder = _open_recorder(options.record)
-    observers: list[Observer] = [latency, scores]
-    observers += [observer for observer in (overlay, recorder) if observer is not None]
+    watchers = _Watchers(
+        LatencyObserver(timed, player_stages(player)),
+        _Scores(on_score, game.fps),
+        OverlayObserver(options.out / "play.mp4", Path(options.player).name, game.fps) if options.video else None,
+        _open_recorder(options),
+    )
     is_interrupted = False
     try:
-        if overlay is not None:
-            overlay.wait_ready()
-        session = Session(timed, player, observers, instruction=instruction)
+        if watchers.overlay is not None:
+            watchers.overlay.wait_ready()
         with _no_long_collections():
-            _play_episodes(session, options, scores)
+            _play_episodes(Session(timed, player, watchers.observers, instruction=instruction), options)
     except KeyboardInterrupt:
         is_interrupted = True
     finally:
-        if overlay is not None:
-            overlay.close()
-    problem = overlay.problem if overlay is not None else None
-    report = _report(options, game.task, game.fps, instruction, latency, scores, overlay, is_interrupted, date, problem)
+        if watchers.overlay is not None:
+            watchers.overlay.close()
+    report = replace(
+        watchers.report(game.task, game.fps, Path(options.player).name, instruction),
+        is_interrupted=is_interrupted,
+        date=date,
+    )
     write_report(report, options.out)
     return report
 
@@ -118,25 +119,21 @@ def _check(options: PlayOptions) -> None:
         raise UserError(f"Cannot write to {options.out}: {error.strerror}; choose another --out.") from error
 
 
-def _open_recorder(folder: Path | None) -> Recorder | None:
-    if folder is None:
+def _open_recorder(options: PlayOptions) -> Recorder | None:
+    if options.record is None:
         return None
     from eyehand.recording.recorder import Recorder
 
-    return Recorder(folder)
+    return Recorder(options.record, user=Path(options.player).name)
 
 
-def _play_episodes(session: Session, options: PlayOptions, scores: _Scores) -> None:
+def _play_episodes(session: Session, options: PlayOptions) -> None:
     """Episodes one after another. Only time in episodes counts: a game may take a second to start the next one."""
-    clock = SystemClock()
     left_s, seed = options.seconds, options.seed
     while left_s > 0.5 / session.game.fps:
-        begun_ns = clock.now_ns()
         end = session.run_episode(seed, max_seconds=left_s)
         # An episode that ends in its first tick must not be played for ever.
         left_s -= max(end.seconds, 1 / session.game.fps)
-        if end.num_ticks == 0 and (clock.now_ns() - begun_ns) / 1e9 > options.seconds:
-            raise UserError(f"{options.game} gave no picture within {options.seconds:g} s; close other programs first.")
         seed += 1
 
 
@@ -156,7 +153,6 @@ class _Scores:
 
     def __init__(self, on_score: Callable[[float, float], None] | None, fps: float) -> None:
         self.episodes: list[Episode] = []
-        self.recordings: list[str] = []
         self._on_score = on_score
         self._fps = fps
         self._seed = 0
@@ -176,39 +172,42 @@ class _Scores:
         )
 
 
-def _report(
-    options: PlayOptions,
-    task: TaskInfo,
-    fps: float,
-    instruction: str | None,
-    latency: LatencyObserver,
-    scores: _Scores,
-    overlay: OverlayObserver | None,
-    is_interrupted: bool,
-    date: str,
-    problem: str | None,
-) -> PlayReport:
-    timings = latency.timings()
-    has_video = overlay is not None and overlay.path.is_file() and overlay.problem is None
-    return PlayReport(
-        game=task.name,
-        player=Path(options.player).name,
-        instruction=instruction,
-        score_name=task.score,
-        fps=fps,
-        episodes=tuple(scores.episodes),
-        timing=summarise(timings, fps),
-        quiet=summarise(timings, fps, quiet_only=True),
-        machine=_machine(latency.windows),
-        seconds=tuple(_second(window, latency.origin_ns) for window in latency.windows),
-        ticks=tuple(timings),
-        video="play.mp4" if has_video else None,
-        frames_dropped=overlay.num_dropped if overlay is not None else 0,
-        recordings=tuple(scores.recordings),
-        is_interrupted=is_interrupted,
-        date=date,
-        problem=f"The video could not be written: {problem}." if problem else None,
-    )
+@dataclass(frozen=True)
+class _Watchers:
+    """Everything that watches a live play."""
+
+    latency: LatencyObserver
+    scores: _Scores
+    overlay: OverlayObserver | None
+    recorder: Recorder | None
+
+    @property
+    def observers(self) -> list[Observer]:
+        """The latency first: it reads the machine's state before the others use it."""
+        observers: list[Observer] = [self.latency, self.scores]
+        return observers + [observer for observer in (self.overlay, self.recorder) if observer is not None]
+
+    def report(self, task: TaskInfo, fps: float, player: str, instruction: str | None) -> PlayReport:
+        """What they saw."""
+        timings, windows = self.latency.timings(), self.latency.windows
+        overlay = self.overlay
+        return PlayReport(
+            game=task.name,
+            player=player,
+            instruction=instruction,
+            score_name=task.score,
+            fps=fps,
+            episodes=tuple(self.scores.episodes),
+            timing=summarise(timings, fps),
+            quiet=summarise(timings, fps, quiet_only=True),
+            machine=_machine(windows),
+            seconds=tuple(_second(window, self.latency.origin_ns) for window in windows),
+            ticks=tuple(timings),
+            video=overlay.path.name if overlay is not None and overlay.is_complete else None,
+            frames_dropped=overlay.num_dropped if overlay is not None else 0,
+            recordings=tuple(str(folder) for folder in self.recorder.recordings) if self.recorder else (),
+            problem=f"The video was not written: {overlay.problem}." if overlay and overlay.problem else None,
+        )
 
 
 def _second(window: MachineWindow, origin_ns: int) -> Second:

@@ -13,7 +13,7 @@ from html import escape
 
 import numpy as np
 
-__all__ = ["STYLE", "Bar", "Group", "histogram", "intervals", "stacked_timeline", "steps"]
+__all__ = ["STYLE", "Bar", "histogram", "intervals", "stacked_timeline", "steps"]
 
 STYLE = """
 svg.chart { width: 100%; height: auto; display: block; font: 11px system-ui, sans-serif; }
@@ -34,20 +34,13 @@ _NUM_COLOURS = 7
 
 @dataclass(frozen=True)
 class Bar:
-    """A value with its interval; `colour` counts from 0."""
+    """A named value with its interval; `colour` counts from 0."""
 
+    name: str
     value: float
     low: float
     high: float
     colour: int
-
-
-@dataclass(frozen=True)
-class Group:
-    """One row of `intervals`: its name and its bars."""
-
-    name: str
-    bars: tuple[Bar, ...]
 
 
 @dataclass(frozen=True)
@@ -170,48 +163,38 @@ def steps(
     return _svg(axes.height, parts + _legend(list(layers), ("c6", "c3", "c4")), label)
 
 
-def intervals(groups: Sequence[Group], names: Sequence[str], label: str, marks: Mapping[str, float]) -> str:
-    """Horizontal bars with 95% whiskers, grouped in rows.
+def intervals(bars: Sequence[Bar], label: str, marks: Mapping[str, float]) -> str:
+    """Horizontal bars from 0 with 95% whiskers.
 
     Args:
-        groups: the rows from top to bottom.
-        names: what each colour stands for.
+        bars: from top to bottom.
         label: names the axis.
         marks: vertical lines with a name, e.g. {"demonstrator": 1.0}.
     """
-    bars = [bar for group in groups for bar in group.bars]
     ends = [end for bar in bars for end in (bar.low, bar.high, bar.value)] + [*marks.values(), 0.0]
-    step = _step(max(ends) - min(*ends, 0.0) or 1.0)
-    low, high = math.floor(min(ends) / step) * step, math.ceil(max(ends) / step) * step
-    name_px, bar_px = 132, 14
-    height = _TOP + sum(len(group.bars) * bar_px + 10 for group in groups) + _BOTTOM + 14
+    step = _step(max(ends) - min(ends) or 1.0)
+    low, high = math.floor(min(ends) / step + 1e-9) * step, math.ceil(max(ends) / step - 1e-9) * step
+    name_px, bar_px = 132, 22
+    top = float(_TOP if marks else 6)
+    bottom = top + len(bars) * bar_px + 6
 
     def x(value: float) -> float:
         return name_px + (_WIDTH - name_px - 54) * (value - low) / ((high - low) or 1.0)
 
-    bottom = height - _BOTTOM
-    parts = [_text(_WIDTH - _RIGHT, height - 4, label, "end")]
-    value = low
-    while value <= high + 1e-9:
-        parts += [_line("grid", x(value), _TOP, x(value), bottom), _text(x(value), bottom + 15, f"{value:g}", "middle")]
-        value = round(value + step, 10)
+    parts = [_text(_WIDTH - _RIGHT, bottom + 30, label, "end")]
+    for value in (round(low + step * i, 10) for i in range(round((high - low) / step) + 1)):
+        parts += [_line("grid", x(value), top, x(value), bottom), _text(x(value), bottom + 15, f"{value:g}", "middle")]
     for name, value in marks.items():
-        parts.append(_line("mark", x(value), _TOP, x(value), bottom))
-        parts.append(_text(x(value), bottom + 15 if name == "" else _TOP - 4, name, "middle"))
-    top = float(_TOP + 8)
-    for group in groups:
-        size = len(group.bars) * bar_px
-        parts.append(_text(name_px - 8, top + size / 2 + 4, group.name, "end", True))
-        for bar in group.bars:
-            left, right = sorted((x(max(low, 0.0)), x(bar.value)))
-            parts.append(_rect(f"c{bar.colour} flat", left, top + 2, max(right, left + 1), top + bar_px - 2))
-            middle = top + bar_px / 2
-            parts.append(_line("axis", x(bar.low), middle, x(bar.high), middle))
-            parts += [_line("axis", x(end), middle - 3, x(end), middle + 3) for end in (bar.low, bar.high)]
-            parts.append(_text(max(x(bar.high), right) + 5, middle + 4, f"{bar.value:.3g}"))
-            top += bar_px
-        top += 10
-    return _svg(height, parts + (_legend(list(names)) if len(names) > 1 else []), label)
+        parts += [_line("mark", x(value), top, x(value), bottom), _text(x(value), top - 6, name, "middle")]
+    for number, bar in enumerate(bars):
+        middle = top + 3 + (number + 0.5) * bar_px
+        left, right = sorted((x(0.0), x(bar.value)))
+        parts.append(_text(name_px - 8, middle + 4, bar.name, "end", True))
+        parts.append(_rect(f"c{bar.colour} flat", left, middle - 7, max(right, left + 1), middle + 7))
+        parts.append(_line("axis", x(bar.low), middle, x(bar.high), middle))
+        parts += [_line("axis", x(end), middle - 4, x(end), middle + 4) for end in (bar.low, bar.high)]
+        parts.append(_text(max(x(bar.high), right) + 6, middle + 4, f"{bar.value:.3g}"))
+    return _svg(round(bottom + 36), parts, label)
 
 
 def _legend(names: Sequence[str], colours: Sequence[str] | None = None) -> list[str]:

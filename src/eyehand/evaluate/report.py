@@ -113,8 +113,8 @@ class PlayReport:
     video: str | None
     frames_dropped: int
     recordings: tuple[str, ...]
-    is_interrupted: bool
-    date: str
+    is_interrupted: bool = False
+    date: str = ""
     problem: str | None = None
 
     @property
@@ -207,12 +207,12 @@ def _html(report: PlayReport, folder: Path) -> str:
         page.card(
             "Frame to action over time",
             plots.stacked_timeline([tick.time_s for tick in acted], _layers(acted), "ms", period_ms, failed_s),
-            f"Each bar is the slowest tick of its stretch. A cross is a tick without an action in time; "
-            f"a dashed line is the {period_ms:.0f} ms of a tick.",
+            f"Each bar is the slowest tick of its stretch; a cross is a tick without an action in time, "
+            f"the dashed line the {period_ms:.0f} ms of a tick.",
         ),
         page.card("How late ticks began", plots.stacked_timeline([t.time_s for t in report.ticks], late, "ms")),
         page.card("Share of all cores", plots.steps(edges_s, load, "share")),
-        page.card("Timing", page.table(*_timing_table(report))),
+        page.card("Ticks", page.table(*_timing_table(report)), "Quiet: the host stole less than 12% of that second."),
         page.card("Stages of frame to action", page.table(*_stage_table(report))),
         page.card("Episodes", page.table(*_episode_table(report)), style="wide"),
     ]
@@ -265,14 +265,15 @@ def _video_card(report: PlayReport, folder: Path) -> str:
 
 
 def _timing_table(report: PlayReport) -> tuple[list[str], list[list[str]]]:
-    rows = [["all ticks", *_timing_cells(report.timing)], ["quiet seconds", *_timing_cells(report.quiet)]]
-    return ["", "ticks", "on time", "late", "missed", "p50 ms", "p95", "p99", "max"], rows
+    rows = [["all ticks", *_timing_cells(report.timing)[:4]], ["quiet seconds", *_timing_cells(report.quiet)[:4]]]
+    return ["", "ticks", "on time", "late", "missed"], rows
 
 
 def _stage_table(report: PlayReport) -> tuple[list[str], list[list[str]]]:
     spreads: dict[str, Spread | None] = {
         **report.timing.stages_ms,
         "frame to action": report.timing.reaction_ms,
+        "in quiet seconds": report.quiet.reaction_ms,
         "with the picture's age": report.timing.latency_ms,
         "tick began late by": report.timing.late_ms,
     }
@@ -285,7 +286,7 @@ def _spread_cells(spread: Spread) -> list[str]:
 
 
 def _episode_table(report: PlayReport) -> tuple[list[str], list[list[str]]]:
-    names = list(dict.fromkeys(name for episode in report.episodes for name in episode.facts))
+    names = list(dict.fromkeys(name for episode in report.episodes for name in episode.facts if name != "seconds"))
     rows = []
     for episode in report.episodes:
         cells = [str(episode.seed), f"{episode.score:.2f}", f"{episode.seconds:.1f}"]

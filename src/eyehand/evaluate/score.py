@@ -1,0 +1,390 @@
+"""Closed-loop scores: `evaluate` plays many seeded, stepped episodes over all cores and compares who played.
+
+Random, demonstrator and agent play the same seeds of the same games, so that one's luck is the others' too. Every
+episode is kept with its score and with a few measures of behaviour; the figures are made from these alone
+(`EvaluationReport`), so a file of episodes is enough to make them again, or to spare the baselines the next time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from eyehand.errors import UserError
+from eyehand.evaluate.statistics import Estimate, Normalised, mean_estimate, normalised_scores
+from eyehand.evaluate.workers import run_jobs
+from eyehand.games.game import Game
+from eyehand.machine import cpu_name
+from eyehand.players.player import Player
+from eyehand.session import EpisodeEnd, EpisodeStart, Session, Tick
+
+__all__ = ["BASELINES", "EpisodeScore", "EvaluateOptions", "EvaluationReport", "evaluate", "read_report"]
+
+BASELINES = ("random", "demonstrator")
+"""Who an agent is measured against: the floor and the ceiling of the normalised score."""
+
+_EPISODES_PER_JOB = 5
+_WALKING_KEYS = frozenset("wasd")
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """What to measure.
+
+    Attributes:
+        checkpoint: the agent, by name or folder; None plays the baselines only.
+        game: games: a family (doom), one game (doom/aim), or several with commas between.
+        episodes: seeded episodes per game and player.
+        first_seed: the first seed; training data is made from seeds above 1,000,000, so that nothing was seen before.
+        workers: processes; 0: one per core.
+        instruction: what the agent is told in every game; None: the game's own instructions in turn.
+        baselines: a result of an earlier run, from which the episodes of random and demonstrator are taken.
+        swap: two games on one map, with a comma between (doom/aim,doom/approach): the agent also plays each of them
+            with the other's instruction.
+    """
+
+    checkpoint: str | None = None
+    game: str = "doom"
+    episodes: int = 30
+    first_seed: int = 0
+    workers: int = 0
+    instruction: str | None = None
+    baselines: Path | None = None
+    swap: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeScore:
+    """One episode and how its player behaved.
+
+    Attributes:
+        game, player, seed, instruction: what was played by whom.
+        told: whose instruction it was: the game's own name, another game's (a swap), or "custom".
+        score: at the end of the episode. seconds: its length in game time.
+        trigger_pulls: how often the left button went down.
+        walking: share of the ticks in which W, A, S or D was held.
+        turning: mean of |dx| in pixels per tick.
+        facts: the game's further numbers at the end.
+    """
+
+    game: str
+    player: str
+    seed: int
+    instruction: str | None
+    told: str
+    score: float
+    seconds: float
+    trigger_pulls: int
+    walking: float
+    turning: float
+    facts: dict[str, float]
+
+
+@dataclass(frozen=True)
+class EvaluationReport:
+    """All episodes of an evaluation, and what follows from them.
+
+    Attributes:
+        agent: the checkpoint's name; None for baselines only.
+        games: in order; score_names: what their scores count.
+        episodes: of all players. date: when it was made, ISO 8601. machine: on what.
+    """
+
+    agent: str | None
+    games: tuple[str, ...]
+    score_names: dict[str, str]
+    episodes: tuple[EpisodeScore, ...]
+    date: str = ""
+    machine: str = ""
+
+    @property
+    def players(self) -> tuple[str, ...]:
+        return (*BASELINES, *([self.agent] if self.agent else []))
+
+    def scores(self, player: str) -> dict[str, list[float]]:
+        """Scores by game, without the swapped instructions; only games that this player played."""
+        found: dict[str, list[float]] = {}
+        for episode in self.episodes:
+            if episode.player == player and episode.game in self.games and episode.told in (episode.game, "custom"):
+                found.setdefault(episode.game, []).append(episode.score)
+        return {game: found[game] for game in self.games if game in found}
+
+    def mean(self, player: str, game: str) -> Estimate | None:
+        """Mean score with its 95% interval; None if this player did not play it."""
+        scores = self.scores(player).get(game)
+        return mean_estimate(scores) if scores else None
+
+    def normalised(self) -> Normalised | None:
+        """(agent - random) / (demonstrator - random); None without an agent."""
+        if self.agent is None:
+            return None
+        floor, ceiling = (self.scores(player) for player in BASELINES)
+        return normalised_scores(self.scores(self.agent), floor, ceiling)
+
+    def swaps(self) -> dict[tuple[str, str], list[EpisodeScore]]:
+        """The agent's episodes by (game, whose instruction it was told), for the games that were swapped."""
+        swapped = {e.game for e in self.episodes if e.player == self.agent and e.told not in (e.game, "custom")}
+        found: dict[tuple[str, str], list[EpisodeScore]] = {}
+        for episode in self.episodes:
+            if episode.player == self.agent and episode.game in swapped:
+                found.setdefault((episode.game, episode.told), []).append(episode)
+        return found
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values: the figures, then every episode."""
+        normalised = self.normalised()
+        means = {
+            game: {player: asdict(mean) for player in self.players if (mean := self.mean(player, game)) is not None}
+            for game in self.games
+        }
+        figures = {"means": means, "normalised": None if normalised is None else asdict(normalised)}
+        return {**asdict(self), "figures": figures, "episodes": [asdict(episode) for episode in self.episodes]}
+
+
+def read_report(path: Path) -> EvaluationReport:
+    """Read what `evaluate` wrote as JSON.
+
+    Raises:
+        UserError: no such file, or not one of ours.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        return EvaluationReport(
+            agent=values["agent"],
+            games=tuple(values["games"]),
+            score_names=dict(values["score_names"]),
+            episodes=tuple(EpisodeScore(**episode) for episode in values["episodes"]),
+            date=values["date"],
+            machine=values["machine"],
+        )
+    except OSError as error:
+        raise UserError(f"Cannot read {path}: {error.strerror}.") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is no result of `eyehand evaluate`; make it again.") from error
+
+
+def evaluate(options: EvaluateOptions, on_progress: Callable[[int, int, str], None] | None = None) -> EvaluationReport:
+    """Play everything that is asked for.
+
+    Args:
+        options: what to measure.
+        on_progress: told (episodes done, of how many, what was played last).
+
+    Raises:
+        UserError: an unknown game, an unusable checkpoint or baselines file, or workers that die.
+    """
+    from eyehand.games.registry import game_names
+
+    if options.episodes < 1:
+        raise UserError(f"--episodes must be at least 1, not {options.episodes}.")
+    games = game_names(options.game)
+    swapped = _swapped(options)
+    if options.checkpoint is not None:
+        _check_checkpoint(options.checkpoint)
+    known = _known_baselines(options, games)
+    jobs = _jobs(options, games, swapped, {(e.player, e.game, e.seed) for e in known})
+    total = len(known) + sum(len(job.seeds) for job in jobs)
+    episodes, score_names = list(known), dict[str, str]()
+    workers = options.workers or os.cpu_count() or 1
+    for done in run_jobs(_play_job, jobs, workers):
+        episodes += done.episodes
+        score_names[done.game] = done.score_name
+        if on_progress is not None:
+            on_progress(len(episodes), total, f"{done.game} {done.player}")
+    if options.baselines is not None:
+        score_names = read_report(options.baselines).score_names | score_names
+    order = {player: number for number, player in enumerate((*BASELINES, _agent_name(options)))}
+    episodes.sort(key=lambda e: ((*games, *swapped).index(e.game), order[e.player], e.told != e.game, e.seed))
+    return EvaluationReport(
+        agent=_agent_name(options),
+        games=tuple(games),
+        score_names=score_names,
+        episodes=tuple(episodes),
+        date=datetime.now().astimezone().isoformat(timespec="seconds"),
+        machine=f"{cpu_name()}, {os.cpu_count()} cores",
+    )
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A few episodes of one player in one game. `player` is what opens it, `label` what it is called."""
+
+    game: str
+    player: str
+    label: str
+    seeds: tuple[int, ...]
+    instruction: str | None = None
+    told: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.game} played by {self.label}, seeds {self.seeds[0]} to {self.seeds[-1]}"
+
+
+@dataclass(frozen=True)
+class _Done:
+    """What came of a job."""
+
+    game: str
+    player: str
+    score_name: str
+    episodes: tuple[EpisodeScore, ...]
+
+
+def _agent_name(options: EvaluateOptions) -> str | None:
+    """The checkpoint's name; a checkpoint whose folder is called like a baseline keeps its own name."""
+    if options.checkpoint is None:
+        return None
+    name = Path(options.checkpoint).name
+    return f"agent {name}" if name in BASELINES else name
+
+
+def _check_checkpoint(name: str) -> None:
+    """Say that a checkpoint is unusable before the baselines have played for minutes."""
+    from eyehand.checkpoint import load_checkpoint
+
+    load_checkpoint(name)
+
+
+def _swapped(options: EvaluateOptions) -> list[str]:
+    if options.swap is None:
+        return []
+    from eyehand.games.registry import game_names
+
+    names = game_names(options.swap)
+    if len(names) != 2 or options.checkpoint is None:
+        raise UserError("--swap needs --checkpoint and two games with a comma between, e.g. doom/aim,doom/approach.")
+    return names
+
+
+def _known_baselines(options: EvaluateOptions, games: Sequence[str]) -> list[EpisodeScore]:
+    """Episodes of the baselines file that need not be played again."""
+    if options.baselines is None:
+        return []
+    seeds = range(options.first_seed, options.first_seed + options.episodes)
+    return [
+        episode
+        for episode in read_report(options.baselines).episodes
+        if episode.player in BASELINES and episode.game in games and episode.seed in seeds
+    ]
+
+
+def _jobs(
+    options: EvaluateOptions, games: Sequence[str], swapped: Sequence[str], known: set[tuple[str, str, int]]
+) -> list[_Job]:
+    """All that is to be played, the slowest player first, so that no long job is left for the end."""
+    seeds = range(options.first_seed, options.first_seed + options.episodes)
+    jobs: list[_Job] = []
+    label = _agent_name(options)
+    if options.checkpoint is not None and label is not None:
+        told = None if options.instruction is None else "custom"
+        for game in games:
+            jobs += _cut(_Job(game, options.checkpoint, label, tuple(seeds), options.instruction, told))
+        for game in swapped:
+            # With its own instruction only where the scores do not ask for it anyway.
+            tellers = [teller for teller in swapped if teller != game or game not in games or told is not None]
+            for teller in tellers:
+                jobs += _cut(_Job(game, options.checkpoint, label, tuple(seeds), None, teller))
+    for player in reversed(BASELINES):
+        for game in games:
+            left = tuple(seed for seed in seeds if (player, game, seed) not in known)
+            jobs += _cut(_Job(game, player, player, left))
+    return jobs
+
+
+def _cut(job: _Job) -> Iterable[_Job]:
+    for first in range(0, len(job.seeds), _EPISODES_PER_JOB):
+        seeds = job.seeds[first : first + _EPISODES_PER_JOB]
+        yield _Job(job.game, job.player, job.label, seeds, job.instruction, job.told)
+
+
+def _play_job(job: _Job) -> _Done:
+    """Play the episodes of one job; runs in a worker."""
+    from eyehand.games.registry import open_game
+    from eyehand.players.registry import needs_state
+
+    game = open_game(job.game, with_state=needs_state(job.player))
+    try:
+        player = _player(job.player, game)
+        sayings = _sayings(job, game)
+        episodes = []
+        for seed in job.seeds:
+            instruction = sayings[seed % len(sayings)]
+            hands = _Hands()
+            end = Session(game, player, [hands], instruction=instruction).run_episode(seed)
+            episodes.append(hands.episode(job, instruction, end))
+        return _Done(job.game, job.label, game.task.score, tuple(episodes))
+    finally:
+        game.close()
+
+
+def _sayings(job: _Job, game: Game) -> Sequence[str]:
+    """What the player is told, one of these per seed."""
+    if job.told == "custom":
+        return (job.instruction or "",)
+    if job.told is None or job.told == job.game:
+        return game.task.instructions
+    from eyehand.games.registry import open_game
+
+    other = open_game(job.told)
+    try:
+        return other.task.instructions
+    finally:
+        other.close()
+
+
+_policies: dict[str, Player] = {}
+"""The policies of this worker: a checkpoint takes longer to load than a short episode to play."""
+
+
+def _player(name: str, game: Game) -> Player:
+    from eyehand.players.registry import open_player
+
+    if name in BASELINES:
+        return open_player(name, game)
+    if name not in _policies:
+        _policies[name] = open_player(name, game)
+    return _policies[name]
+
+
+class _Hands:
+    """Watches what the hands do in one episode."""
+
+    def __init__(self) -> None:
+        self._seed = 0
+        self._num_ticks = self._num_pulls = self._num_walking = self._turned_px = 0
+        self._is_down = False
+
+    def on_start(self, start: EpisodeStart) -> None:
+        self._seed = start.seed
+
+    def on_tick(self, tick: Tick) -> None:
+        is_down = "0" in tick.executed.buttons
+        self._num_ticks += 1
+        self._num_pulls += is_down and not self._is_down
+        self._num_walking += bool(tick.executed.keys & _WALKING_KEYS)
+        self._turned_px += abs(tick.executed.dx)
+        self._is_down = is_down
+
+    def on_end(self, end: EpisodeEnd) -> None:
+        pass
+
+    def episode(self, job: _Job, instruction: str | None, end: EpisodeEnd) -> EpisodeScore:
+        num_ticks = max(1, self._num_ticks)
+        return EpisodeScore(
+            game=job.game,
+            player=job.label,
+            seed=self._seed,
+            instruction=instruction,
+            told=job.told or job.game,
+            score=end.outcome.score,
+            seconds=end.seconds,
+            trigger_pulls=self._num_pulls,
+            walking=self._num_walking / num_ticks,
+            turning=self._turned_px / num_ticks,
+            facts=dict(end.outcome.facts),
+        )

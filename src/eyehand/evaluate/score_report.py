@@ -1,0 +1,165 @@
+"""Shows an `EvaluationReport`: in the terminal, as JSON, as one HTML page, and as an SVG for a README."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from eyehand.errors import UserError
+from eyehand.evaluate import page, plots
+from eyehand.evaluate.score import EpisodeScore, EvaluationReport
+from eyehand.evaluate.statistics import Estimate
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["print_scores", "write_scores"]
+
+_COLOURS = (6, 0, 3)
+"""Random grey, demonstrator blue, agent amber: numbers of the plots' colours."""
+
+_BEHAVIOUR = ("score", "trigger pulls", "walking", "turning px/tick", "seconds")
+
+
+def write_scores(report: EvaluationReport, json_path: Path) -> list[Path]:
+    """Write the JSON, and beside it a page (.html) and, with an agent, a plot (.svg); returns their paths.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    contents = {json_path: json.dumps(report.to_json(), indent=1) + "\n", json_path.with_suffix(".html"): _html(report)}
+    if report.agent is not None:
+        contents[json_path.with_suffix(".svg")] = _svg_file(report)
+    try:
+        json_path.parent.mkdir(parents=True, exist_ok=True)
+        for path, content in contents.items():
+            path.write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"Cannot write {error.filename or json_path}: {error.strerror}.") from error
+    return list(contents)
+
+
+def print_scores(report: EvaluationReport, console: Console) -> None:
+    """The table of means and normalised scores, then the swapped instructions if there are any."""
+    from rich.table import Table
+
+    columns, rows = _score_table(report)
+    table = Table(header_style="dim", row_styles=["", ""], pad_edge=False, box=None)
+    for name in columns:
+        table.add_column(name, justify="left" if name in ("game", "score counts") else "right")
+    for row in rows:
+        table.add_row(*row, style="bold" if row[0] == "all" else None)
+    console.print(table)
+    if swaps := _swap_table(report):
+        table = Table(header_style="dim", pad_edge=False, box=None, title="told one thing or the other", title_style="")
+        for number, name in enumerate(swaps[0]):
+            table.add_column(name, justify="left" if number < 2 else "right")
+        for row in swaps[1]:
+            table.add_row(*row)
+        console.print(table)
+
+
+def _score_table(report: EvaluationReport) -> tuple[list[str], list[list[str]]]:
+    normalised = report.normalised()
+    columns = ["game", *report.players, *(["normalised"] if normalised else []), "score counts"]
+    rows = []
+    for game in report.games:
+        row = [game, *(_estimate(report.mean(player, game)) for player in report.players)]
+        if normalised is not None:
+            row.append(_estimate(normalised.tasks.get(game), ".2f"))
+        rows.append([*row, report.score_names.get(game, "")])
+    if normalised is not None:
+        rows.append(["all", *("" for _ in report.players), _estimate(normalised.overall, ".2f"), ""])
+    return columns, rows
+
+
+def _estimate(estimate: Estimate | None, form: str = ".1f") -> str:
+    """A value with its 95% interval, e.g. "17.2 [15.9, 18.4]"."""
+    if estimate is None:
+        return "-"
+    return f"{estimate.value:{form}} [{estimate.low:{form}}, {estimate.high:{form}}]"
+
+
+def _swap_table(report: EvaluationReport) -> tuple[list[str], list[list[str]]] | None:
+    swaps = report.swaps()
+    if not swaps:
+        return None
+    shared = set.intersection(*(set(episodes[0].facts) for episodes in swaps.values())) - {"seconds"}
+    facts = sorted(shared & {"kills", "shots", "frags", "deaths"})
+    rows = []
+    for (game, told), episodes in swaps.items():
+        rows.append(
+            [game, told, *_behaviour(episodes), *(f"{fmean(e.facts[fact] for e in episodes):.2f}" for fact in facts)]
+        )
+    return ["map and score of", "told to do", *_BEHAVIOUR, *facts], rows
+
+
+def _behaviour(episodes: Sequence[EpisodeScore]) -> list[str]:
+    return [
+        f"{fmean(episode.score for episode in episodes):.1f}",
+        f"{fmean(episode.trigger_pulls for episode in episodes):.2f}",
+        f"{fmean(episode.walking for episode in episodes):.0%}",
+        f"{fmean(episode.turning for episode in episodes):.1f}",
+        f"{fmean(episode.seconds for episode in episodes):.1f}",
+    ]
+
+
+def _html(report: EvaluationReport) -> str:
+    count = max((len(scores) for player in report.players for scores in report.scores(player).values()), default=0)
+    lead = [f"{report.date[:16].replace('T', ' ')} · {report.machine}"]
+    lead.append(f"{count} seeded episodes per game and player; brackets and whiskers are 95% intervals (bootstrap).")
+    cards = [page.card("Scores", page.table(*_score_table(report)), style="wide")]
+    normalised = report.normalised()
+    headline = ""
+    if normalised is not None and normalised.overall is not None:
+        note = "0 is random, 1 is the demonstrator: (agent - random) / (demonstrator - random)."
+        cards.append(page.card("Normalised score", _normalised_plot(report), note, style="tall"))
+        below = [game for game, estimate in normalised.tasks.items() if estimate and estimate.value < 0.5]
+        overall = normalised.overall
+        items = [
+            (f"{overall.value:.2f}", f"mean normalised score, {overall.low:.2f} to {overall.high:.2f}", ""),
+            (str(len(report.games)), "games, one network", ""),
+            (str(len(below)), "games below 0.5", "bad" if below else "good"),
+        ]
+        headline = page.facts(items)
+    if swaps := _swap_table(report):
+        note = "The same map and seeds, told one thing or the other. Means per episode."
+        cards.append(page.card("Instructions swapped", page.table(*swaps), note, style="wide"))
+    cards += [_game_card(report, game) for game in report.games if report.score_names.get(game)]
+    heading = f"Scores <small>{escape(report.agent or 'baselines')}</small>"
+    body = headline + f'<div class="grid">{"".join(cards)}</div>'
+    return page.page(f"Scores of {report.agent or 'the baselines'}", heading, lead, body)
+
+
+def _normalised_plot(report: EvaluationReport) -> str:
+    normalised = report.normalised()
+    assert normalised is not None
+    bars = [_bar(game, estimate, 3) for game, estimate in normalised.tasks.items() if estimate is not None]
+    if normalised.overall is not None:
+        bars.append(_bar("all", normalised.overall, 0))
+    return plots.intervals(bars, "normalised score", {"random": 0.0, "demonstrator": 1.0})
+
+
+def _game_card(report: EvaluationReport, game: str) -> str:
+    means = [
+        (player, colour, report.mean(player, game)) for player, colour in zip(report.players, _COLOURS, strict=False)
+    ]
+    bars = [_bar(player, mean, colour) for player, colour, mean in means if mean is not None]
+    return page.card(game, plots.intervals(bars, report.score_names.get(game, "score"), {}))
+
+
+def _bar(name: str, estimate: Estimate, colour: int) -> plots.Bar:
+    return plots.Bar(name, estimate.value, estimate.low, estimate.high, colour)
+
+
+def _svg_file(report: EvaluationReport) -> str:
+    """The plot of the normalised scores as a file of its own, with its colours inside for light and dark pages."""
+    themes = (
+        "svg{--text:#1c2128;--dim:#6b7480;--line:#dde1e6;--bad:#d1242f}"
+        "@media(prefers-color-scheme:dark){svg{--text:#e6edf3;--dim:#8b949e;--line:#2a313a;--bad:#ff6b6b}}"
+    )
+    return _normalised_plot(report).replace("<title>", f"<style>{themes}{plots.STYLE}</style><title>", 1) + "\n"
