@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from eyehand.errors import UserError
 from eyehand.games.doom_controls import ENGINE_BUTTONS, TURN
+from eyehand.games.doom_level import game_of_level, sectors_of_level
 from eyehand.games.doom_process import EngineGuard
 from eyehand.games.doom_scores import DoomFacts
-from eyehand.games.doom_state import DoomLine, DoomObject, DoomSector, DoomState
+from eyehand.games.doom_state import DoomObject, DoomState
 from eyehand.games.doom_tasks import DoomTask
 
 __all__ = ["DoomEngine"]
@@ -57,13 +58,14 @@ class DoomEngine:
         self._screen = screen
         self._game: Any = None
         self._guard: EngineGuard | None = None
-        self._sectors: tuple[DoomSector, ...] = ()
+        self._look: Any = None
 
     def begin(self, seed: int) -> None:
         """Start an episode. One seed gives one episode, whatever was played before."""
         # A network game goes on counting and drawing random numbers from one level to the next: start it afresh.
         if self._game is None or self._task.num_bots or not self._game.is_running():
             self._start(seed)
+        self._look = None
         self._game.set_seed(seed & 0x7FFFFFFF)
         if not self._task.num_bots:
             self._game.new_episode()
@@ -73,21 +75,13 @@ class DoomEngine:
             buttons = [0.0] * len(ENGINE_BUTTONS)
             buttons[TURN] = float(np.random.default_rng(seed).integers(0, 360))
             self.advance(buttons)
-        self._sectors = _sectors(self._game.get_state().sectors) if self._with_state else ()
 
     def _start(self, seed: int) -> None:
         self.close()
         package = Path(self._vizdoom.__file__).parent
         self._guard = EngineGuard(package / "vizdoom")
-        game = self._vizdoom.DoomGame()
-        game.set_vizdoom_path(str(self._guard.executable))
-        game.set_doom_config_path(str(self._guard.settings))
-        game.set_doom_game_path(str(package / "freedoom2.wad"))
-        if self._task.wad != "freedoom2.wad":
-            game.set_doom_scenario_path(str(package / "scenarios" / self._task.wad))
-        game.set_doom_map(self._task.map)
+        game = game_of_level(self._task.wad, self._task.map, self._guard)
         game.set_doom_skill(self._task.skill)
-        game.set_mode(self._vizdoom.Mode.PLAYER)
         game.set_seed(seed & 0x7FFFFFFF)
         game.set_episode_start_time(_START_TICS)
         game.set_episode_timeout(0)
@@ -97,11 +91,9 @@ class DoomEngine:
         game.set_render_hud(True)
         game.set_render_crosshair(True)
         game.set_window_visible(self._visible)
-        game.set_sound_enabled(False)
         game.set_objects_info_enabled(self._with_state or self._task.judge.needs_monsters)
         game.set_labels_buffer_enabled(self._with_state)
         game.set_depth_buffer_enabled(self._with_state)
-        game.set_sectors_info_enabled(self._with_state)
         if self._task.num_bots:
             game.add_game_args(f"{_DEATHMATCH_ARGS} +viz_bots_path {package / 'bots.cfg'}")
         game.add_game_args(self._task.engine_args)
@@ -110,6 +102,7 @@ class DoomEngine:
 
     def advance(self, buttons: list[float], *, draw: bool = True) -> None:
         """Hold these buttons (in the order of `ENGINE_BUTTONS`) for one tic; without `draw` there is no new picture."""
+        self._look = None
         self._game.set_action(buttons)
         self._game.advance_action(1, draw)
 
@@ -118,9 +111,15 @@ class DoomEngine:
         """Whether the player died for good or the level ended; the engine cannot be advanced then."""
         return bool(self._game.is_episode_finished())
 
+    def _seen(self) -> Any:
+        """The engine's state after the last drawn tic. Asking for it copies everything, so it is asked for once."""
+        if self._look is None:
+            self._look = self._game.get_state()
+        return self._look
+
     def picture(self) -> NDArray[np.uint8]:
         """The screen, uint8 RGB (height, width, 3). Not to be called when the episode is over."""
-        pixels: NDArray[np.uint8] = self._game.get_state().screen_buffer
+        pixels: NDArray[np.uint8] = self._seen().screen_buffer
         return pixels
 
     def _variable(self, name: str) -> float:
@@ -134,7 +133,7 @@ class DoomEngine:
         if self._task.judge.needs_monsters and not is_over:
             monsters = tuple(
                 (thing.position_x, thing.position_y)
-                for thing in self._game.get_state().objects
+                for thing in self._seen().objects
                 if thing.category == "Monster" and not thing.name.startswith("Dead")
             )
         return DoomFacts(
@@ -156,7 +155,7 @@ class DoomEngine:
 
     def state(self, tick: int, facts: DoomFacts, start: DoomFacts) -> DoomState:
         """Everything that may be known at this moment. Not to be called when the episode is over."""
-        state = self._game.get_state()
+        state = self._seen()
         boxes = {label.object_id: (label.x, label.y, label.width, label.height) for label in state.labels}
         is_deathmatch = self._task.num_bots > 0
         return DoomState(
@@ -192,7 +191,7 @@ class DoomEngine:
                 if thing.category != "Self"
             ),
             depth=state.depth_buffer,
-            sectors=self._sectors,
+            sectors=sectors_of_level(self._task.wad, self._task.map),
             screen_width=self._screen[0],
             screen_height=self._screen[1],
             fov_deg=self._variable("CAMERA_FOV"),
@@ -208,14 +207,3 @@ class DoomEngine:
         finally:
             if guard is not None:
                 guard.release()
-
-
-def _sectors(sectors: Any) -> tuple[DoomSector, ...]:
-    return tuple(
-        DoomSector(
-            sector.floor_height,
-            sector.ceiling_height,
-            tuple(DoomLine(line.x1, line.y1, line.x2, line.y2, line.is_blocking) for line in sector.lines),
-        )
-        for sector in sectors
-    )

@@ -164,7 +164,6 @@ _TASKS = (
         time_limit_s=60.0,
         score="percent of the corridor, 100 with the armour",
         judge=Progress,
-        skill=1,
     ),
     DoomTask(
         name="lead",

@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 
 from eyehand.errors import UserError
-from eyehand.games.game import Game
+from eyehand.games.game import Game, TaskInfo
 
-__all__ = ["game_names", "open_game"]
+__all__ = ["game_names", "open_game", "task_info"]
 
 FAMILIES = ("doom",)
 
@@ -41,6 +41,18 @@ def open_game(name: str, *, realtime: bool = False, visible: bool = False, with_
     from eyehand.games.doom import open_doom
 
     return open_doom(task, realtime=realtime, visible=visible, with_state=with_state)
+
+
+def task_info(name: str) -> TaskInfo:
+    """What there is to do in a game, without starting it.
+
+    Raises:
+        UserError: no such game.
+    """
+    from eyehand.games.doom_tasks import doom_task
+
+    (full_name,) = _expand(name) if "/" in name else (_unknown(name),)
+    return doom_task(full_name.split("/", 1)[1]).info
 
 
 def _expand(part: str) -> list[str]:
