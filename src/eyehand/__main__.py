@@ -1,0 +1,7 @@
+"""`python -m eyehand` is the command `eyehand`."""
+
+import sys
+
+from eyehand.cli import main
+
+sys.exit(main())

@@ -1,0 +1,102 @@
+"""The command line: find the command, parse its options, call it, turn what happens into an exit status.
+
+    0  done
+    1  a fault of ours (with a traceback)
+    2  something that the user can fix (with one sentence)
+    130  Ctrl-C (143: SIGTERM), after everything was released and closed
+
+A command's module is imported when it is called, so that `eyehand --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+
+from eyehand import __version__
+from eyehand.errors import UserError
+
+__all__ = ["COMMANDS", "main"]
+
+COMMANDS: dict[str, str] = {
+    "games": "List the games and what there is to do in them.",
+    "record": "Record a player at a game: one folder per episode.",
+    "inspect": "Check recordings: counts, rates, keys, mouse, problems.",
+    "train": "Train a policy on recordings.",
+    "play": "Let a player play live, with a report and a video.",
+    "evaluate": "Measure a policy by playing, beside random and demonstrator.",
+    "checkpoint": "Show what a checkpoint holds.",
+    "demo": "Watch the bundled agent play three Doom tasks.",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    argv = list(sys.argv[1:] if arguments is None else arguments)
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(_overview())
+        return 0
+    if argv[0] in ("-V", "--version"):
+        print(f"eyehand {__version__}")
+        return 0
+    name, options = argv[0], argv[1:]
+    if name not in COMMANDS:
+        return _fail(f"Unknown command {name!r}: choose one of {', '.join(COMMANDS)}.")
+    previous = signal.signal(signal.SIGTERM, _on_sigterm)
+    try:
+        return _run(name, options)
+    except UserError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        print("eyehand: stopped.", file=sys.stderr)
+        return 130
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _run(name: str, options: list[str]) -> int:
+    import tyro
+
+    command = importlib.import_module(f"eyehand.commands.{name}")
+    parsed = tyro.cli(
+        command.Options,
+        prog=f"eyehand {name}",
+        description=COMMANDS[name],
+        args=options,
+        config=(tyro.conf.OmitArgPrefixes,),
+    )
+    status: int = command.run(parsed)
+    return status
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {text}" for name, text in COMMANDS.items()]
+    return "\n".join(
+        (
+            "usage: eyehand COMMAND [OPTIONS]",
+            "",
+            "Teach an agent to play a game by watching a person play it.",
+            "",
+            *lines,
+            "",
+            "`eyehand COMMAND --help` shows a command's options.",
+        )
+    )
+
+
+def _fail(sentence: str) -> int:
+    print(f"eyehand: {sentence}", file=sys.stderr)
+    return 2
+
+
+def _on_sigterm(signum: int, frame: FrameType | None) -> None:
+    """Leave through the same doors as any other exit, so that keys are released and files closed."""
+    raise SystemExit(128 + signum)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""One module per command: its options with their documentation, and `run`, which calls the library and prints."""

@@ -1,0 +1,47 @@
+"""`eyehand demo`: the bundled agent plays three Doom tasks live, and leaves videos and reports to look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of `eyehand demo`.
+
+    Attributes:
+        games: what is played, one after the other.
+        checkpoint: the agent: a bundled checkpoint's name or a folder.
+        seconds: how long each game is played.
+        out: folder that gets a folder per game.
+        window: show the game's window.
+    """
+
+    games: tuple[str, ...] = ("doom/center", "doom/collect", "doom/home")
+    checkpoint: str = "pocket-doom"
+    seconds: float = 30.0
+    out: Path = Path("demo")
+    window: bool = False
+
+
+def run(options: Options) -> int:
+    """Play every game in real time, print its score line and where its video and report lie."""
+    from rich.console import Console
+
+    from eyehand.evaluate.play import PlayOptions, play_live
+    from eyehand.evaluate.report import print_report
+    from eyehand.games.registry import game_names
+
+    console = Console()
+    games = [name for pattern in options.games for name in game_names(pattern)]
+    for game in games:
+        out = options.out / game.replace("/", "-")
+        report = play_live(
+            PlayOptions(game=game, player=options.checkpoint, seconds=options.seconds, out=out, window=options.window)
+        )
+        print_report(report, console)
+        console.print(f"video  {out / 'play.mp4'}\nreport {out / 'report.html'}\n", highlight=False)
+        if report.is_interrupted:
+            return 130
+    return 0

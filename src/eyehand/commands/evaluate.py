@@ -1,0 +1,64 @@
+"""`eyehand evaluate`: scores from play, beside random and demonstrator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of `eyehand evaluate`.
+
+    Attributes:
+        checkpoint: the agent: a bundled checkpoint's name or a folder. Default: only random and demonstrator play.
+        game: a family (doom), one game (doom/aim), or several with commas between.
+        episodes: seeded episodes for each game and player.
+        json: where the result goes; a page (.html) and a plot (.svg) are written beside it.
+        workers: processes. Default: one per core.
+        seed: the first seed; training data is recorded from seed 1,000,000 on, so that nothing here was seen before.
+        instruction: what the agent is told in every game. Default: the game's own instructions in turn.
+        baselines: a result of an earlier run, whose episodes of random and demonstrator are taken over.
+        swap: two games on one map with a comma between (doom/aim,doom/approach): the agent also plays each of them
+            with the other's instruction.
+    """
+
+    checkpoint: str | None = None
+    game: str = "doom"
+    episodes: int = 30
+    json: Path = Path("out/evaluation.json")
+    workers: int = 0
+    seed: int = 0
+    instruction: str | None = None
+    baselines: Path | None = None
+    swap: str | None = None
+
+
+def run(options: Options) -> int:
+    """Play all episodes, print the table, say where the files lie."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from eyehand.evaluate.score import EvaluateOptions, evaluate
+    from eyehand.evaluate.score_report import print_scores, write_scores
+
+    with Progress(console=Console(stderr=True)) as progress:
+        bar = progress.add_task("playing", total=None)
+        report = evaluate(
+            EvaluateOptions(
+                checkpoint=options.checkpoint,
+                game=options.game,
+                episodes=options.episodes,
+                first_seed=options.seed,
+                workers=options.workers,
+                instruction=options.instruction,
+                baselines=options.baselines,
+                swap=options.swap,
+            ),
+            lambda done, total, what: progress.update(bar, completed=done, total=total, description=what),
+        )
+    console = Console()
+    print_scores(report, console)
+    for path in write_scores(report, options.json):
+        console.print(str(path), highlight=False)
+    return 0
