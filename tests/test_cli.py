@@ -1,0 +1,91 @@
+"""The command line as a user meets it: help, documentation of every option, exit statuses, one sentence per mistake."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from eyehand.cli import COMMANDS, main
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_help_lists_every_command_and_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from eyehand.cli import main; assert main(['--help']) == 0; "
+        "heavy = {'torch', 'numpy', 'av', 'vizdoom', 'gymnasium', 'tyro', 'rich'} & set(sys.modules); "
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    for name, text in COMMANDS.items():
+        assert f"{name} " in done.stdout
+        assert text in done.stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_option_is_documented(name: str) -> None:
+    command = importlib.import_module(f"eyehand.commands.{name}")
+    documented = command.Options.__doc__
+    for field in dataclasses.fields(command.Options):
+        assert f"{field.name}:" in documented or f"{field.name}, " in documented, f"--{field.name} has no help"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_and_stands_in_the_readme(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main([name, "--help"])
+    assert stopped.value.code == 0
+    assert COMMANDS[name] in capsys.readouterr().out
+    assert f"eyehand {name}" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["sing"], "Unknown command 'sing': choose one of games, record,"),
+        (["play", "--game", "quake/dm6"], "Unknown game 'quake/dm6'"),
+        (["play", "--game", "doom/aimm"], "did you mean doom/aim"),
+        (["play", "--game", "doom"], "Unknown game 'doom'"),
+        (["play", "--game", "doom/aim", "--checkpoint", "no/such"], "There is no checkpoint 'no/such'"),
+        (["play", "--game", "doom/aim", "--seconds", "-1"], "--seconds must be more than 0"),
+        (["games", "tetris"], "Unknown game 'tetris'"),
+        (["record", "--game", "doom/aim", "--out", "OUT", "--player", "nobody", "--episodes", "1"], "nobody"),
+        (["record", "--game", "doom/aim", "--out", "OUT", "--workers", "0"], "must be above 0"),
+        (["train", "--data", "OUT", "--out", "OUT/run", "--preset", "giant"], "giant"),
+        (["train", "--data", "OUT", "--out", "OUT/run"], "OUT"),
+        (["evaluate", "--game", "doom/aim", "--checkpoint", "no/such"], "There is no checkpoint 'no/such'"),
+        (["inspect", "OUT"], "OUT"),
+        (["checkpoint", "no/such"], "There is no checkpoint 'no/such'"),
+    ],
+)
+def test_a_mistake_gets_one_sentence_and_status_2(
+    arguments: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    out = str(tmp_path / "empty")
+    status = main([argument.replace("OUT", out) for argument in arguments])
+    error = capsys.readouterr().err.strip()
+    assert status == 2
+    assert sentence.replace("OUT", out) in error
+    assert len(error.splitlines()) == 1, error
+    assert "Traceback" not in error
+
+
+def test_an_unknown_option_is_a_mistake_of_the_user(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["play", "--game", "doom/aim", "--colour", "red"])
+    assert stopped.value.code == 2
+    assert "--colour" in capsys.readouterr().err
+
+
+def test_python_m_eyehand_is_the_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "eyehand", "--version"], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "eyehand 0.1.0\n")

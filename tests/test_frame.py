@@ -1,0 +1,34 @@
+"""The one resize."""
+
+import numpy as np
+import torch
+
+from eyehand.frame import resize
+
+
+def _picture(height: int, width: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def test_resize_is_torch_uint8_bilinear_with_antialiasing() -> None:
+    pixels = _picture(240, 320)
+    small = resize(pixels)
+    exact = torch.nn.functional.interpolate(
+        torch.from_numpy(pixels).permute(2, 0, 1)[None].double(), size=(192, 192), mode="bilinear", antialias=True
+    )
+    assert small.shape == (192, 192, 3)
+    assert small.dtype == np.uint8
+    assert small.flags["C_CONTIGUOUS"]
+    assert np.abs(small.astype(float) - exact[0].permute(1, 2, 0).numpy()).max() < 1.01
+
+
+def test_resize_leaves_the_models_size_alone() -> None:
+    pixels = _picture(192, 192)
+    assert resize(pixels) is pixels
+
+
+def test_resize_does_not_depend_on_memory_layout() -> None:
+    pixels = _picture(480, 640)
+    mirrored = pixels[:, ::-1]
+    assert np.array_equal(resize(mirrored), resize(np.ascontiguousarray(mirrored)))
+    assert np.array_equal(resize(np.asfortranarray(pixels)), resize(pixels))

@@ -1,0 +1,206 @@
+"""Session: the loop in stepped and real time, its pairing of frames and actions, and every way out."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+from eyehand.action import NOTHING, Action
+from eyehand.clock import FakeClock, SystemClock
+from eyehand.frame import Frame
+from eyehand.games.game import Outcome, TaskInfo
+from eyehand.players.player import Decision, Observation
+from eyehand.session import EpisodeEnd, EpisodeStart, Session, Tick
+
+TASK = TaskInfo("test/echo", "test", "echo", ("move", "go"), 10.0, "pixels moved")
+
+
+class EchoGame:
+    """A small real game: the picture shows the motion of the last action; the score is its sum."""
+
+    task = TASK
+    fps = 20.0
+    state = None
+
+    def __init__(self, clock: FakeClock | SystemClock, is_realtime: bool = False, num_ticks: int = 5) -> None:
+        self.is_realtime = is_realtime
+        self.clock = clock
+        self.num_ticks = num_ticks
+        self.acted: list[Action] = []
+        self.num_released = 0
+
+    def reset(self, seed: int) -> None:
+        self.acted = []
+
+    def observe(self) -> Frame:
+        shown = self.acted[-1].dx if self.acted else 0
+        return Frame(np.full((4, 4, 3), shown, np.uint8), self.clock.now_ns(), len(self.acted))
+
+    def act(self, action: Action) -> None:
+        self.acted.append(action)
+
+    def outcome(self) -> Outcome:
+        return Outcome(len(self.acted) >= self.num_ticks, float(sum(action.dx for action in self.acted)))
+
+    def release(self) -> None:
+        self.num_released += 1
+
+    def close(self) -> None:
+        pass
+
+
+class CountingPlayer:
+    """Moves by 1, 2, 3, ... and keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[Observation] = []
+
+    def reset(self, seed: int) -> None:
+        self.told = []
+
+    def act(self, observation: Observation) -> Decision:
+        self.told.append(observation)
+        return Decision(Action.of(["w"], dx=len(self.told)), by_user=True)
+
+
+class Log:
+    def __init__(self) -> None:
+        self.start: EpisodeStart | None = None
+        self.ticks: list[Tick] = []
+        self.ends: list[EpisodeEnd] = []
+
+    def on_start(self, start: EpisodeStart) -> None:
+        self.start = start
+
+    def on_tick(self, tick: Tick) -> None:
+        self.ticks.append(tick)
+
+    def on_end(self, end: EpisodeEnd) -> None:
+        self.ends.append(end)
+
+
+def test_stepped_every_frame_gets_its_action() -> None:
+    game, player, log = EchoGame(FakeClock()), CountingPlayer(), Log()
+    end = Session(game, player, [log], FakeClock(), "move").run_episode(seed=7)
+    assert [action.dx for action in game.acted] == [1, 2, 3, 4, 5]
+    assert [tick.executed.dx for tick in log.ticks] == [1, 2, 3, 4, 5]
+    # Frame i shows what was executed before it.
+    assert [int(tick.frame.pixels[0, 0, 0]) for tick in log.ticks] == [0, 1, 2, 3, 4]
+    assert [observation.executed.dx for observation in player.told] == [0, 1, 2, 3, 4]
+    assert all(observation.instruction == "move" for observation in player.told)
+    assert (end.num_ticks, end.outcome.score, end.seconds, end.is_aborted) == (5, 15.0, 0.25, False)
+    assert log.start is not None
+    assert log.start.seed == 7
+    assert game.num_released == 1
+    assert log.ends == [end]
+
+
+def test_max_seconds_end_an_episode() -> None:
+    game = EchoGame(FakeClock(), num_ticks=1000)
+    assert Session(game, CountingPlayer()).run_episode(0, max_seconds=0.5).num_ticks == 10
+
+
+def test_real_time_acts_on_every_tick_when_the_player_keeps_up() -> None:
+    clock = FakeClock()
+    game, player, log = EchoGame(clock, is_realtime=True, num_ticks=40), CountingPlayer(), Log()
+    end = Session(game, player, [log], clock).run_episode(0)
+    assert (end.num_ticks, end.num_late, end.num_skipped) == (40, 0, 0)
+    assert [tick.index for tick in log.ticks] == list(range(40))
+    assert clock.now_ns() == 39 * 50_000_000
+    assert [observation.executed.dx for observation in player.told] == list(range(40))
+
+
+class StuckPlayer(CountingPlayer):
+    """Thinks about its third frame until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let_go = threading.Event()
+
+    def act(self, observation: Observation) -> Decision:
+        decision = super().act(observation)
+        if len(self.told) == 3:
+            assert self.let_go.wait(timeout=30)
+        return decision
+
+
+class LettingGo(Log):
+    """Lets the stuck player go after a number of ticks."""
+
+    def __init__(self, player: StuckPlayer, at_tick: int) -> None:
+        super().__init__()
+        self.player, self.at_tick = player, at_tick
+
+    def on_tick(self, tick: Tick) -> None:
+        super().on_tick(tick)
+        if len(self.ticks) == self.at_tick:
+            self.player.let_go.set()
+
+
+def test_real_time_never_waits_drops_late_actions_and_lets_go_of_stale_keys() -> None:
+    clock = SystemClock()
+    game, player = EchoGame(clock, is_realtime=True, num_ticks=10**6), StuckPlayer()
+    log = LettingGo(player, at_tick=20)
+    end = Session(game, player, [log], clock, stale_after_s=0.2).run_episode(0, max_seconds=2.0)
+    held = Action.of(["w"])
+    late = [tick for tick in log.ticks if tick.decision is None]
+    assert len(late) >= 15  # ticks went on while the player was stuck
+    assert end.num_late == len(late)
+    assert late[0].executed == held  # keys stay held, motion does not repeat
+    assert late[-1].executed == NOTHING  # and are let go when nothing comes for too long
+    assert game.num_released >= 2
+    # The decision on the third frame came far too late: it was never executed.
+    assert 3 not in [action.dx for action in game.acted]
+    # The player goes on with the newest frame, and is told what was really executed meanwhile.
+    assert log.ticks[-1].decision is not None
+    assert player.told[3].frame.time_ns > player.told[2].frame.time_ns + 500_000_000
+    assert player.told[3].executed == NOTHING
+
+
+class FailingPlayer(CountingPlayer):
+    def act(self, observation: Observation) -> Decision:
+        decision = super().act(observation)
+        if len(self.told) == 3:
+            raise RuntimeError("the player broke")
+        return decision
+
+
+@pytest.mark.parametrize("is_realtime", [False, True])
+def test_a_failing_player_releases_the_keys_and_closes_the_observers(is_realtime: bool) -> None:
+    clock = FakeClock()
+    game, log = EchoGame(clock, is_realtime), Log()
+    with pytest.raises(RuntimeError, match="the player broke"):
+        Session(game, FailingPlayer(), [log], clock).run_episode(0)
+    assert game.num_released == 1
+    assert [end.is_aborted for end in log.ends] == [True]
+    assert len(log.ticks) == 2
+
+
+class Failing(Log):
+    def on_end(self, end: EpisodeEnd) -> None:
+        raise OSError("disk full")
+
+
+def test_every_observer_is_told_of_the_end_even_if_one_fails() -> None:
+    game, log = EchoGame(FakeClock()), Log()
+    with pytest.raises(OSError, match="disk full"):
+        Session(game, CountingPlayer(), [Failing(), log]).run_episode(0)
+    assert len(log.ends) == 1
+    assert game.num_released == 1
+
+
+class Interrupting(Log):
+    def on_tick(self, tick: Tick) -> None:
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("is_realtime", [False, True])
+def test_ctrl_c_releases_the_keys(is_realtime: bool) -> None:
+    clock = FakeClock()
+    game, log = EchoGame(clock, is_realtime), Log()
+    with pytest.raises(KeyboardInterrupt):
+        Session(game, CountingPlayer(), [log, Interrupting()], clock).run_episode(0)
+    assert game.num_released == 1
+    assert log.ends[0].is_aborted
