@@ -45,10 +45,10 @@ def resize(pixels: NDArray[np.uint8], size: int = MODEL_SIZE) -> NDArray[np.uint
     A picture that has this size already is returned as it is, so that reading back a recorded 192x192 frame and
     resizing it again changes nothing.
     """
-    import torch
-
     if pixels.shape[:2] == (size, size):
         return pixels
+    import torch
+
     image_CHW = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)
     small_1CHW: torch.Tensor = torch.nn.functional.interpolate(
         image_CHW[None], size=(size, size), mode="bilinear", antialias=True, align_corners=False

@@ -25,11 +25,11 @@ from eyehand.players.player import Decision
 from eyehand.recording.writer import RecordingWriter, new_info
 
 root, stop_after, num_frames = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
-noise = np.random.default_rng(0).integers(0, 256, (240, 960, 3)).astype(np.uint8)
+noise = np.random.default_rng(0).integers(0, 256, (192, 512, 3)).astype(np.uint8) // 4
 try:
     with RecordingWriter(root, new_info("echo", "show", 20.0)) as writer:
         for index in range(num_frames):
-            pixels = np.ascontiguousarray(noise[:, index % 600 : index % 600 + 320])
+            pixels = np.ascontiguousarray(noise[:, index % 320 : index % 320 + 192])
             done = Decision(Action.of(["w"], dx=index % 100), by_user=True)
             writer.add(Frame(pixels, index * 50_000_000, index), done, "Go.")
             print(index + 1, flush=True)

@@ -7,6 +7,7 @@ B-frames and no lookahead, so that no picture waits in the encoder. Knows nothin
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -163,10 +164,10 @@ class VideoReader:
         height, width = self.size
         clip_THWC = np.empty((length, height, width, 3), np.uint8)
         try:
-            if self._frames is None or start != self._next:
+            if length and (self._frames is None or start != self._next):
                 self._seek(start)
-            assert self._frames is not None
             for row in range(length):
+                assert self._frames is not None
                 frame = next(self._frames)
                 while frame.pts is None or frame.pts < self._pts[start + row]:
                     frame = next(self._frames)
@@ -177,7 +178,7 @@ class VideoReader:
         except (av.FFmpegError, StopIteration) as error:
             self._frames = None
             raise self._damaged(f"frame {self._next} or one after it cannot be decoded") from error
-        self._next = start + length
+        self._next = start + length if length else self._next
         return clip_THWC
 
     def close(self) -> None:
@@ -192,7 +193,7 @@ class VideoReader:
         if not self.path.is_file():
             raise UserError(f"{self.path} is missing: the recording is incomplete, record it again or remove it.")
         try:
-            container = av.open(str(self.path))
+            container = av.open(_without_broken_box(self.path))
             stream = container.streams.video[0]
         except (av.FFmpegError, IndexError) as error:
             raise self._damaged("it is no mp4 video or its end is missing") from error
@@ -225,3 +226,27 @@ class VideoReader:
 
     def _damaged(self, what: str) -> UserError:
         return UserError(f"{self.path} is damaged ({what}): remove this recording or restore the file.")
+
+
+def _without_broken_box(path: Path) -> str | io.BytesIO:
+    """What to open: the file, or without its last box if the file breaks off in one that describes the others.
+
+    A full disk can cut a fragment's index in half, on which the demuxer gives up the whole file. Pictures cut in half
+    it can live with.
+    """
+    size = path.stat().st_size
+    with open(path, "rb") as file:
+        start = 0
+        while start < size:
+            file.seek(start)
+            header = file.read(16)
+            length, kind = int.from_bytes(header[:4], "big"), header[4:8]
+            if length == 1:
+                length = int.from_bytes(header[8:16], "big")
+            if length == 0 or kind == b"mdat":
+                length = max(length, 8) if length else size - start
+            elif length < 8 or start + length > size:
+                file.seek(0)
+                return io.BytesIO(file.read(start))
+            start += length
+    return str(path)
