@@ -193,7 +193,13 @@ def intervals(bars: Sequence[Bar], label: str, marks: Mapping[str, float]) -> st
         parts.append(_rect(f"c{bar.colour} flat", left, middle - 7, max(right, left + 1), middle + 7))
         parts.append(_line("axis", x(bar.low), middle, x(bar.high), middle))
         parts += [_line("axis", x(end), middle - 4, x(end), middle + 4) for end in (bar.low, bar.high)]
-        parts.append(_text(max(x(bar.high), right) + 6, middle + 4, f"{bar.value:.3g}"))
+        parts.append(
+            _text(
+                max(x(bar.high), right) + 6,
+                middle + 4,
+                f"{bar.value:.2f}" if abs(bar.value) < 10 else f"{bar.value:.1f}",
+            )
+        )
     return _svg(round(bottom + 36), parts, label)
 
 

@@ -48,11 +48,12 @@ def print_scores(report: EvaluationReport, console: Console) -> None:
     from rich.table import Table
 
     columns, rows = _score_table(report)
-    table = Table(header_style="dim", row_styles=["", ""], pad_edge=False, box=None)
+    columns.append("score counts")
+    table = Table(header_style="dim", pad_edge=False, box=None)
     for name in columns:
         table.add_column(name, justify="left" if name in ("game", "score counts") else "right")
     for row in rows:
-        table.add_row(*row, style="bold" if row[0] == "all" else None)
+        table.add_row(*row, report.score_names.get(row[0], ""), style="bold" if row[0] == "all" else None)
     console.print(table)
     if swaps := _swap_table(report):
         table = Table(header_style="dim", pad_edge=False, box=None, title="told one thing or the other", title_style="")
@@ -65,22 +66,23 @@ def print_scores(report: EvaluationReport, console: Console) -> None:
 
 def _score_table(report: EvaluationReport) -> tuple[list[str], list[list[str]]]:
     normalised = report.normalised()
-    columns = ["game", *report.players, *(["normalised"] if normalised else []), "score counts"]
+    columns = ["game", *report.players, *(["normalised"] if normalised else [])]
     rows = []
     for game in report.games:
         row = [game, *(_estimate(report.mean(player, game)) for player in report.players)]
         if normalised is not None:
-            row.append(_estimate(normalised.tasks.get(game), ".2f"))
-        rows.append([*row, report.score_names.get(game, "")])
+            row.append(_estimate(normalised.tasks.get(game)))
+        rows.append(row)
     if normalised is not None:
-        rows.append(["all", *("" for _ in report.players), _estimate(normalised.overall, ".2f"), ""])
+        rows.append(["all", *("" for _ in report.players), _estimate(normalised.overall)])
     return columns, rows
 
 
-def _estimate(estimate: Estimate | None, form: str = ".1f") -> str:
+def _estimate(estimate: Estimate | None) -> str:
     """A value with its 95% interval, e.g. "17.2 [15.9, 18.4]"."""
     if estimate is None:
         return "-"
+    form = ".1f" if max(abs(estimate.low), abs(estimate.high)) >= 10 else ".2f"
     return f"{estimate.value:{form}} [{estimate.low:{form}}, {estimate.high:{form}}]"
 
 
@@ -126,10 +128,10 @@ def _html(report: EvaluationReport) -> str:
             (str(len(below)), "games below 0.5", "bad" if below else "good"),
         ]
         headline = page.facts(items)
+    cards += [_game_card(report, game) for game in report.games if report.score_names.get(game)]
     if swaps := _swap_table(report):
         note = "The same map and seeds, told one thing or the other. Means per episode."
         cards.append(page.card("Instructions swapped", page.table(*swaps), note, style="wide"))
-    cards += [_game_card(report, game) for game in report.games if report.score_names.get(game)]
     heading = f"Scores <small>{escape(report.agent or 'baselines')}</small>"
     body = headline + f'<div class="grid">{"".join(cards)}</div>'
     return page.page(f"Scores of {report.agent or 'the baselines'}", heading, lead, body)

@@ -1,0 +1,79 @@
+"""A short animation for a README out of a video of play: one palette for all pictures, small enough to load anywhere."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from eyehand.errors import UserError
+
+__all__ = ["make_gif"]
+
+_COLOURS = 128
+_MIN_WIDTH_PX = 200
+
+
+def make_gif(
+    video: Path,
+    out: Path,
+    seconds: float = 8.0,
+    width: int = 480,
+    fps: float = 10.0,
+    start: float = 0.0,
+    max_bytes: int = 3_000_000,
+) -> int:
+    """Make a GIF that runs for ever; returns its size in bytes.
+
+    Args:
+        video: what to take it from.
+        out: the .gif.
+        seconds: how much of the video, from second `start` on.
+        width: in pixels; made narrower until the file fits.
+        fps: pictures per second.
+        max_bytes: size limit.
+
+    Raises:
+        UserError: the video cannot be read, is shorter than `start`, or no readable picture fits the limit.
+    """
+    pictures = _pictures(video, start, seconds, fps)
+    while width >= _MIN_WIDTH_PX:
+        data = _encode(pictures, width, fps)
+        if len(data) <= max_bytes:
+            out.write_bytes(data)
+            return len(data)
+        # Bytes grow with the area; a little less than what should just fit.
+        width = min(round(width * 0.9), round(width * (max_bytes / len(data)) ** 0.5 * 0.97))
+    raise UserError(f"{seconds:g} s at {fps:g} pictures per second do not fit {max_bytes / 1e6:g} MB; ask for less.")
+
+
+def _pictures(video: Path, start: float, seconds: float, fps: float) -> list[Image.Image]:
+    """The pictures that are on screen at `start`, `start` + 1 / `fps`, ..."""
+    import av
+
+    pictures: list[Image.Image] = []
+    try:
+        with av.open(str(video)) as container:
+            for frame in container.decode(video=0):
+                while start + len(pictures) / fps <= frame.time + 1e-6 and len(pictures) < round(seconds * fps):
+                    pictures.append(frame.to_image())
+    except (OSError, av.error.FFmpegError) as error:
+        raise UserError(f"Cannot read the video {video}: {error}.") from error
+    if len(pictures) < 2:
+        raise UserError(f"{video} ends before second {start:g}; choose an earlier start.")
+    return pictures
+
+
+def _encode(pictures: list[Image.Image], width: int, fps: float) -> bytes:
+    height = round(pictures[0].height * width / pictures[0].width)
+    small = [picture.resize((width, height), Image.Resampling.LANCZOS) for picture in pictures]
+    # One palette, of pictures from all over the animation: changing palettes flicker and compress badly.
+    sample = np.concatenate([np.asarray(picture) for picture in small[:: max(1, len(small) // 12)]])
+    palette = Image.fromarray(sample).quantize(_COLOURS, Image.Quantize.MEDIANCUT)
+    indexed = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in small]
+    file = io.BytesIO()
+    duration_ms = round(1000 / fps)
+    indexed[0].save(file, "GIF", save_all=True, append_images=indexed[1:], duration=duration_ms, loop=0, optimize=False)
+    return file.getvalue()
