@@ -1,0 +1,108 @@
+"""Labels belong to their frames, parts do not mix, and nothing unusable passes in silence."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import moving_block
+from eyehand.action_space import FULL, P2P
+from eyehand.data.dataset import load_dataset
+from eyehand.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("recordings")
+    for seed in range(3):
+        moving_block.record(root / "people", seed=seed, num_frames=24)
+    moving_block.record(root / "people", seed=7, num_frames=12, task="other", instruction=None)
+    moving_block.record(root / "machine", seed=9, num_frames=12, by_user=False)
+    return root
+
+
+def test_a_step_is_a_frame_with_the_action_that_answers_it(root: Path) -> None:
+    dataset = load_dataset([root / "people"], P2P)
+    for index, episode in enumerate(dataset.episodes):
+        where = moving_block.places(episode.num_steps + 1, int(episode.id[-3:]))
+        frames_THWC = dataset.decode(index, 0, episode.num_steps)
+        labels = dataset.labels(index, 0, episode.num_steps)
+        for step in range(episode.num_steps):
+            thirds = frames_THWC[step].astype(int).sum((0, 2)).reshape(3, 64).sum(1)
+            assert thirds.argmax() == where[step]
+            np.testing.assert_array_equal(labels.target_TA[step], P2P.encode(moving_block.ACTIONS[where[step]]))
+        np.testing.assert_array_equal(labels.executed_TA, labels.target_TA)
+        assert labels.learn_T.all()
+
+
+def test_clips_start_where_asked_and_are_padded_behind_the_end(root: Path) -> None:
+    dataset = load_dataset([root / "people"], P2P)
+    whole, clip = dataset.labels(0, 0, 23), dataset.labels(0, 20, 8)
+    np.testing.assert_array_equal(clip.target_TA[:3], whole.target_TA[20:23])
+    np.testing.assert_array_equal(dataset.decode(0, 20, 3), dataset.decode(0, 0, 23)[20:])
+    assert clip.valid_T.tolist() == clip.learn_T.tolist() == [True] * 3 + [False] * 5
+    assert not clip.target_TA[3:].any()
+
+
+def test_instructions_are_rows_of_one_table(root: Path) -> None:
+    dataset = load_dataset([root / "people"], P2P)
+    assert dataset.instructions == (None, "follow the block")
+    rows = {e.task: set(dataset.labels(i, 0, e.num_steps).text_T) for i, e in enumerate(dataset.episodes)}
+    assert rows == {"paper/block": {1}, "paper/other": {0}}
+
+
+def test_every_token_of_the_largest_space_fits(root: Path) -> None:
+    assert max(head.num_choices for head in FULL.heads) <= 256
+    assert load_dataset([root / "people"], FULL).target_NA.shape[1] == FULL.num_slots
+
+
+def test_parts_share_no_recording_and_do_not_depend_on_the_others(root: Path) -> None:
+    both = load_dataset([root / "people"], P2P)
+    train, held_out = both.split(0.05)
+    ids = {e.id for e in train.episodes}, {e.id for e in held_out.episodes}
+    assert not ids[0] & ids[1]
+    assert ids[0] | ids[1] == {e.id for e in both.episodes}
+    assert {e.task for e in held_out.episodes} == {"paper/block"}  # the other task has one recording only
+    assert both.split(0.0)[1].episodes == ()
+    assert both.split(0.05)[1].episodes == held_out.episodes
+
+
+def test_a_larger_data_set_moves_nothing_from_the_held_out_share_to_training(tmp_path: Path) -> None:
+    few = tmp_path / "few"
+    for seed in range(8):
+        moving_block.record(few, seed=seed, num_frames=3)
+    more = tmp_path / "more"
+    shutil.copytree(few, more)
+    for seed in range(8, 12):
+        moving_block.record(more, seed=seed, num_frames=3)
+    held = [{e.id for e in load_dataset([folder], P2P).split(0.3)[1].episodes} for folder in (few, more)]
+    assert 0 < len(held[0]) < 8
+    assert held[0] == {name for name in held[1] if int(name[-3:]) < 8}
+
+
+def test_recordings_without_a_user_action_are_not_learnt_from(root: Path) -> None:
+    together = load_dataset([root], P2P)
+    assert "block-009" not in {episode.id for episode in together.episodes}
+    with pytest.raises(UserError, match=r"None of the 1 recordings .* holds a user's action"):
+        load_dataset([root / "machine"], P2P)
+
+
+def test_a_recording_given_twice_counts_once(root: Path) -> None:
+    assert load_dataset([root / "people", root / "people"], P2P).num_steps == 3 * 23 + 11
+
+
+def test_no_recordings_is_the_users_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no recordings"):
+        load_dataset([tmp_path], P2P)
+    with pytest.raises(UserError, match="no folder"):
+        load_dataset([tmp_path / "missing"], P2P)
+
+
+def test_a_damaged_recording_is_named(root: Path, tmp_path: Path) -> None:
+    shutil.copytree(root / "people", tmp_path / "r")
+    (tmp_path / "r" / "block-001" / "192x192.mp4").write_bytes(b"no video")
+    with pytest.raises(UserError, match="block-001"):
+        load_dataset([tmp_path], P2P)

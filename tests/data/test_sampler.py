@@ -1,0 +1,69 @@
+"""The stream of clips: reproducible from a number, even over frames, fair to tasks."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from eyehand.data.sampler import ClipKey, ClipSampler, covering_clips
+
+
+def sampler(num_steps: list[int], clip_steps: int = 8, seed: int = 0, balance: float = 1.0) -> ClipSampler:
+    return ClipSampler(num_steps, ["t"] * len(num_steps), clip_steps, seed=seed, task_balance=balance)
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=8), st.integers(1, 20), st.integers(0, 99))
+@settings(max_examples=50, deadline=None)
+def test_clips_lie_inside_their_episodes(num_steps: list[int], clip_steps: int, seed: int) -> None:
+    stream = sampler(num_steps, clip_steps, seed)
+    for position in range(stream.clips_per_epoch):
+        clip = stream.clip(position)
+        assert 0 <= clip.start <= max(0, num_steps[clip.episode] - clip_steps)
+
+
+def test_the_stream_can_be_entered_anywhere() -> None:
+    whole = list(itertools.islice(sampler([50, 31]).batches(3), 12))
+    late = list(itertools.islice(sampler([50, 31]).batches(3, first_batch=7), 5))
+    assert late == whole[7:]
+
+
+def test_seeds_and_epochs_differ() -> None:
+    one, other = sampler([400], seed=1), sampler([400], seed=2)
+    epochs = [
+        [s.clip(e * s.clips_per_epoch + i) for i in range(s.clips_per_epoch)] for s in (one, other) for e in (0, 1)
+    ]
+    assert len({tuple(epoch) for epoch in epochs}) == 4
+    starts = [sorted(clip.start for clip in epoch) for epoch in epochs]
+    assert starts[0] != starts[1]  # not the same clips in another order
+
+
+def test_every_frame_is_seen_about_equally_often() -> None:
+    stream, seen = sampler([100, 20], clip_steps=10), [np.zeros(100), np.zeros(20)]
+    for position in range(400 * stream.clips_per_epoch):
+        clip = stream.clip(position)
+        seen[clip.episode][clip.start : clip.start + 10] += 1
+    rates = np.concatenate(seen) / 400
+    assert rates.mean() == pytest.approx(1.0, abs=0.01)
+    assert rates.min() > 0.4  # also the first and the last frame
+    assert rates.max() < 1.7
+
+
+@pytest.mark.parametrize(("balance", "share"), [(1.0, 900 / 1000), (0.5, 30 / 40), (0.0, 0.5)])
+def test_tasks_get_their_share(balance: float, share: float) -> None:
+    stream = ClipSampler([450, 450, 100], ["big", "big", "small"], 2, seed=0, task_balance=balance)
+    big = sum(stream.clip(i).episode < 2 for i in range(stream.clips_per_epoch))
+    assert big / stream.clips_per_epoch == pytest.approx(share, abs=0.01)
+
+
+def test_a_tiny_data_set_fills_any_batch() -> None:
+    assert next(sampler([3], clip_steps=8).batches(5)) == [ClipKey(0, 0)] * 5
+
+
+def test_covering_clips_lie_side_by_side_and_are_thinned_evenly() -> None:
+    assert covering_clips([20, 5], 8, 99) == [ClipKey(0, 0), ClipKey(0, 8), ClipKey(0, 16), ClipKey(1, 0)]
+    assert covering_clips([800], 8, 3) == [ClipKey(0, 0), ClipKey(0, 400), ClipKey(0, 792)]
+    assert covering_clips([80], 8, 1) == [ClipKey(0, 0)]

@@ -1,0 +1,195 @@
+"""The loop on real recordings: it learns to look, it survives a kill, and it says what is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+import moving_block
+from eyehand.checkpoint import load_checkpoint
+from eyehand.errors import UserError
+from eyehand.train.config import TrainConfig
+from eyehand.train.log import LOG_FILE, read_log
+from eyehand.train.loop import train
+from eyehand.train.state import STATE_FILE
+
+
+def config(recordings: Path, out: Path, **options: object) -> TrainConfig:
+    quick = TrainConfig(
+        *((recordings,), out, "tiny"),
+        steps=6,
+        batch_size=2,
+        workers=1,
+        device="cpu",
+        warmup=2,
+        log_every=1,
+        eval_clips=4,
+    )
+    return replace(quick, **options)  # type: ignore[arg-type]
+
+
+def losses(run: Path) -> list[tuple[int, float]]:
+    return [(record["step"], record["loss"]) for record in read_log(run) if record["kind"] == "train"]
+
+
+def test_it_learns_what_only_the_picture_tells(recordings: Path, tmp_path: Path) -> None:
+    run = config(
+        *(recordings, tmp_path),
+        steps=120,
+        batch_size=6,
+        lr=5e-3,
+        augment=0.0,
+        ema_decay=0.9,
+        eval_every=1000,
+    )
+    result = train(run)
+    records = {record["kind"]: record for record in read_log(tmp_path)}
+    blind = min(records["baselines"][name]["perplexity"]["keys"] for name in ("marginal", "copy_last"))
+    assert result.is_finished
+    assert result.held_out is not None
+    assert result.held_out.perplexity["keys"] < 1 + 0.25 * (blind - 1)
+    assert result.held_out.perplexity["buttons"] < 1.1
+    assert records["eval"]["loss"] == pytest.approx(result.held_out.loss)
+    checkpoint = load_checkpoint(result.policy)
+    assert checkpoint.facts["step"] == 120
+    assert sum(p.numel() for p in checkpoint.policy.parameters()) == checkpoint.policy.num_parameters
+
+
+def test_logs_hold_what_they_promise(recordings: Path, tmp_path: Path) -> None:
+    train(config(recordings, tmp_path, steps=2))
+    record = next(record for record in read_log(tmp_path) if record["kind"] == "train")
+    assert set(record["perplexity"]) == {"keys", "buttons", "dx", "dy"}
+    assert {"loss", "lr", "grad_norm", "frames_per_s", "data_wait_share", "elapsed_s"} <= set(record)
+    assert list((tmp_path / "tensorboard").iterdir())
+    assert json.loads((tmp_path / "config.json").read_text())["preset"] == "tiny"
+
+
+def test_the_same_seed_gives_the_same_losses_whatever_the_workers(recordings: Path, tmp_path: Path) -> None:
+    train(config(recordings, tmp_path / "a", steps=4, workers=0))
+    train(config(recordings, tmp_path / "b", steps=4, workers=2, cache_frames_gb=1.0))
+    train(config(recordings, tmp_path / "c", steps=4, seed=1))
+    assert losses(tmp_path / "a") == losses(tmp_path / "b") != losses(tmp_path / "c")
+
+
+SCRIPT = """
+import sys, torch
+from pathlib import Path
+sys.path[:0] = {paths!r}
+from conftest import tiny
+from eyehand.model.presets import PRESETS
+from eyehand.train.config import TrainConfig
+from eyehand.train.loop import train
+torch.set_num_threads(1)
+PRESETS["tiny"] = tiny
+train(TrainConfig((Path({data!r}),), Path({out!r}), "tiny", steps=10, batch_size=2, workers=1, device="cpu", warmup=2,
+                  log_every=2, eval_clips=4, eval_every=5, checkpoint_every=3, keep=1))
+"""
+
+
+def start(recordings: Path, out: Path) -> subprocess.Popen[str]:
+    here = Path(__file__).parent
+    script = SCRIPT.format(paths=[str(here), str(here.parent)], data=str(recordings), out=str(out))
+    return subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], stderr=subprocess.PIPE, text=True)
+
+
+def resumed(recordings: Path, out: Path) -> TrainConfig:
+    return config(recordings, out, steps=10, log_every=2, eval_every=5, checkpoint_every=3, keep=1, resume=True)
+
+
+def wait_for_step(process: subprocess.Popen[str], out: Path, step: int) -> None:
+    deadline = time.monotonic() + 120
+    while not any(record["step"] >= step for record in read_log(out)):
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_killed_and_resumed_it_has_the_losses_of_a_run_that_was_not(recordings: Path, tmp_path: Path) -> None:
+    train(replace(resumed(recordings, tmp_path / "whole"), resume=False))
+    process = start(recordings, tmp_path / "killed")
+    wait_for_step(process, tmp_path / "killed", 6)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    reached = torch.load(tmp_path / "killed" / STATE_FILE, weights_only=True)["step"]
+    assert reached < 10, "it was over before it could be killed"
+    result = train(resumed(recordings, tmp_path / "killed"))
+    assert result.step == 10
+    for kind in ("train", "eval"):
+        whole, killed = (
+            [{**record, **dict.fromkeys(("time_s", "elapsed_s", "frames_per_s", "data_wait_share"))}
+             for record in read_log(tmp_path / name) if record["kind"] == kind]
+            for name in ("whole", "killed")
+        )  # fmt: skip
+        assert [record["step"] for record in whole] == ([2, 4, 6, 8, 10] if kind == "train" else [5, 10])
+        assert killed == whole
+    weights = [load_checkpoint(tmp_path / name / "policy").policy.state_dict() for name in ("whole", "killed")]
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+    assert [path.name for path in (tmp_path / "killed" / "checkpoints").iterdir()] == ["step-00000010"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_a_polite_stop_saves_and_can_be_resumed(recordings: Path, tmp_path: Path) -> None:
+    process = start(recordings, tmp_path)
+    wait_for_step(process, tmp_path, 2)
+    process.send_signal(signal.SIGTERM)
+    errors = process.communicate(timeout=60)[1]
+    assert process.returncode == 0, errors
+    assert "--resume goes on" in errors
+    stopped_at = torch.load(tmp_path / STATE_FILE, weights_only=True)["step"]
+    assert load_checkpoint(tmp_path / "policy").facts["step"] == stopped_at < 10
+    assert train(resumed(recordings, tmp_path)).step == 10
+    assert [step for step, _ in losses(tmp_path)] == [2, 4, 6, 8, 10]
+
+
+def test_a_line_that_a_kill_cut_off_is_no_obstacle(recordings: Path, tmp_path: Path) -> None:
+    train(config(recordings, tmp_path, steps=2))
+    with (tmp_path / LOG_FILE).open("a") as file:
+        file.write('{"kind": "train", "st')
+    train(config(recordings, tmp_path, steps=3, resume=True))
+    assert [step for step, _ in losses(tmp_path)] == [1, 2, 3]
+
+
+def test_fine_tuning_starts_from_the_checkpoint(recordings: Path, tmp_path: Path) -> None:
+    first = train(config(recordings, tmp_path / "a", steps=3, ema_decay=0.0))
+    second = train(config(recordings, tmp_path / "b", steps=1, lr=1e-12, ema_decay=0.0, init_from=first.policy))
+    before, after = (load_checkpoint(result.policy).policy.state_dict() for result in (first, second))
+    name = "image_encoder.linear.weight"
+    torch.testing.assert_close(before[name], after[name])
+
+
+def test_the_clock_can_be_the_budget(recordings: Path, tmp_path: Path) -> None:
+    result = train(config(recordings, tmp_path, steps=None, minutes=1e-9))
+    assert result.step == 0 or result.is_finished
+
+
+def test_without_held_out_recordings_it_trains_all_the_same(tmp_path: Path) -> None:
+    moving_block.record(tmp_path / "one", seed=0, num_frames=12)
+    result = train(config(tmp_path / "one", tmp_path / "run", steps=2))
+    assert result.held_out is None
+    assert load_checkpoint(result.policy).facts["step"] == 2
+
+
+def test_wrong_use_is_the_users_error(recordings: Path, tmp_path: Path) -> None:
+    def refused(match: str, **options: object) -> None:
+        with pytest.raises(UserError, match=match):
+            train(config(*(recordings, tmp_path / "run"), **options))
+
+    refused("Unknown preset 'huge'", preset="huge")
+    refused("no run to resume", resume=True)
+    refused("no recordings", data=(tmp_path,))
+    assert not (tmp_path / "run").exists()
+    train(config(recordings, tmp_path / "run", steps=1))
+    refused("already holds a run")
+    refused(r"started with seed = 0, not 5", resume=True, seed=5)
+    (tmp_path / "run" / STATE_FILE).write_bytes(b"")
+    refused("damaged", resume=True)
