@@ -171,12 +171,12 @@ class FloorPlan:
         A wave that re-visits whatever it improved (Bellman-Ford over the frontier). What costs more than `limit` is
         infinite, as is what cannot be reached.
         """
-        step_cost_N8 = self.leave_cost_N8 if leaving else self.enter_cost_N8
+        step_cost_N8 = self.leave_cost if leaving else self.enter_cost
         cost_N = np.full(self.height * self.width, np.inf, dtype=np.float32)
         cost_N[cell] = 0
         frontier = np.array([cell])
         while frontier.size:
-            around = self.neighbours_N8[frontier]
+            around = self.neighbours[frontier]
             through = cost_N[frontier][:, None] + step_cost_N8[frontier]
             is_better = (through < cost_N[around] - 1e-3) & (through <= limit)
             reached = around[is_better]
@@ -185,7 +185,7 @@ class FloorPlan:
         return cost_N
 
     @cached_property
-    def neighbours_N8(self) -> NDArray[np.int64]:
+    def neighbours(self) -> NDArray[np.int64]:
         """The cells around every cell (itself at the border of the map)."""
         rows, columns = np.divmod(np.arange(self.height * self.width), self.width)
         around = [
@@ -195,26 +195,26 @@ class FloorPlan:
         return np.stack(around, axis=1)
 
     @cached_property
-    def leave_cost_N8(self) -> NDArray[np.float32]:
+    def leave_cost(self) -> NDArray[np.float32]:
         """Cost of walking from every cell to its neighbours; infinite where one cannot."""
         return self._costs(leaving=True)
 
     @cached_property
-    def enter_cost_N8(self) -> NDArray[np.float32]:
+    def enter_cost(self) -> NDArray[np.float32]:
         """Cost of walking from the neighbours of every cell to it; infinite where one cannot."""
         return self._costs(leaving=False)
 
     def _costs(self, leaving: bool) -> NDArray[np.float32]:
         free, stand = self.is_free_HW.ravel(), self.stand_HW.ravel()
         ceiling = self._ceiling_HW.ravel()
-        here, there = np.arange(free.size)[:, None], self.neighbours_N8
+        here, there = np.arange(free.size)[:, None], self.neighbours
         start, end = (here, there) if leaving else (there, here)
         climb = stand[end] - stand[start]
         passable = free[end] & free[start] & (climb <= STEP_UP) & (here != there)
         passable &= np.minimum(ceiling[end], ceiling[start]) - np.maximum(stand[end], stand[start]) >= HEADROOM
         # No cutting of corners: a diagonal step needs both cells beside it.
         for d in range(1, 8, 2):
-            beside = free[self.neighbours_N8[:, d - 1]] & free[self.neighbours_N8[:, (d + 1) % 8]]
+            beside = free[self.neighbours[:, d - 1]] & free[self.neighbours[:, (d + 1) % 8]]
             passable[:, d] &= beside
         lengths = np.array([CELL * math.hypot(*d) for d in _DIRECTIONS], dtype=np.float32)
         extra = np.array([0.0, *_WALL_COST, 0.0], dtype=np.float32)[self.clearance_HW.ravel()]
@@ -282,7 +282,7 @@ class FloorPlan:
         def span(a: float, b: float, origin: float, count: int) -> NDArray[np.int64]:
             first = math.floor((min(a, b) - margin - origin) / CELL - 0.5) + 1
             last = math.ceil((max(a, b) + margin - origin) / CELL - 0.5) - 1
-            return np.arange(max(first, 0), max(min(last, count - 1), max(first, 0)) + 1)
+            return np.arange(max(first, 0), max(min(last, count - 1), first, 0) + 1)
 
         return span(y1, y2, self._y0, self.height), span(x1, x2, self._x0, self.width)
 
@@ -325,8 +325,8 @@ class DistanceField:
             return np.zeros((0, 2))
         cells = [cell]
         while cells[-1] != self.goal and (max_cells is None or len(cells) < max_cells):
-            around = self.plan.neighbours_N8[cells[-1]]
-            through = self.plan.leave_cost_N8[cells[-1]] + self.cost_N[around]
+            around = self.plan.neighbours[cells[-1]]
+            through = self.plan.leave_cost[cells[-1]] + self.cost_N[around]
             cells.append(int(around[through.argmin()]))
         return self.plan.points(np.array(cells))
 

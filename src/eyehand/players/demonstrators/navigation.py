@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import cast
 
 import numpy as np
@@ -34,7 +35,7 @@ class HomeDemonstrator:
     def __init__(self, game: Game) -> None:
         self._game = game
         self._hands = Hands()
-        self._navigator = Navigator(Gait())
+        self._navigator = Navigator(Gait(run_distance=math.inf))
         self.reset(0)
 
     def reset(self, seed: int) -> None:
@@ -66,7 +67,7 @@ class ExploreDemonstrator:
     def __init__(self, game: Game) -> None:
         self._game = game
         self._hands = Hands()
-        self._navigator = Navigator(Gait(look_ahead=160.0, run_distance=110.0))
+        self._navigator = Navigator(Gait(look_ahead=160.0, max_cut=40.0, run_distance=math.inf))
         self.reset(0)
 
     def reset(self, seed: int) -> None:

@@ -38,6 +38,7 @@ class Gait:
 
     Attributes:
         look_ahead: farthest point of the way to aim at, in map units.
+        max_cut: by how much a straight walk may leave the way, in map units.
         start_deg, stop_deg: W goes down when the way lies within the one, and up when it leaves the other.
         run_distance: LeftShift is held too where the next target is farther than this (infinite: never runs).
         foresight_tics: the way is judged from where the body will have drifted in this time.
@@ -45,6 +46,7 @@ class Gait:
     """
 
     look_ahead: float = 256.0
+    max_cut: float = math.inf
     start_deg: float = 40.0
     stop_deg: float = 65.0
     run_distance: float = 150.0
@@ -74,6 +76,7 @@ class Navigator:
         self._plan: FloorPlan | None = None
         self._spots: deque[tuple[float, float, bool]] = deque(maxlen=_STUCK_TICKS)
         self._pushed_tick = -_DOOR_OPEN_TICKS
+        self._was_pushing = False
         self._recovery: tuple[int, frozenset[str]] | None = None
 
     def plan(self, state: DoomState) -> FloorPlan:
@@ -95,8 +98,10 @@ class Navigator:
     def follow(self, state: DoomState, executed: Action, way_N2: NDArray[np.float64]) -> Steering:
         """Walk along points, the first of which is near the player and the last of which is the goal."""
         self._spots.append((state.x, state.y, "w" in executed.keys))
-        if "Space" in executed.keys or "e" in executed.keys:
+        is_pushing = not executed.keys.isdisjoint({"Space", "e"})
+        if is_pushing and not self._was_pushing:
             self._pushed_tick = state.tick
+        self._was_pushing = is_pushing
         soon = self._soon(state)
         target = self._target(soon, way_N2)
         if target is None:
@@ -122,6 +127,7 @@ class Navigator:
         ahead_N2 = way_N2[np.cumsum(steps) <= self.gait.look_ahead + steps[0]]
         if math.hypot(ahead_N2[-1, 0] - state.x, ahead_N2[-1, 1] - state.y) < CELL and len(ahead_N2) == len(way_N2):
             return None
+        ahead_N2 = ahead_N2[: self._num_straight(state, ahead_N2)]
         for clearance in (3, 2, 1):
             # Bisection would miss a point behind a corner that comes into view again: look at every third cell.
             for x, y in ahead_N2[::-3].tolist():
@@ -131,6 +137,22 @@ class Navigator:
                     return x, y
         x, y = ahead_N2[min(3, len(ahead_N2) - 1)].tolist()
         return x, y
+
+    def _num_straight(self, state: DoomState, ahead_N2: NDArray[np.float64]) -> int:
+        """How many of these points can be walked to straight without leaving the way by more than `max_cut`."""
+        if math.isinf(self.gait.max_cut):
+            return len(ahead_N2)
+        offsets_N2 = ahead_N2 - (state.x, state.y)
+        lengths_N = np.maximum(np.hypot(*offsets_N2.T), 1e-6)
+        units_N2 = offsets_N2 / lengths_N[:, None]
+        along_NN = units_N2 @ offsets_N2.T
+        across_NN = np.abs(units_N2[:, 0, None] * offsets_N2[:, 1] - units_N2[:, 1, None] * offsets_N2[:, 0])
+        beyond_NN = np.maximum(along_NN - lengths_N[:, None], -along_NN)
+        # Row n: how far the points up to n lie from the straight line to point n (points before the player's own
+        # position count from there on).
+        off_NN = np.tril(np.maximum(across_NN, beyond_NN))
+        is_straight = off_NN.max(axis=1) <= self.gait.max_cut + min(lengths_N)
+        return int(np.flatnonzero(is_straight)[-1]) + 1 if is_straight.any() else min(4, len(ahead_N2))
 
     def _turn(self, state: DoomState, x: float, y: float) -> float:
         """How far to turn towards a point, leaning against the drift of the body."""

@@ -48,7 +48,7 @@ class Tour:
 
 
 @lru_cache(maxsize=8)
-def tour_of(plan: FloorPlan, x: float, y: float, square: float = 256.0) -> Tour | None:
+def tour_of(plan: FloorPlan, x: float, y: float, square: float = 192.0) -> Tour | None:
     """The tour that begins at a point; None if one cannot stand there.
 
     Args:
