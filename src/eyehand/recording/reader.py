@@ -161,9 +161,17 @@ class Recording:
         return self._small.clip(start, length)
 
     def decode_captured(self, start: int, length: int) -> NDArray[np.uint8]:
-        """Frames as they were captured, uint8 RGB (length, H, W, 3); errors as of `decode_clip`."""
+        """Frames as they were captured, uint8 RGB (length, H, W, 3); errors as of `decode_clip`.
+
+        Of a recording that was cut off there may be fewer than `num_frames` (see `num_captured`).
+        """
         self._check(start, length)
         return self._captured.clip(start, length)
+
+    @property
+    def num_captured(self) -> int:
+        """Frames of `num_frames` that the captured video has too: all, unless the recording was cut off."""
+        return min(self.num_frames, self._captured.num_frames)
 
     def close(self) -> None:
         """Close the videos; they are opened again when needed."""

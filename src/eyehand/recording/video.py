@@ -171,7 +171,7 @@ class VideoReader:
                 frame = next(self._frames)
                 while frame.pts is None or frame.pts < self._pts[start + row]:
                     frame = next(self._frames)
-                if frame.pts != self._pts[start + row]:
+                if frame.pts != self._pts[start + row] or frame.is_corrupt:
                     raise self._damaged(f"frame {start + row} cannot be decoded")
                 # The frame's own conversion would start swscale's threads anew for every picture: 14 times slower.
                 clip_THWC[row] = self._to_rgb.reformat(frame, format="rgb24", threads=1).to_ndarray()
@@ -200,6 +200,7 @@ class VideoReader:
         if stream.codec_context is None:
             raise self._damaged("its header does not say how it was encoded")
         stream.codec_context.thread_count = 1
+        stream.codec_context.options = {"err_detect": "explode"}  # or the decoder paints over damage in silence
         self._container, self._stream = container, stream
         self._pts = sorted(packet.pts for packet in self._whole_packets())
 

@@ -1,0 +1,290 @@
+"""Says what is in recordings and what is wrong with them: `inspect`, behind `eyehand inspect DIR`.
+
+One report per recording: counts, timing, what was held and moved, whose actions they are, instructions, and whether
+labels and pictures agree. That check needs no knowledge of the game: in a game that turns with the mouse the picture
+moves sideways with dx, so the shift between neighbouring pictures should follow dx of the same tick, not of another.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from eyehand.action import BUTTONS, KEYS, Action
+from eyehand.action_space import P2P
+from eyehand.errors import UserError
+from eyehand.recording.format import CAPTURED_FILE
+from eyehand.recording.reader import Recording, find_recordings
+
+__all__ = ["Inspection", "RecordingReport", "inspect", "inspect_recording", "print_inspection"]
+
+MAX_FRAMES_COMPARED = 600
+_MAX_SHIFT_PX = 24
+_LAGS = (-2, -1, 0, 1, 2)
+_CLEAR_CORRELATION = 0.4
+
+
+@dataclass(frozen=True)
+class RecordingReport:
+    """What one recording holds. Shares are of its frames.
+
+    Attributes:
+        error: why it cannot be used; None where it can (then the rest is filled in).
+        problems: sentences on what is odd.
+        fps, measured_fps: as stated, and from the frame times.
+        user_share, system_share: frames whose user's action is known; frames with a system action.
+        keys, buttons: share in which each was held.
+        dx_histogram: frames in each of the 23 dx bins of the P2P vocabulary.
+        instructions: frames that each instruction covers ("" for none).
+        label_lag: ticks by which labels seem shifted against pictures; None: the picture does not tell.
+        label_correlation: of picture motion with dx at that lag.
+    """
+
+    path: str
+    error: str | None = None
+    problems: list[str] = field(default_factory=list)
+    env: str = ""
+    user: str = ""
+    num_frames: int = 0
+    seconds: float = 0.0
+    fps: float = 0.0
+    measured_fps: float = 0.0
+    is_cut_off: bool = False
+    user_share: float = 0.0
+    system_share: float = 0.0
+    keys: dict[str, float] = field(default_factory=dict)
+    buttons: dict[str, float] = field(default_factory=dict)
+    dx_histogram: list[int] = field(default_factory=list)
+    instructions: dict[str, int] = field(default_factory=dict)
+    outcome: dict[str, float] = field(default_factory=dict)
+    label_lag: int | None = None
+    label_correlation: float = 0.0
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """The reports of all recordings of a folder."""
+
+    reports: tuple[RecordingReport, ...]
+
+    @property
+    def is_corrupt(self) -> bool:
+        """Whether any recording cannot be used."""
+        return any(report.error is not None for report in self.reports)
+
+    @property
+    def problems(self) -> list[str]:
+        """All errors and problems, each with its recording."""
+        return [
+            f"{report.path}: {problem}"
+            for report in self.reports
+            for problem in ([report.error] if report.error else []) + report.problems
+        ]
+
+    def to_json(self) -> dict[str, object]:
+        """Everything, for `json.dumps`."""
+        return {"is_corrupt": self.is_corrupt, "recordings": [asdict(report) for report in self.reports]}
+
+    def table(self) -> Table:
+        """A line per recording, for a terminal."""
+        table = Table(title=f"{len(self.reports)} recordings, {sum(r.seconds for r in self.reports) / 60:.1f} min")
+        for heading in ("recording", "game", "frames", "s", "user", "system", "held most", "motion", "labels", ""):
+            table.add_column(heading, justify="right" if heading in ("frames", "s", "user", "system") else "left")
+        for report in self.reports:
+            table.add_row(Path(report.path).name[:13], *_row(report))
+        return table
+
+
+def inspect(root: Path | str) -> Inspection:
+    """Look into one recording or all recordings of a folder.
+
+    Raises:
+        UserError: no such folder, or no recording in it. A damaged recording does not raise: its report says so.
+    """
+    return Inspection(tuple(inspect_recording(path) for path in find_recordings(root)))
+
+
+def print_inspection(inspection: Inspection, console: Console) -> None:
+    """Show an Inspection on a terminal: a line per recording, then what is wrong, sentence by sentence."""
+    console.print(inspection.table())
+    for problem in inspection.problems:
+        console.print(problem, style="yellow", markup=False, highlight=False)
+    totals = Counter[str]()
+    for report in inspection.reports:
+        totals.update(report.instructions)
+    for instruction, num_frames in totals.most_common(20):
+        console.print(f"{num_frames:>8} frames  {instruction or '(no instruction)'}", markup=False, highlight=False)
+
+
+def inspect_recording(path: Path | str) -> RecordingReport:
+    """Look into one recording and decode all of it."""
+    try:
+        with Recording.open(path) as recording:
+            return _report(recording)
+    except UserError as error:
+        return RecordingReport(str(path), error=str(error))
+
+
+def _report(recording: Recording) -> RecordingReport:
+    num_frames = recording.num_frames
+    executed = [recording.executed(index) for index in range(num_frames)]
+    known = [action for action in executed if action is not None]
+    users = sum(recording.user_action(index) is not None for index in range(num_frames))
+    systems = sum(message.system_action.is_known for message in recording.annotations)
+    times_ns = np.array(recording.times_ns, np.int64)
+    measured_fps = float((num_frames - 1) * 1e9 / (times_ns[-1] - times_ns[0])) if times_ns[-1] > times_ns[0] else 0.0
+    keys = _shares((action.keys for action in known), num_frames)
+    lag, correlation = _label_lag(recording, executed)
+    problems = [*recording.problems, *_decode_all(recording)]
+    problems += _problems(recording, known, keys, times_ns, measured_fps, lag, correlation)
+    return RecordingReport(
+        path=str(recording.path),
+        problems=problems,
+        env="/".join(filter(None, (recording.info.env, recording.info.env_subtype))),
+        user=recording.info.user,
+        num_frames=num_frames,
+        seconds=num_frames / recording.fps,
+        fps=recording.fps,
+        measured_fps=measured_fps,
+        is_cut_off=recording.is_cut_off,
+        user_share=users / num_frames,
+        system_share=systems / num_frames,
+        keys=keys,
+        buttons=_shares((action.buttons for action in known), num_frames),
+        dx_histogram=np.bincount([P2P.dx.bin_of(a.dx) for a in known], minlength=P2P.dx.num_bins).tolist(),
+        instructions=dict(Counter(text or "" for text in recording.instructions)),
+        outcome=recording.outcome,
+        label_lag=lag,
+        label_correlation=correlation,
+    )
+
+
+def _decode_all(recording: Recording) -> list[str]:
+    """Decode both videos to the end, a second at a time, since damage in the middle shows in no header.
+
+    Returns what is odd about the captured video, which training does not need.
+    """
+    step = 20
+    for start in range(0, recording.num_frames, step):
+        recording.decode_clip(start, min(step, recording.num_frames - start))
+    if not (recording.path / CAPTURED_FILE).is_file():
+        return [f"{CAPTURED_FILE} is missing."]
+    num_captured = recording.num_captured
+    for start in range(0, num_captured, step):
+        recording.decode_captured(start, min(step, num_captured - start))
+    if num_captured < recording.num_frames and not recording.is_cut_off:
+        return [f"{CAPTURED_FILE} has only {num_captured} frames."]
+    return []
+
+
+def _shares(held: Iterable[frozenset[str]], num_frames: int) -> dict[str, float]:
+    counts = Counter(name for names in held for name in names)
+    return {name: count / num_frames for name, count in counts.most_common()}
+
+
+def _problems(
+    recording: Recording,
+    known: list[Action],
+    keys: dict[str, float],
+    times_ns: NDArray[np.int64],
+    measured_fps: float,
+    lag: int | None,
+    correlation: float,
+) -> list[str]:
+    problems = []
+    unknown = sorted(
+        {name for a in known for name in a.keys - set(KEYS)} | {b for a in known for b in a.buttons} - set(BUTTONS)
+    )
+    if unknown:
+        problems.append(f"It holds keys or buttons that the format does not know: {', '.join(unknown[:5])}.")
+    if np.any(np.diff(times_ns) < 0):
+        problems.append("Its frame times run backwards.")
+    if measured_fps and abs(measured_fps / recording.fps - 1) > 0.1:
+        problems.append(f"Its frames came at {measured_fps:.1f} per second, not {recording.fps:.1f}.")
+    if not known:
+        problems.append("It has no known action.")
+    elif not any(action.keys or action.buttons or action.dx or action.dy for action in known):
+        problems.append("Nothing is ever pressed or moved in it.")
+    if lag:
+        problems.append(
+            f"Its labels seem shifted by {lag:+d} ticks against its pictures (correlation {correlation:.2f})."
+        )
+    return problems
+
+
+def _label_lag(recording: Recording, executed: list[Action | None]) -> tuple[int | None, float]:
+    """By how many ticks dx is shifted against the motion of the picture, and their correlation.
+
+    Returns (None, best correlation) where the picture does not clearly follow the mouse.
+    """
+    num_frames = min(recording.num_frames, MAX_FRAMES_COMPARED)
+    dx = np.array([0 if action is None else action.dx for action in executed[:num_frames]], np.float64)
+    if num_frames < 30 or np.count_nonzero(dx) < 10:
+        return None, 0.0
+    profiles = [
+        recording.decode_clip(start, min(20, num_frames - start))[:, 40:120].mean(axis=(1, 3))
+        for start in range(0, num_frames, 20)
+    ]
+    motion = _sideways_motion(np.concatenate(profiles))  # motion[i]: from frame i to i + 1, with what was done on i
+    correlations = {lag: _correlation(motion, dx, lag) for lag in _LAGS}
+    # A picture that scrolls with the hand (a map being dragged) is as good as one that scrolls against it.
+    best = max(correlations, key=lambda lag: abs(correlations[lag]))
+    strength = abs(correlations[best])
+    if strength < _CLEAR_CORRELATION:
+        return None, strength
+    # A mouse that moves evenly correlates at every lag: another lag than 0 has to be clearly better.
+    if best != 0 and strength < abs(correlations[0]) + 0.15:
+        best, strength = 0, abs(correlations[0])
+    return best, strength
+
+
+def _sideways_motion(profiles_TW: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Pixels by which each picture's column brightness moved to the next one's, (T - 1,)."""
+    width = profiles_TW.shape[1]
+    inner = slice(_MAX_SHIFT_PX, width - _MAX_SHIFT_PX)
+    shifts = np.arange(-_MAX_SHIFT_PX, _MAX_SHIFT_PX + 1)
+    costs = np.stack(
+        [
+            np.abs(profiles_TW[:-1, inner] - np.roll(profiles_TW[1:], -shift, axis=1)[:, inner]).mean(1)
+            for shift in shifts
+        ]
+    )
+    motion: NDArray[np.float64] = shifts[costs.argmin(axis=0)].astype(np.float64)
+    return motion
+
+
+def _correlation(motion: NDArray[np.float64], dx: NDArray[np.float64], lag: int) -> float:
+    """Of the motion of tick i with dx of tick i + lag."""
+    ticks = np.arange(max(0, -lag), min(len(motion), len(dx) - lag))
+    first, second = motion[ticks], np.clip(dx[ticks + lag], -200, 200)
+    if first.std() == 0 or second.std() == 0:
+        return 0.0
+    return float(np.corrcoef(first, second)[0, 1])
+
+
+def _row(report: RecordingReport) -> tuple[str, ...]:
+    if report.error is not None:
+        return ("", "", "", "", "", "", "", "", "[red]corrupt[/red]")
+    most = ", ".join(f"{name} {share:.0%}" for name, share in [*report.keys.items()][:3])
+    total = max(1, sum(report.dx_histogram))
+    middle = len(report.dx_histogram) // 2
+    left, right = sum(report.dx_histogram[:middle]), sum(report.dx_histogram[middle + 1 :])
+    labels = "" if report.label_lag is None else ("agree" if report.label_lag == 0 else f"{report.label_lag:+d} ticks")
+    return (
+        report.env,
+        str(report.num_frames),
+        f"{report.seconds:.0f}",
+        f"{report.user_share:.0%}",
+        f"{report.system_share:.0%}",
+        most,
+        f"left {left / total:.0%}, right {right / total:.0%}",
+        labels,
+        f"{len(report.problems)} problems" if report.problems else "ok",
+    )
