@@ -188,7 +188,8 @@ class _Trainer:
         saved_at_step, saved_at_s = self.step, time.monotonic()
         pace = Pace(feed)
         previous: torch.cuda.Event | None = None
-        while self.share_done < 1 and not interrupted.is_set():
+        is_last = self.share_done >= 1
+        while not is_last and not interrupted.is_set():
             batch = next(feed)
             grad_norm = self._learn(batch)
             self.step += 1
@@ -208,12 +209,11 @@ class _Trainer:
                 pace.restart()
         if saved_at_step != self.step or not (config.out / "policy").exists():
             self._save(scores)
-        is_finished = self.share_done >= 1
         log.say(
-            f"{'Done' if is_finished else 'Stopped; --resume goes on'}: step {self.step}, {self.elapsed_s / 60:.1f} "
+            f"{'Done' if is_last else 'Stopped; --resume goes on'}: step {self.step}, {self.elapsed_s / 60:.1f} "
             f"minutes; the policy is in {config.out / 'policy'}"
         )
-        return TrainResult(self.step, config.out / "policy", is_finished, scores)
+        return TrainResult(self.step, config.out / "policy", is_last, scores)
 
     def _learn(self, batch: DeviceBatch) -> Tensor:
         """One optimiser step; returns the norm of the gradient."""
