@@ -18,7 +18,7 @@ from torch import Tensor
 
 from eyehand.model.block import rope_table
 from eyehand.model.config import PolicyConfig
-from eyehand.model.packed import PackedBlock, packed_weight, rope_complex
+from eyehand.model.packed import PackedBlock, packed_weight
 from eyehand.model.policy import Policy
 from eyehand.model.sampling import draw
 from eyehand.model.vision import folded
@@ -34,14 +34,14 @@ class LiveState:
     """The memory of B episodes that step together. Made by `LivePolicy.new_state`.
 
     Attributes:
-        backbone: keys and values of each backbone layer's ring.
+        backbone: keys and values of each backbone layer's ring (`PackedBlock.new_cache`).
         decoder: keys and values of each decoder layer, for the tick at hand.
         starts: the tick at which each episode began; it sees nothing older.
         tick: steps taken since the state was made or reset as a whole.
     """
 
-    backbone: list[tuple[Tensor, Tensor]]
-    decoder: list[tuple[Tensor, Tensor]]
+    backbone: list[Tensor]
+    decoder: list[Tensor]
     starts: list[int]
     tick: int = 0
 
@@ -55,8 +55,7 @@ class LiveState:
 
     def fork(self) -> LiveState:
         """An independent copy."""
-        backbone = [(keys.clone(), values.clone()) for keys, values in self.backbone]
-        decoder = [(keys.clone(), values.clone()) for keys, values in self.decoder]
+        backbone, decoder = ([cache.clone() for cache in caches] for caches in (self.backbone, self.decoder))
         return LiveState(backbone, decoder, list(self.starts), self.tick)
 
 
@@ -74,13 +73,14 @@ class LivePolicy:
     def __init__(self, policy: Policy, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> None:
         self.config, self.space = policy.config, policy.space
         self.device, self.dtype = torch.device(device), dtype
-        self._encoder = folded(policy.image_encoder).to(self.device, dtype)
+        self._encoder = folded(policy.image_encoder, self.device, dtype)
         self._backbone = [PackedBlock(layer, self.device, dtype) for layer in policy.backbone.blocks()]
         self._decoder = [PackedBlock(layer, self.device, dtype) for layer in policy.decoder.blocks()]
         self._tokens = _Tokens(policy, self.device, dtype)
         self._ring = _Ring(self.config, self.device, dtype)
         slots = torch.arange(self.space.num_slots, device=self.device)
-        self._decoder_rope = rope_complex(rope_table(slots, self.config.width // self.config.decoder_q_heads))
+        table = rope_table(slots, self.config.width // self.config.decoder_q_heads)
+        self._decoder_rope = self._decoder[0].rope(table)[:, None].unbind()
 
     def new_state(self, batch: int = 1) -> LiveState:
         """Empty memory for `batch` episodes."""
@@ -113,13 +113,12 @@ class LivePolicy:
         """
         ring, tick, batch = self._ring, state.tick, len(state.starts)
         x_BQD = self._tokens.step(previous_BA.to(self.device), text_BND, image_BKD)
-        rope_Q1F = ring.rope(tick)
-        masks = ring.masks(tick, state.starts)
-        place = ring.place(tick)
+        rope_QHF = self._backbone[0].rope(ring.rope(tick))
+        masks, place = ring.masks(tick, state.starts), ring.place(tick)
         x_ND = x_BQD.flatten(0, 1)
         for layer, (block, cache) in enumerate(zip(self._backbone, state.backbone, strict=True)):
             mask = masks[self.config.history_of(layer)]
-            x_ND = block.step(x_ND, ring.num_new, rope_Q1F, cache, place, ring.length, mask)
+            x_ND = block.step(x_ND, rope_QHF, cache, place, ring.length, mask)
         state.tick += 1
         return x_ND.view(batch, ring.num_new, -1)[:, -1]
 
@@ -140,7 +139,7 @@ class LivePolicy:
         drawn: list[Tensor] = []
         for slot in range(self.space.num_slots):
             for block, cache in zip(self._decoder, state.decoder, strict=True):
-                x_BD = block.step(x_BD, 1, self._decoder_rope[slot : slot + 1], cache, slot, slot + 1, None)
+                x_BD = block.step(x_BD, self._decoder_rope[slot], cache, slot, slot + 1, None)
             ids_B = draw(self._tokens.logits(slot, x_BD), uniforms_BA[:, slot], temperature, top_p)
             drawn.append(ids_B)
             x_BD = self._tokens.decoder_next(slot, ids_B)
@@ -210,14 +209,12 @@ class _Ring:
         self.length = self.num_units * self.unit + 1
         self.group = config.num_q_heads // config.num_kv_heads
         self.age_UK = self._ages().to(device)
-        self.allowed_UQK = {
-            history: self._allowed(history).to(device)
+        self.mask_UQK = {
+            history: self._mask(history).to(device, dtype)
             for history in {config.history_of(layer) for layer in range(config.num_layers)}
         }
-        # A query always sees the A of its own step, so that even a row that nobody reads has a finite softmax.
-        own_QK = torch.zeros(self.num_new, config.num_sinks + self.length, dtype=torch.bool)
-        own_QK[: self.num_actions] = True
-        self.is_action_Q1 = own_QK[:, :1].to(device)
+        is_action_Q = torch.arange(self.num_new) < self.num_actions
+        self.is_action_Q1 = is_action_Q.repeat(self.group)[:, None].to(device)
 
     def place(self, tick: int) -> int:
         """Where this tick's tokens are written."""
@@ -229,23 +226,19 @@ class _Ring:
         previous, step = (tick - 1) % POSITION_PERIOD, tick % POSITION_PERIOD
         acted = torch.arange(previous * num_tokens + self.num_seen + 1, (previous + 1) * num_tokens, device=device)
         seen = torch.arange(step * num_tokens, step * num_tokens + self.num_seen + 1, device=device)
-        return rope_complex(rope_table(torch.cat((acted, seen)), self.config.width // self.config.num_q_heads))
+        return rope_table(torch.cat((acted, seen)), self.config.width // self.config.num_q_heads)
 
     def masks(self, tick: int, starts: list[int]) -> dict[int, Tensor]:
         """The additive mask per history limit, (B or 1, 1, group x Q, sinks + K)."""
         unit = tick % self.num_units
-        recent_B1K: Tensor | None = None
-        if tick - max(starts) < self.num_units:
-            since_B11 = torch.tensor([tick - start for start in starts], device=self.device)[:, None, None]
-            age_K = self.age_UK[unit]
-            recent_B1K = (age_K <= since_B11) | (self.is_action_Q1 & (age_K == 1))
-        masks = {}
-        for history, allowed_UQK in self.allowed_UQK.items():
-            allowed_BQK = allowed_UQK[unit][None] if recent_B1K is None else allowed_UQK[unit] & recent_B1K
-            mask_BQK = torch.zeros(allowed_BQK.shape, device=self.device, dtype=self.dtype)
-            mask_BQK.masked_fill_(~allowed_BQK, float("-inf"))
-            masks[history] = mask_BQK.repeat(1, self.group, 1)[:, None]
-        return masks
+        masks = {history: mask_UQK[unit][None, None] for history, mask_UQK in self.mask_UQK.items()}
+        if tick - max(starts) >= self.num_units:
+            return masks
+        since_B11 = torch.tensor([tick - start for start in starts], device=self.device)[:, None, None]
+        age_K = self.age_UK[unit]
+        # An A always sees its own step, so that even the row before an episode, which nobody reads, stays finite.
+        recent_BQK = (age_K <= since_B11) | (self.is_action_Q1 & (age_K == 1))
+        return {history: mask.masked_fill(~recent_BQK[:, None], float("-inf")) for history, mask in masks.items()}
 
     def _ages(self) -> Tensor:
         """How many steps ago the key at each place was made, for each unit being written; 0 for sinks and O."""
@@ -258,18 +251,17 @@ class _Ring:
         age_UK[unit_U, self.config.num_sinks + (unit_U + 1) * self.unit] = 0
         return age_UK
 
-    def _allowed(self, history: int) -> Tensor:
-        """Who sees which place, boolean (U, Q, sinks + K), for each unit being written."""
+    def _mask(self, history: int) -> Tensor:
+        """Who sees which place, additive (U, group x Q, sinks + K), for each unit being written."""
         num_sinks = self.config.num_sinks
-        place_K = torch.arange(self.length)
-        is_action_K = place_K % self.unit < self.num_actions
-        is_action_Q = torch.arange(self.num_new) < self.num_actions
-        delta_UQK = self.age_UK[:, None, num_sinks:].cpu() - is_action_Q.long()[:, None]
-        earlier_UQK = (delta_UQK > 0) & (delta_UQK <= history)
-        own_UQK = (delta_UQK == 0) & (is_action_Q[:, None] | ~is_action_K)
-        allowed_UQK = earlier_UQK | own_UQK
-        unit = torch.arange(self.num_units)
-        allowed_UQK[unit, :, (unit + 1) * self.unit] = False
-        allowed_UQK[unit, -1, (unit + 1) * self.unit] = True
+        is_action_K = torch.arange(self.length) % self.unit < self.num_actions
+        is_action_Q1 = (torch.arange(self.num_new) < self.num_actions)[:, None]
+        delta_UQK = self.age_UK[:, None, num_sinks:].cpu() - is_action_Q1.long()
+        allowed_UQK = (delta_UQK > 0) & (delta_UQK <= history)
+        allowed_UQK |= (delta_UQK == 0) & (is_action_Q1 | ~is_action_K)
+        unit_U = torch.arange(self.num_units)
+        allowed_UQK[unit_U, :, (unit_U + 1) * self.unit] = False
+        allowed_UQK[unit_U, -1, (unit_U + 1) * self.unit] = True
         sinks = torch.ones(self.num_units, self.num_new, num_sinks, dtype=torch.bool)
-        return torch.cat((sinks, allowed_UQK), dim=-1)
+        allowed_UQK = torch.cat((sinks, allowed_UQK), dim=-1).repeat(1, self.group, 1)
+        return torch.zeros(allowed_UQK.shape).masked_fill_(~allowed_UQK, float("-inf"))
