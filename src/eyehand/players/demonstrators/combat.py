@@ -34,13 +34,15 @@ class Marksman(Demonstrator):
         aim_share: shoot when the crosshair is within this share of the target's half width.
         hysteresis_deg: another target must be so much nearer to the crosshair to be preferred.
         click_ticks, ready_ticks: let go of the trigger so many ticks after it was pulled, pull again after so many.
-            A pistol that is let go in between hits where it is aimed at.
+                A pistol that is let go in between hits where it is aimed at.
+        spray_deg: at what is wider to each side the trigger is held: bullets scatter by up to 5.6 degrees.
     """
 
     aim_share = 0.7
     hysteresis_deg = 12.0
     click_ticks = 4
     ready_ticks = 10
+    spray_deg = 5.0
 
     def __init__(self, game: Game, eyes: Eyes | None = None) -> None:
         super().__init__(game, eyes)
@@ -80,7 +82,7 @@ class Marksman(Demonstrator):
     def may_fire(self, scene: Scene, target: Sighting) -> bool:
         is_aimed = abs(target.aim_deg) <= self.aim_share * target.half_width_deg
         is_ready = scene.trigger_ticks < self.click_ticks or scene.trigger_ticks >= self.ready_ticks
-        return is_aimed and is_ready
+        return is_aimed and (is_ready or target.half_width_deg > self.spray_deg)
 
     def search(self, scene: Scene) -> Intent:
         """Nothing in view: turn right."""
@@ -173,7 +175,7 @@ class Lead(Rocketeer):
     Attributes:
         aim_share: much smaller than for what stands still: the one rocket must hit.
         turning_y: no rocket at a point that lies farther north or south: the monster turns before it.
-        least_speed: no rocket at a monster that has not kept its way (6.7 units per tic) while it was watched.
+        least_speed: no rocket at a monster that has not kept north or south (6.7 units per tic) while it was watched.
     """
 
     aim_share = 0.4
@@ -187,5 +189,5 @@ class Lead(Rocketeer):
     def engage(self, scene: Scene, target: Sighting) -> Intent:
         intent = super().engage(scene, target)
         is_between_walls = abs(self.meeting_point(scene, target)[1]) < self.turning_y
-        is_straight = math.hypot(target.vx, target.vy) > self.least_speed
+        is_straight = abs(target.vy) > self.least_speed and abs(target.vx) < 1.0
         return Intent(intent.turn_deg, intent.drift_deg, fire=intent.fire and is_between_walls and is_straight)

@@ -159,6 +159,8 @@ class _Glimpse:
     x: float
     y: float
     z: float
+    vx: float
+    vy: float
     middle: float
     half_width: float
 
@@ -174,7 +176,7 @@ def _glimpse(seen: DoomState, thing: DoomObject) -> _Glimpse:
         # A picture may be wider than what can be hit, and never hits beyond it.
         first, last = (min(max(edge, -radius), radius) for edge in edges)
         middle, half_width = (first + last) / 2, max((last - first) / 2, 0.15 * radius)
-    return _Glimpse(seen.tick, thing.name, thing.x, thing.y, thing.z, middle, half_width)
+    return _Glimpse(seen.tick, thing.name, thing.x, thing.y, thing.z, thing.vx, thing.vy, middle, half_width)
 
 
 def _across(state: DoomState, pixel: float, bearing: float, distance: float) -> float:
@@ -186,9 +188,9 @@ def _across(state: DoomState, pixel: float, bearing: float, distance: float) -> 
 
 
 def _speed(track: deque[_Glimpse]) -> tuple[float, float]:
-    """Units per tic, from the first to the last picture of a track; the engine's own speed says too little."""
+    """Units per tic. Monsters move in jumps, for which the engine gives no speed: compare two pictures."""
     first, last = track[0], track[-1]
     tics = (last.tick - first.tick) * TICS_PER_TICK
-    if tics <= 0:
-        return 0.0, 0.0
+    if (last.vx, last.vy) != (0.0, 0.0) or tics <= 0:
+        return last.vx, last.vy
     return (last.x - first.x) / tics, (last.y - first.y) / tics
