@@ -191,7 +191,7 @@ class DoomEngine:
                 if thing.category != "Self"
             ),
             depth=state.depth_buffer,
-            sectors=sectors_of_level(self._task.wad, self._task.map),
+            sectors=sectors_of_level(self._task.wad, self._task.map, is_deathmatch),
             screen_width=self._screen[0],
             screen_height=self._screen[1],
             fov_deg=self._variable("CAMERA_FOV"),

@@ -35,13 +35,18 @@ def game_of_level(wad: str, level: str, guard: EngineGuard) -> Any:
 
 
 @lru_cache(maxsize=64)
-def sectors_of_level(wad: str, level: str) -> tuple[DoomSector, ...]:
-    """Floors, ceilings and lines of a level as they are when it begins. The first call takes about half a second."""
+def sectors_of_level(wad: str, level: str, is_deathmatch: bool) -> tuple[DoomSector, ...]:
+    """Floors, ceilings and lines of a level as they are when it begins. The first call takes about half a second.
+
+    A level made for deathmatch has no place for a single player and must be loaded as one.
+    """
     import vizdoom
 
     guard = EngineGuard(Path(vizdoom.__file__).parent / "vizdoom")
     game = game_of_level(wad, level, guard)
     game.set_sectors_info_enabled(True)
+    if is_deathmatch:
+        game.add_game_args("-host 1 -deathmatch")
     try:
         game.init()
         sectors = game.get_state().sectors
