@@ -34,15 +34,13 @@ class Marksman(Demonstrator):
         aim_share: shoot when the crosshair is within this share of the target's half width.
         hysteresis_deg: another target must be so much nearer to the crosshair to be preferred.
         click_ticks, ready_ticks: let go of the trigger so many ticks after it was pulled, pull again after so many.
-                A pistol that is let go in between hits where it is aimed at.
-        spray_deg: at what is wider to each side the trigger is held: bullets scatter by up to 5.6 degrees.
+            A pistol that is let go in between hits where it is aimed at.
     """
 
     aim_share = 0.7
     hysteresis_deg = 12.0
     click_ticks = 4
     ready_ticks = 10
-    spray_deg = 5.0
 
     def __init__(self, game: Game, eyes: Eyes | None = None) -> None:
         super().__init__(game, eyes)
@@ -82,7 +80,7 @@ class Marksman(Demonstrator):
     def may_fire(self, scene: Scene, target: Sighting) -> bool:
         is_aimed = abs(target.aim_deg) <= self.aim_share * target.half_width_deg
         is_ready = scene.trigger_ticks < self.click_ticks or scene.trigger_ticks >= self.ready_ticks
-        return is_aimed and (is_ready or target.half_width_deg > self.spray_deg)
+        return is_aimed and is_ready
 
     def search(self, scene: Scene) -> Intent:
         """Nothing in view: turn right."""
