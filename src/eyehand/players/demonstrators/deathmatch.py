@@ -23,9 +23,7 @@ class Deathmatch(Rocketeer):
 
     def intend(self, scene: Scene) -> Intent:
         if scene.state.is_dead:
-            # The dead come back when they press a key.
-            is_pressing = scene.state.tick % 20 < 5
-            return Intent(keys=frozenset(("Space",)) if is_pressing else frozenset())
+            return Intent(keys=frozenset(("Space",)))  # brings the dead back
         return super().intend(scene)
 
     def engage(self, scene: Scene, target: Sighting) -> Intent:

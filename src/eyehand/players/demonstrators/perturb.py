@@ -43,13 +43,13 @@ class Perturbed:
         self.min_ticks = min_ticks
         self.max_ticks = max_ticks
         self._begin_probability = bursts_per_s / fps
-        self.reset_burst(0)
+        self._end_burst(0)
 
     def reset(self, seed: int) -> None:
         self.player.reset(seed)
-        self.reset_burst(seed)
+        self._end_burst(seed)
 
-    def reset_burst(self, seed: int) -> None:
+    def _end_burst(self, seed: int) -> None:
         """End the burst, and draw the coming ones from this seed."""
         self._rng = np.random.default_rng([seed, 0x50455254])
         self._left_ticks = 0
