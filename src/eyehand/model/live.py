@@ -80,7 +80,7 @@ class LivePolicy:
         self._ring = _Ring(self.config, self.device, dtype)
         slots = torch.arange(self.space.num_slots, device=self.device)
         table = rope_table(slots, self.config.width // self.config.decoder_q_heads)
-        self._decoder_rope = self._decoder[0].rope(table)[:, None].unbind()
+        self._decoder_rope = [self._decoder[0].rope(table[:, None, slot, None]) for slot in range(len(slots))]
 
     def new_state(self, batch: int = 1) -> LiveState:
         """Empty memory for `batch` episodes."""
@@ -113,12 +113,12 @@ class LivePolicy:
         """
         ring, tick, batch = self._ring, state.tick, len(state.starts)
         x_BQD = self._tokens.step(previous_BA.to(self.device), text_BND, image_BKD)
-        rope_QHF = self._backbone[0].rope(ring.rope(tick))
+        rope_BQHF = self._backbone[0].rope(ring.rope(tick, state.starts))
         masks, place = ring.masks(tick, state.starts), ring.place(tick)
         x_ND = x_BQD.flatten(0, 1)
         for layer, (block, cache) in enumerate(zip(self._backbone, state.backbone, strict=True)):
             mask = masks[self.config.history_of(layer)]
-            x_ND = block.step(x_ND, rope_QHF, cache, place, ring.length, mask)
+            x_ND = block.step(x_ND, rope_BQHF, cache, place, ring.length, mask)
         state.tick += 1
         return x_ND.view(batch, ring.num_new, -1)[:, -1]
 
@@ -150,9 +150,9 @@ class _Tokens:
     """Tables and projections that turn pictures, text and actions into tokens, with the positions added beforehand."""
 
     def __init__(self, policy: Policy, device: torch.device, dtype: torch.dtype) -> None:
-        self.policy_text = policy.text_projection.weight.detach().to(device, torch.float32)
+        self.text_weight = policy.text_projection.weight.detach().to(device, torch.float32, copy=True)
         vectors = {
-            name: getattr(policy, name).detach().to(device, dtype)
+            name: getattr(policy, name).detach().to(device, dtype, copy=True)
             for name in ("no_text", "text_positions", "image_positions", "thinking", "action_out", "action_positions")
         }
         self.no_text, self.text_positions = vectors["no_text"], vectors["text_positions"]
@@ -169,10 +169,10 @@ class _Tokens:
         self.input_bias = policy.decoder.input.bias.detach().to(device, dtype) + positions[0]
         linears = [policy.head(head) for head in heads]
         self.head_weights = [packed_weight(linear, device, dtype) for linear in linears]
-        self.head_biases = [linear.bias.detach().to(device, dtype) for linear in linears]
+        self.head_biases = [linear.bias.detach().to(device, dtype, copy=True) for linear in linears]
 
     def text(self, text_BND: Tensor) -> Tensor:
-        projected = torch.nn.functional.linear(text_BND, self.policy_text)
+        projected = torch.nn.functional.linear(text_BND, self.text_weight)
         is_empty_B11 = (projected == 0).all(dim=-1).all(dim=-1)[:, None, None]
         tokens_BND: Tensor = torch.where(is_empty_B11, self.no_text, projected.to(self.no_text.dtype))
         return tokens_BND.add(self.text_positions)
@@ -214,19 +214,24 @@ class _Ring:
             for history in {config.history_of(layer) for layer in range(config.num_layers)}
         }
         is_action_Q = torch.arange(self.num_new) < self.num_actions
+        self.is_action_Q = is_action_Q.long().to(device)
         self.is_action_Q1 = is_action_Q.repeat(self.group)[:, None].to(device)
+        # The place of each new token within its step: A behind S and O.
+        self.token_Q = ((torch.arange(self.num_new) + self.num_seen + 1) % self.num_new).to(device)
 
     def place(self, tick: int) -> int:
         """Where this tick's tokens are written."""
         return (tick % self.num_units) * self.unit
 
-    def rope(self, tick: int) -> Tensor:
-        """Rotary positions of this tick's tokens."""
-        num_tokens, device = self.config.num_step_tokens, self.device
-        previous, step = (tick - 1) % POSITION_PERIOD, tick % POSITION_PERIOD
-        acted = torch.arange(previous * num_tokens + self.num_seen + 1, (previous + 1) * num_tokens, device=device)
-        seen = torch.arange(step * num_tokens, step * num_tokens + self.num_seen + 1, device=device)
-        return rope_table(torch.cat((acted, seen)), self.config.width // self.config.num_q_heads)
+    def rope(self, tick: int, starts: list[int]) -> Tensor:
+        """Rotary positions of this tick's tokens, counted from each episode's beginning: (2, B or 1, Q, F)."""
+        if min(starts) == max(starts):
+            starts = starts[:1]
+        since_B1 = torch.tensor([tick - start for start in starts], device=self.device)[:, None]
+        step_BQ = (since_B1 - self.is_action_Q) % POSITION_PERIOD
+        position_BQ = step_BQ * self.config.num_step_tokens + self.token_Q
+        table_2NF = rope_table(position_BQ.flatten(), self.config.width // self.config.num_q_heads)
+        return table_2NF.view(2, *position_BQ.shape, -1)
 
     def masks(self, tick: int, starts: list[int]) -> dict[int, Tensor]:
         """The additive mask per history limit, (B or 1, 1, group x Q, sinks + K)."""

@@ -64,11 +64,11 @@ class PackedBlock:
         )
         self.spread_3X = (member_X3.t() * scale_X).contiguous().to(device)
 
-    def rope(self, rope_2LF: Tensor) -> Tensor:
-        """Unit complex numbers (L, heads, F) that turn queries and keys by their positions and values not at all."""
-        turns_L1F = torch.complex(rope_2LF[0], rope_2LF[1])[:, None]
-        turned = turns_L1F.expand(-1, self.num_q_heads + self.num_kv_heads, -1)
-        return torch.cat((turned, torch.ones_like(turns_L1F).expand(-1, self.num_kv_heads, -1)), dim=1)
+    def rope(self, rope_2BLF: Tensor) -> Tensor:
+        """Unit complex numbers (B, L, heads, F) that turn queries and keys by their positions and values not at all."""
+        turns_BL1F = torch.complex(rope_2BLF[0], rope_2BLF[1])[:, :, None]
+        turned = turns_BL1F.expand(-1, -1, self.num_q_heads + self.num_kv_heads, -1)
+        return torch.cat((turned, torch.ones_like(turns_BL1F).expand(-1, -1, self.num_kv_heads, -1)), dim=2)
 
     def new_cache(self, batch: int, length: int) -> Tensor:
         """Keys, then values, of the sinks, already there, and of `length` tokens: (B, 2 x kv heads, places, E)."""
@@ -79,23 +79,23 @@ class PackedBlock:
         return cache
 
     def step(
-        self, x_ND: Tensor, rope_LHF: Tensor, cache: Tensor, place: int, num_read: int, mask: Tensor | None
+        self, x_ND: Tensor, rope_BLHF: Tensor, cache: Tensor, place: int, num_read: int, mask: Tensor | None
     ) -> Tensor:
         """Run L new tokens of each episode.
 
         Args:
             x_ND: tokens, N = batch x L rows.
-            rope_LHF: from `rope`, for the new tokens.
+            rope_BLHF: from `rope`, for the new tokens; one for all episodes (B = 1) or one each.
             cache: from `new_cache`; the new keys and values are written at `place` (sinks not counted).
             num_read: how many tokens of the cache the queries may see, from its beginning, sinks not counted.
             mask: additive, broadcastable to (B, 1, group x L, sinks + num_read).
         """
-        batch, length = len(cache), len(rope_LHF)
+        batch, length = len(cache), rope_BLHF.shape[1]
         qkv_NX = torch.mm(self._normalised(x_ND), self.qkv).float()
         inverse_N3 = torch.addmm(self.bias_3, qkv_NX * qkv_NX, self.mean_X3).rsqrt_()
         qkv_NX = qkv_NX.mul_(torch.mm(inverse_N3, self.spread_3X))
         pairs = torch.view_as_complex(qkv_NX.view(batch, length, -1, self.head_dim // 2, 2))
-        qkv_BLHE = torch.view_as_real(pairs * rope_LHF).flatten(-2)
+        qkv_BLHE = torch.view_as_real(pairs * rope_BLHF).flatten(-2)
         first, seen = self.num_sinks + place, self.num_sinks + num_read
         cache[:, :, first : first + length] = qkv_BLHE[:, :, self.num_q_heads :].transpose(1, 2)
         q = qkv_BLHE[:, :, : self.num_q_heads].view(batch, length, self.num_kv_heads, self.group, self.head_dim)

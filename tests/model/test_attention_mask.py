@@ -1,0 +1,26 @@
+"""The backbone's mask, rule by rule, against the reference's words."""
+
+from __future__ import annotations
+
+import pytest
+
+from eyehand.model.backbone import attention_mask
+
+
+def _may_see(query: tuple[int, str], key: tuple[int, str], history: int) -> bool:
+    (q_step, q_kind), (k_step, k_kind) = query, key
+    if k_step > q_step:
+        return False
+    if k_step < q_step:
+        return k_kind in "SA" and q_step - k_step <= history
+    return k_kind in {"S": "S", "O": "SO", "A": "SA"}[q_kind]
+
+
+@pytest.mark.parametrize(("num_seen", "num_actions", "history"), [(3, 8, 4), (1, 2, 1), (5, 3, 2)])
+def test_mask_follows_the_rules(num_seen: int, num_actions: int, history: int) -> None:
+    kinds = "S" * num_seen + "O" + "A" * num_actions
+    tokens = [(step, kind) for step in range(5) for kind in kinds]
+    mask = attention_mask(5, num_seen, num_actions, history)
+    assert mask.shape == (len(tokens), len(tokens))
+    for row, query in enumerate(tokens):
+        assert mask[row].tolist() == [_may_see(query, key, history) for key in tokens], query

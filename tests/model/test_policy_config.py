@@ -1,0 +1,66 @@
+"""The configuration: strict JSON, checked sizes, presets by name."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from eyehand.errors import UserError
+from eyehand.model.config import PolicyConfig, ffn_hidden_of
+from eyehand.model.policy import Policy
+from eyehand.model.presets import PRESETS, preset
+
+
+@pytest.mark.parametrize("name", list(PRESETS))
+def test_json_round_trip(name: str) -> None:
+    config = replace(preset(name), layer_history=tuple(range(1, preset(name).num_layers + 1)))
+    assert PolicyConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
+
+
+def test_unknown_missing_and_mistyped_keys_are_errors() -> None:
+    values = preset("pocket").to_json()
+    with pytest.raises(UserError, match="Unknown model option 'widht'"):
+        PolicyConfig.from_json({**values, "widht": 3})
+    with pytest.raises(UserError, match="lacks 'width'"):
+        PolicyConfig.from_json({key: value for key, value in values.items() if key != "width"})
+    with pytest.raises(UserError, match="width is '256'"):
+        PolicyConfig.from_json({**values, "width": "256"})
+    with pytest.raises(UserError, match="num_layers is True"):
+        PolicyConfig.from_json({**values, "num_layers": True})
+    with pytest.raises(UserError, match="vision_widths"):
+        PolicyConfig.from_json({**values, "vision_widths": [1.5]})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"width": 100}, "cannot be built"),
+        ({"num_kv_heads": 3}, "cannot be built"),
+        ({"num_layers": 0}, "num_layers is 0"),
+        ({"layer_history": (3,)}, "one limit per layer"),
+        ({"vision": "resnet"}, "Unknown vision trunk 'resnet'"),
+        ({"vision_widths": (8,)}, "vision_widths"),
+        ({"frame_size": 100}, "multiple of 16"),
+        ({"action_space": "gamepad"}, "Unknown action space 'gamepad'"),
+    ],
+)
+def test_sizes_that_cannot_be_built_are_errors(change: dict[str, object], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        replace(preset("pocket"), **change)  # type: ignore[arg-type]
+
+
+def test_unknown_preset_names_the_known_ones() -> None:
+    with pytest.raises(UserError, match=r"Unknown preset 'poket': choose one of pocket, p2p-150m"):
+        preset("poket")
+
+
+def test_pocket_fits_its_budget() -> None:
+    config = preset("pocket")
+    assert Policy(config).num_parameters <= 6_000_000
+    assert config.history_steps / 20 >= 3.0
+
+
+def test_ffn_hidden_is_the_references() -> None:
+    assert ffn_hidden_of(64) == 176  # shape of w2 in the reference's small checkpoint

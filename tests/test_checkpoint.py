@@ -1,0 +1,181 @@
+"""A checkpoint is whole or an error with one sentence."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from eyehand import checkpoint as checkpoint_module
+from eyehand.checkpoint import bundled_names, find_checkpoint, load_checkpoint, save_checkpoint
+from eyehand.errors import UserError
+from eyehand.frame import RESIZE_VERSION
+from eyehand.model.config import PolicyConfig
+from eyehand.model.policy import Policy
+from eyehand.model.presets import preset
+
+CONFIG = replace(
+    preset("pocket"), frame_size=32, width=32, num_layers=1, ffn_hidden=32, vision_widths=(8, 8, 8, 8),
+    decoder_ffn_hidden=32,
+)  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    return save_checkpoint(tmp_path / "trained", Policy(CONFIG), {"steps": 7}, fps=20.0, temperature=0.8)
+
+
+def _change_json(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    path = folder / "checkpoint.json"
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def _change_weights(folder: Path, change: Callable[[dict[str, Tensor]], object]) -> None:
+    """Weights that are whole but not what the configuration asks for."""
+    path = folder / "weights.safetensors"
+    state = load_file(path)
+    change(state)
+    save_file(state, path)
+    _change_json(folder, lambda content: content.update(weights_sha256=checkpoint_module._sha256(path)))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+def test_round_trip(tmp_path: Path, dtype: checkpoint_module.StoredDtype) -> None:
+    torch.manual_seed(0)
+    policy = Policy(CONFIG)
+    loaded = load_checkpoint(
+        save_checkpoint(tmp_path / "a" / "b", policy, {"steps": 7}, dtype=dtype, mouse_sampling="mean")
+    )
+    assert (loaded.name, loaded.config, loaded.facts) == ("b", CONFIG, {"steps": 7})
+    assert (loaded.fps, loaded.mouse_sampling, loaded.temperature) == (20.0, "mean", 1.0)
+    assert not loaded.policy.training
+    for name, tensor in policy.state_dict().items():
+        stored = getattr(torch, dtype) if tensor.is_floating_point() and tensor.ndim >= 2 else tensor.dtype
+        assert torch.equal(loaded.policy.state_dict()[name], tensor.to(stored).to(tensor.dtype)), name
+
+
+def test_a_matrix_that_overflows_half_precision_is_kept(tmp_path: Path) -> None:
+    policy = Policy(CONFIG)
+    with torch.no_grad():
+        policy.action_out.fill_(1e6)
+    loaded = load_checkpoint(save_checkpoint(tmp_path / "large", policy))
+    assert (loaded.policy.action_out == 1e6).all()
+
+
+def test_saving_replaces_the_old_one_and_leaves_nothing_behind(folder: Path) -> None:
+    save_checkpoint(folder, Policy(CONFIG), {"steps": 8})
+    assert load_checkpoint(folder).facts == {"steps": 8}
+    assert [path.name for path in folder.parent.iterdir()] == ["trained"]
+    assert sorted(path.name for path in folder.iterdir()) == ["checkpoint.json", "weights.safetensors"]
+
+
+def test_a_failed_save_keeps_the_old_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoint_module, "_sync", full)
+    with pytest.raises(UserError, match="No space left on device"):
+        save_checkpoint(folder, Policy(CONFIG), {"steps": 8})
+    assert load_checkpoint(folder).facts == {"steps": 7}
+    assert [path.name for path in folder.parent.iterdir()] == ["trained"]
+
+
+def test_loading_leaves_the_callers_random_numbers_alone(folder: Path) -> None:
+    torch.manual_seed(1)
+    expected = torch.rand(3)
+    torch.manual_seed(1)
+    load_checkpoint(folder)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_names(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoint_module, "BUNDLED", tmp_path)
+    assert bundled_names() == ["trained"]
+    assert find_checkpoint("trained") == folder
+    with pytest.raises(UserError, match=r"There is no checkpoint 'trianed': .* bundled trained"):
+        find_checkpoint("trianed")
+    with pytest.raises(UserError, match="so it is no checkpoint"):
+        find_checkpoint(tmp_path)
+    folder.rename(tmp_path / "policy")
+    with pytest.raises(UserError, match="training run, not a checkpoint"):
+        find_checkpoint(tmp_path)
+
+
+JSON_CHANGES: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "newer format": (lambda c: c.update(format_version=2, more=1), "newer eyehand"),
+    "no format": (lambda c: c.pop("format_version"), "not a checkpoint's description"),
+    "other resize": (lambda c: c.update(resize_version=RESIZE_VERSION + 1), "resize version"),
+    "no fps": (lambda c: c.pop("fps"), "no valid 'fps'"),
+    "text fps": (lambda c: c.update(fps="20"), "no valid 'fps'"),
+    "unknown entry": (lambda c: c.update(colour="red"), "unknown entry 'colour'"),
+    "unknown sampling": (lambda c: c.update(mouse_sampling="median"), "'median'"),
+    "unknown model option": (lambda c: c["policy"].update(widht=3), "Unknown model option 'widht'"),
+    "unknown action space": (lambda c: c["policy"].update(action_space="x"), "Unknown action space 'x'"),
+    "other width": (lambda c: c["policy"].update(width=64), "have the shape"),
+    "more layers": (lambda c: c["policy"].update(num_layers=2), "lacks the weights 'backbone.layers.1"),
+    "fewer layers": (lambda c: c["policy"].update(decoder_sinks=0), "has weights 'decoder.layers.0.attention.k_sinks'"),
+}
+
+
+@pytest.mark.parametrize("case", list(JSON_CHANGES))
+def test_a_description_that_does_not_fit(folder: Path, case: str) -> None:
+    change, message = JSON_CHANGES[case]
+    _change_json(folder, change)
+    with pytest.raises(UserError, match=message):
+        load_checkpoint(folder)
+
+
+def test_damaged_description(folder: Path) -> None:
+    path = folder / "checkpoint.json"
+    content = path.read_bytes()
+    for damaged in (content[: len(content) // 2], b"", b"\xff\xfe\x00", b"[]"):
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match=r"checkpoint\.json"):
+            load_checkpoint(folder)
+
+
+def test_damaged_weights(folder: Path) -> None:
+    path = folder / "weights.safetensors"
+    content = path.read_bytes()
+    flipped = bytearray(content)
+    flipped[-100] ^= 1
+    for damaged in (content[: len(content) // 2], b"", bytes(flipped), os.urandom(100)):
+        path.write_bytes(damaged)
+        with pytest.raises(UserError, match="is damaged"):
+            load_checkpoint(folder)
+    path.unlink()
+    with pytest.raises(UserError, match=r"has no weights\.safetensors"):
+        load_checkpoint(folder)
+
+
+def test_weights_that_do_not_fit(folder: Path) -> None:
+    whole = load_file(folder / "weights.safetensors")
+    for change, message in (
+        (lambda state: state.pop("no_text"), "lacks the weights 'no_text'"),
+        (lambda state: state.update(extra=torch.zeros(1)), "has weights 'extra'"),
+        (lambda state: state.update(no_text=torch.zeros(3, 3)), "have the shape"),
+        (lambda state: state["no_text"].fill_(float("nan")), "not finite"),
+    ):
+        _change_weights(folder, change)
+        with pytest.raises(UserError, match=message):
+            load_checkpoint(folder)
+        _change_weights(folder, lambda state: (state.clear(), state.update({k: v.clone() for k, v in whole.items()})))
+    assert load_checkpoint(folder).config == CONFIG
+
+
+def test_bundled_checkpoints_are_small_and_load() -> None:
+    for name in bundled_names():
+        size = sum(path.stat().st_size for path in find_checkpoint(name).iterdir())
+        assert size <= 20_000_000
+        assert isinstance(load_checkpoint(name).config, PolicyConfig)
