@@ -1,6 +1,7 @@
 """Doom as a stepped Game: the contract for every task, exact controls, and episodes that repeat."""
 
 import hashlib
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -239,7 +240,7 @@ def test_shooting_the_monster_scores_and_touching_it_scores():
         try:
             game.reset(2)
             while not game.outcome().done:
-                (monster,) = [thing for thing in game.state.objects if thing.name == "Cacodemon"]
+                (monster,) = [thing for thing in game.state.objects if thing.name.endswith("Cacodemon")]
                 bearing_deg = np.degrees(np.arctan2(monster.y - game.state.y, monster.x - game.state.x))
                 error_deg = turned(game.state.angle_deg, float(bearing_deg))
                 held = {"buttons": [key]} if key == "0" else {"keys": [key]}
@@ -284,3 +285,11 @@ def test_wrong_names_and_sizes_say_what_to_do():
         open_doom("explor")
     with pytest.raises(UserError, match="320x240"):
         open_doom("aim", screen=(321, 240))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems always have a screen")
+def test_a_window_needs_a_screen(monkeypatch):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(UserError, match="DISPLAY"):
+        open_doom("aim", visible=True)

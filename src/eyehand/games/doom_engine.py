@@ -6,6 +6,8 @@ thread at a time. The engine's process is started at the first episode and ends 
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +41,7 @@ class DoomEngine:
         screen: width and height of the picture in pixels, one of the engine's resolutions.
 
     Raises:
-        UserError: vizdoom is not installed, or the engine does not know the resolution.
+        UserError: vizdoom is not installed, the engine does not know the resolution, or there is no screen to show it.
     """
 
     def __init__(self, task: DoomTask, *, visible: bool, with_state: bool, screen: tuple[int, int]) -> None:
@@ -52,6 +54,8 @@ class DoomEngine:
         self._resolution = getattr(vizdoom.ScreenResolution, f"RES_{screen[0]}X{screen[1]}", None)
         if self._resolution is None:
             raise UserError(f"Doom cannot draw {screen[0]}x{screen[1]} pictures: 320x240 and 640x480 are usual.")
+        if visible and sys.platform == "linux" and not {"DISPLAY", "WAYLAND_DISPLAY"} & os.environ.keys():
+            raise UserError("There is no screen for Doom's window: set DISPLAY, or play without a window.")
         self._task = task
         self._visible = visible
         self._with_state = with_state
