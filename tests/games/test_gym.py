@@ -13,7 +13,7 @@ from eyehand.frame import resize
 from eyehand.games.doom_tasks import DOOM_TASKS
 from eyehand.games.game import Game
 from eyehand.games.gym import CAR_RACING, GameEnv, GymGame, KeyMap, car_racing
-from eyehand.games.gym_plugin import env_id, register_all
+from eyehand.games.gym_registry import env_id, register_all
 from eyehand.players.player import Decision
 from eyehand.session import Session
 

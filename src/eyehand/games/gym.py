@@ -2,7 +2,7 @@
 
 An environment becomes a Game through a `KeyMap`, which says what each key, mouse button and pixel of mouse motion adds
 to its action. Environments run at their own rate (CarRacing: 50 steps a second); a tick makes as many steps as belong
-to it (2, 3, 2, 3, ...), so that game time stays true. Our ids in Gymnasium's registry are made in `gym_plugin`.
+to it (2, 3, 2, 3, ...), so that game time stays true. Our ids in Gymnasium's registry are made in `gym_registry`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,10 @@
-"""Registers our stepped games with Gymnasium, as `eyehand/DoomAim-v0` and so on.
+"""Registers our stepped games with Gymnasium, as `eyehand/DoomAim-v0` and so on: call `register_all()` once.
 
-Gymnasium calls `register_all` when it is imported (entry point `gymnasium.envs`), so this module imports neither an
-engine nor more of Gymnasium than the registry.
+    from eyehand.games.gym_registry import register_all
+    register_all()
+    env = gymnasium.make("eyehand/DoomAim-v0")
+
+(Gymnasium 1 no longer asks installed packages for environments by itself.) Starts no engine.
 """
 
 from __future__ import annotations
