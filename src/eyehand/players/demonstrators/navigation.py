@@ -112,7 +112,8 @@ class ExploreDemonstrator:
         """The point of the whole tour that suits best where the player stands and looks; None if none is in sight."""
         everywhere = np.arange(0, len(tour.points_N2), 3)
         distances, costs = _fit(state, tour, everywhere)
-        costs = np.where(distances < _SIGHT, costs, np.inf)
+        # Other things being nearly equal, it goes on where it was and does not skip or repeat a part of the tour.
+        costs = np.where(distances < _SIGHT, costs + 0.5 * np.minimum(np.abs(everywhere - self._place), 400), np.inf)
         for candidate in np.argsort(costs)[:24].tolist():
             x, y = tour.points_N2[everywhere[candidate]].tolist()
             if np.isfinite(costs[candidate]) and self._navigator.plan(state).is_walk_clear(state.x, state.y, x, y):

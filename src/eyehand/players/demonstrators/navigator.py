@@ -26,7 +26,7 @@ _USE_REACH = 60.0
 """Doors are pushed from nearer than this; the engine allows 64 units from the middle of the body."""
 _DOOR_OPEN_TICKS = 90
 """For so long a pushed door counts as open (the engine keeps it open for 4.3 s)."""
-_PUSH_AGAIN_TICKS = 30
+_PUSH_AGAIN_TICKS = 20
 _STUCK_TICKS = 12
 _STUCK_DISTANCE = 12.0
 _RECOVERY_TICKS = 10
@@ -107,14 +107,15 @@ class Navigator:
         if target is None:
             return Steering(0.0, frozenset(), has_arrived=True)
         turn_deg = self._turn(soon, *target)
-        if recovery_keys := self._free_oneself(state):
+        must_push = self._must_push(state, *target)
+        if not must_push and (recovery_keys := self._free_oneself(state)):
             return Steering(turn_deg, recovery_keys)
         keys = set()
         if abs(turn_deg) < (self.gait.stop_deg if "w" in executed.keys else self.gait.start_deg):
             keys.add("w")
             if self._may_run(state, turn_deg, target, "LeftShift" in executed.keys):
                 keys.add("LeftShift")
-        if self._must_push(state, *target):
+        if must_push:
             keys.add("Space")
         return Steering(turn_deg, frozenset(keys))
 
@@ -197,7 +198,7 @@ class Navigator:
             self._spots.clear()
         if len(self._spots) < _STUCK_TICKS or not all(spot[2] for spot in self._spots):
             return frozenset()
-        if state.tick - self._pushed_tick < _PUSH_AGAIN_TICKS:
+        if state.tick - self._pushed_tick <= _PUSH_AGAIN_TICKS:
             return frozenset()
         x, y, _ = self._spots[0]
         if math.hypot(state.x - x, state.y - y) > _STUCK_DISTANCE:
