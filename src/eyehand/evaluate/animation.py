@@ -1,4 +1,4 @@
-"""A short animation for a README out of a video of play: one palette for all pictures, small enough to load anywhere."""
+"""A short animation for a README out of a video of play, small enough to load anywhere."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from PIL import Image
 
 from eyehand.errors import UserError
 
-__all__ = ["make_gif"]
+__all__ = ["make_animation"]
 
 _COLOURS = 128
 _MIN_WIDTH_PX = 200
 
 
-def make_gif(
+def make_animation(
     video: Path,
     out: Path,
     seconds: float = 8.0,
@@ -25,22 +25,26 @@ def make_gif(
     start: float = 0.0,
     max_bytes: int = 3_000_000,
 ) -> int:
-    """Make a GIF that runs for ever; returns its size in bytes.
+    """Make a GIF or WebP animation that runs for ever; returns its size in bytes.
 
     Args:
         video: what to take it from.
-        out: the .gif.
+        out: a .gif, or a .webp, which is sharper at the same size.
         seconds: how much of the video, from second `start` on.
         width: in pixels; made narrower until the file fits.
         fps: pictures per second.
         max_bytes: size limit.
 
     Raises:
-        UserError: the video cannot be read, is shorter than `start`, or no readable picture fits the limit.
+        UserError: neither .gif nor .webp, the video cannot be read or is shorter than `start`, or no readable
+            picture fits the limit.
     """
+    encoders = {".gif": _gif, ".webp": _webp}
+    if out.suffix not in encoders:
+        raise UserError(f"Cannot make {out.name}: an animation is a .gif or a .webp.")
     pictures = _pictures(video, start, seconds, fps)
     while width >= _MIN_WIDTH_PX:
-        data = _encode(pictures, width, fps)
+        data = encoders[out.suffix](_scaled(pictures, width), fps)
         if len(data) <= max_bytes:
             out.write_bytes(data)
             return len(data)
@@ -66,14 +70,25 @@ def _pictures(video: Path, start: float, seconds: float, fps: float) -> list[Ima
     return pictures
 
 
-def _encode(pictures: list[Image.Image], width: int, fps: float) -> bytes:
+def _scaled(pictures: list[Image.Image], width: int) -> list[Image.Image]:
     height = round(pictures[0].height * width / pictures[0].width)
-    small = [picture.resize((width, height), Image.Resampling.LANCZOS) for picture in pictures]
+    return [picture.resize((width, height), Image.Resampling.LANCZOS) for picture in pictures]
+
+
+def _gif(pictures: list[Image.Image], fps: float) -> bytes:
     # One palette, of pictures from all over the animation: changing palettes flicker and compress badly.
-    sample = np.concatenate([np.asarray(picture) for picture in small[:: max(1, len(small) // 12)]])
+    sample = np.concatenate([np.asarray(picture) for picture in pictures[:: max(1, len(pictures) // 12)]])
     palette = Image.fromarray(sample).quantize(_COLOURS, Image.Quantize.MEDIANCUT)
-    indexed = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in small]
+    indexed = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
+    return _saved(indexed, "GIF", fps)
+
+
+def _webp(pictures: list[Image.Image], fps: float) -> bytes:
+    return _saved(pictures, "WEBP", fps, quality=60, method=4)
+
+
+def _saved(pictures: list[Image.Image], form: str, fps: float, **options: int) -> bytes:
     file = io.BytesIO()
     duration_ms = round(1000 / fps)
-    indexed[0].save(file, "GIF", save_all=True, append_images=indexed[1:], duration=duration_ms, loop=0, optimize=False)
+    pictures[0].save(file, form, save_all=True, append_images=pictures[1:], duration=duration_ms, loop=0, **options)
     return file.getvalue()
