@@ -65,8 +65,8 @@ class DoomGame:
 
     def reset(self, seed: int) -> None:
         """Begin an episode with nothing held."""
-        if self._play is not None:
-            self._play.stop()
+        if self._play is not None and not self._play.stop():
+            raise RuntimeError("the Doom engine failed: it does not answer")
         self._tick = 0
         self._moment = self._episode.begin(seed)
         if self._play is not None:
@@ -100,11 +100,10 @@ class DoomGame:
 
     def close(self) -> None:
         """End the engine. May be called twice, and at any time."""
-        try:
-            if self._play is not None:
-                self._play.stop()
-        finally:
+        if self._play is None or self._play.stop():
             self._engine.close()
+        else:
+            self._engine.abandon()
 
     def _current(self) -> Moment:
         if self._moment is None:

@@ -211,3 +211,9 @@ class DoomEngine:
         finally:
             if guard is not None:
                 guard.release()
+
+    def abandon(self) -> None:
+        """Remove what is left of an engine that does not answer; asking it to close would wait for ever."""
+        guard, self._guard = self._guard, None
+        if guard is not None:
+            guard.kill()

@@ -49,9 +49,16 @@ class EngineGuard:
 
     def release(self) -> None:
         """The engine has ended: let the watcher go and remove the files. May be called twice."""
+        self._end(b"released\n")
+
+    def kill(self) -> None:
+        """The engine does not answer: let the watcher kill it, and remove the files."""
+        self._end(b"killed\n")
+
+    def _end(self, word: bytes) -> None:
         if self._descriptor < 0:
             return
-        os.write(self._descriptor, b"released\n")
+        os.write(self._descriptor, word)
         os.close(self._descriptor)
         self._descriptor = -1
         shutil.rmtree(self._directory, ignore_errors=True)

@@ -19,6 +19,9 @@ __all__ = ["RealTimePlay"]
 _CATCH_UP_TICS = 4
 """As many missed tics are played at once, so that a stall of 0.1 s does not slow the game; more are left out."""
 
+_NO_ANSWER_NS = 5 * SECOND_NS
+"""An engine that takes this long for one tic is given up."""
+
 
 class RealTimePlay:
     """Runs the episodes of one `DoomEpisode` by the clock. Every method may be called from any thread.
@@ -41,22 +44,30 @@ class RealTimePlay:
         self._pending_until_ns = 0
         self._moment: Moment | None = None
         self._error: Exception | None = None
+        self._busy_since_ns = 0
         self.lateness = Lateness()
 
     def start(self, moment: Moment) -> None:
         """Let time run from this moment on."""
         self.lateness = Lateness()
         self._is_stopped.clear()
-        self._pending, self._error, self._moment = NOTHING, None, moment
+        self._pending, self._error, self._moment, self._busy_since_ns = NOTHING, None, moment, 0
         self._thread = threading.Thread(target=self._run, name="doom", daemon=True)
         self._thread.start()
 
-    def stop(self) -> None:
-        """Stand still; returns when the thread has ended. May be called twice."""
+    def stop(self) -> bool:
+        """Stand still. May be called twice.
+
+        Returns:
+            Whether the thread has ended. An engine that was killed in the middle of a tic never answers again.
+        """
         self._is_stopped.set()
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            thread.join()
+        if self._thread is not None:
+            self._thread.join(timeout=_NO_ANSWER_NS / SECOND_NS)
+            if self._thread.is_alive():
+                return False
+            self._thread = None
+        return True
 
     def hold(self, action: Action) -> None:
         """The hands hold this from the next tic on; its motion is added to what is still to be turned."""
@@ -75,6 +86,8 @@ class RealTimePlay:
                 raise RuntimeError("the Doom engine failed") from self._error
             if self._moment is None:
                 raise RuntimeError("call reset() before anything else")
+            if self._busy_since_ns and self._clock.now_ns() - self._busy_since_ns > _NO_ANSWER_NS:
+                raise RuntimeError("the Doom engine failed: it does not answer")
             return self._moment
 
     def _run(self) -> None:
@@ -101,7 +114,9 @@ class RealTimePlay:
             self._pending = action.held()
         self._episode.hold(action)
         num_left = max(1, -(-(until_ns - deadline_ns) * TICS_PER_SECOND // SECOND_NS))
+        self._busy_since_ns = self._clock.now_ns()
         moment = self._episode.advance(1, spread=num_left)
+        self._busy_since_ns = 0
         self.lateness.late_ns.append(self._clock.now_ns() - deadline_ns)
         with self._lock:
             self._moment = moment
