@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -25,7 +26,6 @@ from eyehand.players.player import Decision, Observation
 from eyehand.players.random import RandomPlayer
 from eyehand.session import EpisodeEnd, EpisodeStart, Session, Tick
 
-TASKS = ("aim", "approach", "center", "line", "collect", "poison", "dodge", "corridor", "lead", "deathmatch")
 EMPTY_ROOM = DoomState(
     *(0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0),
     *(100.0, 0.0, 50.0, 2, 0, 0, False),
@@ -37,8 +37,8 @@ EMPTY_ROOM = DoomState(
 )
 
 
-def imp(x: float, y: float, *, is_visible: bool = True, id: int = 1) -> DoomObject:
-    return DoomObject(id, "DoomImp", x, y, 0.0, 180.0, 0.0, 0.0, is_visible, (0, 0, 9, 9) if is_visible else None)
+def imp(x: float, y: float, *, is_visible: bool = True, number: int = 1) -> DoomObject:
+    return DoomObject(number, "DoomImp", x, y, 0.0, 180.0, 0.0, 0.0, is_visible, None)
 
 
 def room(tick: int, *objects: DoomObject, angle_deg: float = 0.0) -> DoomState:
@@ -82,7 +82,7 @@ def test_hands_do_not_flicker(wishes: list[tuple[bool, bool]]) -> None:
     held = [hands.act(NOTHING, keys="w" if walk else "", fire=fire) for walk, fire in wishes]
     for is_down in ([bool(a.keys) for a in held], [bool(a.buttons) for a in held]):
         changes = [i for i in range(1, len(is_down)) if is_down[i] != is_down[i - 1]]
-        assert all(b - a >= limits.min_hold_ticks for a, b in zip(changes, changes[1:], strict=False))
+        assert all(b - a >= limits.min_hold_ticks for a, b in itertools.pairwise(changes))
 
 
 def test_hands_obey_in_the_end() -> None:
@@ -126,8 +126,8 @@ def test_the_own_pose_is_known_at_once() -> None:
 
 def test_what_was_never_in_the_picture_is_not_known_and_what_left_it_is_forgotten() -> None:
     eyes = Eyes(delay_ticks=3, memory_ticks=10)
-    hidden, shown = imp(100, 0, is_visible=False, id=1), imp(100, 50, id=2)
-    states = [room(t, hidden, shown if t < 5 else imp(100, 50, is_visible=False, id=2)) for t in range(30)]
+    hidden, shown = imp(100, 0, is_visible=False, number=1), imp(100, 50, number=2)
+    states = [room(t, hidden, shown if t < 5 else imp(100, 50, is_visible=False, number=2)) for t in range(30)]
     known = [[(s.id, s.is_in_view) for s in seen] for seen in look(eyes, *states)]
     assert known[7] == [(2, True)]
     assert known[8] == [(2, False)]
@@ -218,34 +218,49 @@ class Watcher:
         pass
 
 
-@pytest.fixture(scope="module", params=TASKS)
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """How to try a task: so many episodes of so many seconds; by how much the mean score must exceed random play's."""
+
+    margin: float
+    num_episodes: int = 1
+    seconds: float | None = None
+
+
+TRIALS = {
+    "aim": Trial(20.0, num_episodes=4),
+    "approach": Trial(100.0, num_episodes=2),
+    "center": Trial(8.0, seconds=20.0),
+    "line": Trial(8.0, seconds=15.0),
+    "collect": Trial(8.0, seconds=25.0),
+    "poison": Trial(8.0, seconds=25.0),
+    "dodge": Trial(5.0, seconds=20.0),
+    "corridor": Trial(50.0),
+    "lead": Trial(0.5, num_episodes=4),
+    "deathmatch": Trial(1.0, seconds=60.0),
+}
+SLOW = frozenset(("line", "poison", "dodge", "deathmatch"))
+
+
+@pytest.fixture(scope="module", params=[pytest.param(t, marks=[pytest.mark.slow] if t in SLOW else []) for t in TRIALS])
 def game(request: pytest.FixtureRequest) -> Iterator[Game]:
     game = open_game(f"doom/{request.param}", with_state=True)
     yield game
     game.close()
 
 
-EPISODES = {"aim": 3, "approach": 3, "lead": 8, "deathmatch": 1, "center": 2, "line": 2}
-SECONDS = {"center": 30.0, "line": 30.0, "deathmatch": 60.0}
-MARGINS = {
-    **{"aim": 50.0, "approach": 40.0, "center": 5.0, "line": 5.0, "collect": 10.0, "poison": 10.0, "dodge": 5.0},
-    **{"corridor": 30.0, "lead": 0.4, "deathmatch": 0.9},
-}
-"""By how much the demonstrator's mean score must exceed random play's."""
-
-
 def test_demonstrator_beats_random_at_human_speed(game: Game) -> None:
-    task, limits, watcher = game.task.env_subtype, HandLimits(), Watcher()
+    trial, limits, watcher = TRIALS[game.task.env_subtype], HandLimits(), Watcher()
     scores: dict[str, list[float]] = {"random": [], "demonstrator": []}
     for name, player in (("random", RandomPlayer()), ("demonstrator", demonstrator(game))):
         session = Session(game, player, observers=(watcher,))
-        for seed in range(EPISODES.get(task, 2)):
-            scores[name].append(session.run_episode(seed, SECONDS.get(task)).outcome.score)
+        for seed in range(trial.num_episodes):
+            scores[name].append(session.run_episode(seed, trial.seconds).outcome.score)
             if name == "demonstrator":
                 motions = [abs(action.dx) for action in watcher.actions]
                 assert max(motions) <= limits.max_turn_px
-                assert all(b - a <= limits.max_speedup_px for a, b in zip(motions, motions[1:], strict=False))
-    assert np.mean(scores["demonstrator"]) >= np.mean(scores["random"]) + MARGINS[task]
+                assert all(b - a <= limits.max_speedup_px for a, b in itertools.pairwise(motions))
+    assert np.mean(scores["demonstrator"]) >= np.mean(scores["random"]) + trial.margin
 
 
 def test_a_task_without_demonstrator_is_the_users_error() -> None:

@@ -23,7 +23,7 @@ class Deathmatch(Rocketeer):
 
     def intend(self, scene: Scene) -> Intent:
         if scene.state.is_dead:
-            return Intent(keys=frozenset(("Space",)))  # brings the dead back
+            return Intent()
         return super().intend(scene)
 
     def engage(self, scene: Scene, target: Sighting) -> Intent:
