@@ -244,10 +244,10 @@ def _without_broken_box(path: Path) -> str | io.BytesIO:
             length, kind = int.from_bytes(header[:4], "big"), header[4:8]
             if length == 1:
                 length = int.from_bytes(header[8:16], "big")
-            if length == 0 or kind == b"mdat":
-                length = max(length, 8) if length else size - start
-            elif length < 8 or start + length > size:
+            if length == 0:  # to the end of the file
+                length = size - start
+            if kind != b"mdat" and (length < 8 or start + length > size):
                 file.seek(0)
                 return io.BytesIO(file.read(start))
-            start += length
+            start += max(length, 8)
     return str(path)
