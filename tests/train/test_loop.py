@@ -19,7 +19,7 @@ import moving_block
 from eyehand.checkpoint import load_checkpoint
 from eyehand.errors import UserError
 from eyehand.train.config import TrainConfig
-from eyehand.train.log import LOG_FILE, read_log
+from eyehand.train.log import LOG_FILE, RunLog, read_log
 from eyehand.train.loop import train
 from eyehand.train.state import STATE_FILE
 
@@ -138,16 +138,23 @@ def test_killed_and_resumed_it_has_the_losses_of_a_run_that_was_not(recordings: 
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_a_polite_stop_saves_and_can_be_resumed(recordings: Path, tmp_path: Path) -> None:
-    process = start(recordings, tmp_path)
-    wait_for_step(process, tmp_path, 2)
-    process.send_signal(signal.SIGTERM)
-    errors = process.communicate(timeout=60)[1]
-    assert process.returncode == 0, errors
-    assert "--resume goes on" in errors
-    stopped_at = torch.load(tmp_path / STATE_FILE, weights_only=True)["step"]
-    assert load_checkpoint(tmp_path / "policy").facts["step"] == stopped_at < 10
-    assert train(resumed(recordings, tmp_path)).step == 10
+def test_a_polite_stop_saves_and_can_be_resumed(
+    recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = RunLog.show
+
+    def show_and_stop(self: RunLog, step: int, share: float, text: str) -> None:
+        real(self, step, share, text)
+        if step == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(RunLog, "show", show_and_stop)
+        stopped = train(replace(resumed(recordings, tmp_path), resume=False))
+    assert (stopped.step, stopped.is_finished) == (4, False)
+    assert load_checkpoint(stopped.policy).facts["step"] == 4
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    assert train(resumed(recordings, tmp_path)).is_finished
     assert [step for step, _ in losses(tmp_path)] == [2, 4, 6, 8, 10]
 
 

@@ -191,7 +191,10 @@ class _Trainer:
         is_last = self.share_done >= 1
         while not is_last and not interrupted.is_set():
             batch = next(feed)
-            grad_norm = self._learn(batch)
+            try:
+                grad_norm = self._learn(batch)
+            except torch.OutOfMemoryError as error:
+                raise UserError("The GPU's memory is too small for this: give a smaller --batch-size.") from error
             self.step += 1
             pace.count(batch.num_frames)
             previous = limit_queue(self.run.device, previous)
