@@ -13,13 +13,13 @@ def needs_state(name: str) -> bool:
     return name == "demonstrator"
 
 
-def open_player(name: str, game: Game, *, temperature: float = 1.0, threads: int = 1) -> Player:
+def open_player(name: str, game: Game, *, temperature: float | None = None, threads: int = 1) -> Player:
     """Make a player for a game.
 
     Args:
         name: `random`, `demonstrator`, or the name or folder of a checkpoint.
         game: what it is going to play; demonstrators are chosen by its task.
-        temperature: of the sampling from a checkpoint's policy.
+        temperature: of the sampling from a policy; None: as its checkpoint says.
         threads: CPU threads that a policy may use.
 
     Raises:
