@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["OverlayObserver"]
 
-_QUEUE_FRAMES = 40
+_QUEUE_FRAMES = 200
+"""Ten seconds at 20 Hz, 46 MB of Doom's pictures: enough to sit out a busy stretch of the machine."""
 _END_TIMEOUT_S = 60.0
 
 Message = tuple[int, Shown]

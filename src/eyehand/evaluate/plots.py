@@ -128,7 +128,8 @@ def stacked_timeline(
     highest = float(total.max())
     axes = _Axes(duration_s, _ceiling(max(highest, limit if limit and limit < 2.5 * highest else 0.0)))
     parts = axes.frame("seconds of play", label)
-    bar_px = max(1.0, (axes.x(duration_s) - axes.x(0)) / min(240, max(len(chosen), 1)) - 0.3)
+    spacing_s = min(np.diff(times_s), default=duration_s)
+    bar_px = min(24.0, max(1.0, axes.x(max(spacing_s, duration_s / 240)) - axes.x(0) - 0.3))
     for layer in range(len(stack)):
         below = stack[:layer].sum(axis=0)
         path = "".join(
