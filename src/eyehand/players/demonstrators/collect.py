@@ -31,12 +31,14 @@ class Collect(Demonstrator):
         walk_within_deg: walk when the goal lies within this angle, otherwise turn on the spot.
         near: what is nearer than this passes the view quickly: it is faced before one walks on.
         poison_reach: how near the way may come to the middle of a poison.
+        grace_ticks: what left the picture so short a time ago is still walked to: it lies before the feet.
         hysteresis_ticks: another medikit must be reached so much sooner to be preferred.
     """
 
     walk_within_deg = 40.0
     near = 100.0
     poison_reach = 46.0
+    grace_ticks = 8
     hysteresis_ticks = 4.0
 
     def __init__(self, game: Game) -> None:
@@ -58,7 +60,7 @@ class Collect(Demonstrator):
         return Intent(goal.bearing_deg, keys=keys)
 
     def _is_worth(self, thing: Sighting, plan: FloorPlan, state: DoomState, poisons: Sequence[Sighting]) -> bool:
-        if thing.name not in PICKUPS:
+        if thing.name not in PICKUPS or thing.unseen_ticks > self.grace_ticks:
             return False
         if any(passes(poison, state, thing.x, thing.y) < self.poison_reach for poison in poisons):
             return False
