@@ -125,8 +125,8 @@ if __name__ == "__main__":
     observer = OverlayObserver(Path({path!r}), "somebody", 20.0)
     observer.wait_ready()
     observer.on_start(EpisodeStart(TASK, 0, "vary", 20.0, False, 0))
-    for index in range(100):
-        observer.on_tick(shade_tick(index, index))
+    for index in range(250):
+        observer.on_tick(shade_tick(index, index % 200))
     os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -140,7 +140,7 @@ def test_the_video_plays_after_the_player_was_killed(tmp_path: Path) -> None:
     while time.monotonic() < deadline:  # the other process is nobody's child any more: only its file can be watched
         try:
             with av.open(str(path)) as video:
-                assert sum(1 for _ in video.decode(video=0)) >= 20
+                assert sum(1 for _ in video.decode(video=0)) >= 40  # 200 were still waiting in our memory
             return
         except (OSError, av.error.FFmpegError):
             time.sleep(0.1)
