@@ -12,6 +12,10 @@ import moving_block
 from eyehand.action_space import FULL, P2P
 from eyehand.data.dataset import load_dataset
 from eyehand.errors import UserError
+from eyehand.frame import Frame
+from eyehand.players.player import Decision
+from eyehand.recording.format import RecordingInfo
+from eyehand.recording.writer import RecordingWriter
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +96,18 @@ def test_recordings_without_a_user_action_are_not_learnt_from(root: Path) -> Non
 
 def test_a_recording_given_twice_counts_once(root: Path) -> None:
     assert load_dataset([root / "people", root / "people"], P2P).num_steps == 3 * 23 + 11
+
+
+def test_a_systems_action_is_history_and_a_label_on_it_the_target(tmp_path: Path) -> None:
+    done, wanted, _ = moving_block.ACTIONS
+    decisions = [Decision(done, by_user=True), Decision(done), Decision(done, label=wanted)]
+    with RecordingWriter(tmp_path, RecordingInfo("mixed", "paper", "block", 20.0)) as writer:
+        for index, decision in enumerate([None, *decisions]):
+            writer.add(Frame(moving_block.picture(0, index), index * 50_000_000, index), decision)
+    labels = load_dataset([tmp_path], P2P).labels(0, 0, 3)
+    assert labels.learn_T.tolist() == [True, False, True]
+    np.testing.assert_array_equal(labels.executed_TA, [P2P.encode(done)] * 3)
+    np.testing.assert_array_equal(labels.target_TA[[0, 2]], [P2P.encode(done), P2P.encode(wanted)])
 
 
 def test_no_recordings_is_the_users_error(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def losses(run: Path) -> list[tuple[int, float]]:
 def test_it_learns_what_only_the_picture_tells(recordings: Path, tmp_path: Path) -> None:
     run = config(
         *(recordings, tmp_path),
-        steps=120,
+        steps=60,
         batch_size=6,
         lr=5e-3,
         augment=0.0,
@@ -61,7 +61,7 @@ def test_it_learns_what_only_the_picture_tells(recordings: Path, tmp_path: Path)
     assert result.held_out.perplexity["buttons"] < 1.1
     assert records["eval"]["loss"] == pytest.approx(result.held_out.loss)
     checkpoint = load_checkpoint(result.policy)
-    assert checkpoint.facts["step"] == 120
+    assert checkpoint.facts["step"] == 60
     assert sum(p.numel() for p in checkpoint.policy.parameters()) == checkpoint.policy.num_parameters
 
 
