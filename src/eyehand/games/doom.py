@@ -75,7 +75,7 @@ class DoomGame:
     def observe(self) -> Frame:
         """The newest picture."""
         if self._play is not None:
-            self._moment = self._play.newest()
+            self._moment = self._play.look()
         return self._current().frame
 
     def act(self, action: Action) -> None:

@@ -66,10 +66,10 @@ class DoomEpisode:
         if self._task.is_free_look:
             self._look.add(action.dy)
 
-    def advance(self, num_tics: int, *, spread: int) -> Moment:
+    def advance(self, num_tics: int, *, spread: int, draw: bool = True) -> Moment:
         """Play so many tics, with the motion that is left spread evenly over the next `spread` tics.
 
-        After the episode's end nothing happens any more.
+        Without `draw` the moment stays as it was, unless the episode ends. After its end nothing happens any more.
         """
         if self._moment.outcome.done:
             return self._moment
@@ -78,10 +78,12 @@ class DoomEpisode:
             buttons = list(self._buttons)
             buttons[TURN] = self._turn.take(share)
             buttons[LOOK] = self._look.take(share)
-            self._engine.advance(buttons, draw=tic == num_tics - 1)
+            self._engine.advance(buttons, draw=draw and tic == num_tics - 1)
             self._tics += 1
             if self._engine.is_over:
                 break
+        if not draw and not self._engine.is_over:
+            return self._moment
         facts = self._engine.facts(self._tics / TICS_PER_SECOND)
         self._judge.update(facts)
         self._moment = self._capture(facts, self._moment.frame.index + 1)
