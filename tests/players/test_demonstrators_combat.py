@@ -189,6 +189,11 @@ def test_bursts_are_short_and_as_frequent_as_asked_for() -> None:
     assert len(starts) / 1000 == pytest.approx(0.3, abs=0.07)
 
 
+def test_some_episodes_begin_with_a_mistake() -> None:
+    begins = [not perturbed_play(seed, 1)[0][0].by_user for seed in range(200)]
+    assert np.mean(begins) == pytest.approx(0.3, abs=0.1)
+
+
 def test_the_demonstrator_is_asked_at_every_tick_and_told_what_was_executed() -> None:
     decisions, walker = perturbed_play(3, 300)
     assert walker.executed == [NOTHING, *(d.action for d in decisions[:-1])]

@@ -37,7 +37,7 @@ class Collect(Demonstrator):
 
     walk_within_deg = 40.0
     near = 100.0
-    poison_reach = 46.0
+    poison_reach = 52.0
     grace_ticks = 8
     hysteresis_ticks = 4.0
 

@@ -21,6 +21,7 @@ class Perturbed:
     Args:
         player: whose play is recorded; asked at every tick, also during a burst.
         bursts_per_s: how often a burst begins, on average, while there is none.
+        start_share: in so many episodes a burst begins at the first tick, or short tasks would all begin alike.
         min_ticks, max_ticks: how long a burst lasts.
         keys: what may be held by mistake.
         may_fire: whether shots may be fired by mistake.
@@ -31,6 +32,7 @@ class Perturbed:
         self,
         player: Player,
         bursts_per_s: float = 0.3,
+        start_share: float = 0.3,
         min_ticks: int = 3,
         max_ticks: int = 10,
         keys: tuple[str, ...] = ("w", "a", "s", "d"),
@@ -42,29 +44,35 @@ class Perturbed:
         self.may_fire = may_fire
         self.min_ticks = min_ticks
         self.max_ticks = max_ticks
+        self.start_share = start_share
         self._begin_probability = bursts_per_s / fps
-        self._end_burst(0)
+        self._draw_bursts(0)
 
     def reset(self, seed: int) -> None:
         self.player.reset(seed)
-        self._end_burst(seed)
+        self._draw_bursts(seed)
 
-    def _end_burst(self, seed: int) -> None:
-        """End the burst, and draw the coming ones from this seed."""
+    def _draw_bursts(self, seed: int) -> None:
+        """Draw this episode's bursts from this seed."""
         self._rng = np.random.default_rng([seed, 0x50455254])
         self._left_ticks = 0
         self._mistake = Action()
+        if self._rng.random() < self.start_share:
+            self._begin_burst()
 
     def act(self, observation: Observation) -> Decision:
         decision = self.player.act(observation)
         if self._left_ticks == 0 and self._rng.random() < self._begin_probability:
-            self._left_ticks = int(self._rng.integers(self.min_ticks, self.max_ticks + 1))
-            self._mistake = self._draw()
+            self._begin_burst()
         if self._left_ticks == 0:
             return decision
         self._left_ticks -= 1
         label = decision.action if decision.by_user else decision.label
         return Decision(self._tremble(), by_user=False, label=label)
+
+    def _begin_burst(self) -> None:
+        self._left_ticks = int(self._rng.integers(self.min_ticks, self.max_ticks + 1))
+        self._mistake = self._draw()
 
     def _draw(self) -> Action:
         """One mistake: a turn, a step, both, or standing still, perhaps with the trigger pulled."""

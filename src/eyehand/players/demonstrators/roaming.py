@@ -19,7 +19,7 @@ _SEARCH_DEG = 18.0
 """Angle asked of the hands at every tick of a turn on the spot: about 160 degrees a second."""
 
 
-def roam(state: DoomState, plan: FloorPlan, avoid: Sequence[Sighting] = (), reach: float = 46.0) -> Intent:
+def roam(state: DoomState, plan: FloorPlan, avoid: Sequence[Sighting] = (), reach: float = 52.0) -> Intent:
     """Walk on, or turn right on the spot where there is no room.
 
     Args:
@@ -45,8 +45,11 @@ def has_room(
 
 
 def passes(thing: Sighting, state: DoomState, x: float, y: float) -> float:
-    """How near a thing is to the straight way from the player to (x, y), in map units."""
+    """How near the straight way from the player to (x, y) comes to a thing, in map units; what lies behind is far."""
     dx, dy = x - state.x, y - state.y
     length2 = max(1.0, dx * dx + dy * dy)
-    share = min(1.0, max(0.0, ((thing.x - state.x) * dx + (thing.y - state.y) * dy) / length2))
+    share = ((thing.x - state.x) * dx + (thing.y - state.y) * dy) / length2
+    if share <= 0.0:
+        return math.inf
+    share = min(1.0, share)
     return math.hypot(thing.x - state.x - share * dx, thing.y - state.y - share * dy)
