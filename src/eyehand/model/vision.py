@@ -30,7 +30,7 @@ class ConvNorm(nn.Module):
         self, c_in: int, c_out: int, kernel: int, stride: int = 1, groups: int = 1, activation: str | None = "relu"
     ) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(c_in, c_out, kernel, stride, (kernel - 1) // 2, groups=groups, bias=False)
+        self.conv = nn.Conv2d(c_in, c_out, kernel, stride, (kernel - 1) // 2 if kernel % 2 else 0, groups=groups, bias=False)
         self.norm: nn.Module = nn.BatchNorm2d(c_out)
         self.activation = activation
 
@@ -54,20 +54,19 @@ class Residual(nn.Module):
 
 
 class PocketTrunk(nn.Module):
-    """Strided convolutions 1/4, 1/8, 1/16, two residual blocks at 1/16, a 1x1 reduction: 77M multiply-adds as `pocket`.
+    """Patches of 4x4, two strided convolutions to 1/16, one residual block, a 1x1 reduction: 40M multiply-adds.
 
-    Nearly all of the work is at 12x12 and 24x24, with many channels, where a CPU's matrix units are used well; a block
-    at 48x48 would cost as much as everything after it.
+    Sized for training on a CPU: nearly all of the work is at 24x24 and 12x12, with many channels, where its matrix
+    units are used well. One more block at 48x48 would cost as much as all the rest.
     """
 
     def __init__(self, widths: tuple[int, ...]) -> None:
         super().__init__()
         quarter, eighth, sixteenth, reduced = widths
         self.layers = nn.Sequential(
-            ConvNorm(3, quarter, 7, stride=4),
+            ConvNorm(3, quarter, 4, stride=4),
             ConvNorm(quarter, eighth, 3, stride=2),
             ConvNorm(eighth, sixteenth, 3, stride=2),
-            Residual(sixteenth),
             Residual(sixteenth),
             ConvNorm(sixteenth, reduced, 1),
         )
