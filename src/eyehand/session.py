@@ -3,9 +3,10 @@
     frame -> Observation(frame, instruction, executed) -> player -> Decision -> game.act -> observers
 
 In a stepped game the loop waits for the player, so every frame gets its action. In a real-time game it never does:
-the player thinks on a thread of its own and always on the newest frame; a decision that comes after its tick is
-dropped and counted; while none comes the hands keep holding what they held, without motion, and let go after
-`stale_after_s`. Keys are released on every way out. Knows no game, no player, no file format.
+the player thinks on a thread of its own and always on the newest frame. A decision that comes one tick late is still
+carried out, for a player that is a little too slow would otherwise not move at all; a later one is dropped. While none
+comes the hands keep holding what they held, without motion, and let go after `stale_after_s`. Keys are released on
+every way out. Knows no game, no player, no file format.
 """
 
 from __future__ import annotations
@@ -45,11 +46,13 @@ class Tick:
         index: number of the tick in the episode; gaps are ticks that the loop missed.
         frame: the picture seen.
         instruction: what was to be done.
-        decision: what the player wanted; None: nothing came in time.
+        decision: the player's last decision that was carried out in this tick, on this frame or, late, on the one
+            before; None: none was.
         executed: what the hands did between this frame and the next.
         outcome: how the episode stood when the tick was over.
         late_ns: how long after its deadline the tick began.
-        latency_ns: from the capture of the frame to the end of `game.act`; None where nothing came in time.
+        latency_ns: from the capture of the frame to the end of `game.act`; None where the decision on this frame did
+            not come within the tick.
     """
 
     index: int
@@ -69,7 +72,8 @@ class EpisodeEnd:
     Attributes:
         outcome: the last one seen.
         num_ticks: ticks in which a frame was seen.
-        num_late: of these, ticks whose action did not come in time (dropped if it came at all).
+        num_late: of these, ticks whose decision did not come within the tick.
+        num_dropped: decisions that came too late to be carried out at all.
         num_skipped: ticks that the loop itself missed.
         seconds: game time for a stepped game, wall time for a real-time one.
         is_aborted: ended by an error or by Ctrl-C.
@@ -78,6 +82,7 @@ class EpisodeEnd:
     outcome: Outcome
     num_ticks: int
     num_late: int
+    num_dropped: int
     num_skipped: int
     seconds: float
     is_aborted: bool
@@ -184,7 +189,7 @@ class _SteppedLoop:
                 observer.on_tick(tick)
 
     def end(self, is_aborted: bool) -> EpisodeEnd:
-        return EpisodeEnd(self.outcome, self.num_ticks, 0, 0, self.num_ticks / self.session.game.fps, is_aborted)
+        return EpisodeEnd(self.outcome, self.num_ticks, 0, 0, 0, self.num_ticks / self.session.game.fps, is_aborted)
 
 
 class _RealTimeLoop:
@@ -196,6 +201,7 @@ class _RealTimeLoop:
         self.outcome = session.game.outcome()
         self.num_ticks = 0
         self.num_late = 0
+        self.num_dropped = 0
         self.ticks = Ticks(session.clock, session.game.fps)
         self.last_tick = -1
         self.hands = NOTHING
@@ -217,15 +223,26 @@ class _RealTimeLoop:
         late_ns = self.ticks.lateness.late_ns[-1]
         frame, instruction = game.observe(), session.instruction
         thinker.offer(index, Observation(frame, instruction, executed_before))
-        decision = thinker.decision(index, self.ticks.deadline_ns(index + 1))
+        decision: Decision | None = None
+        executed: Action | None = None
         latency_ns: int | None = None
-        if decision is not None:
+        while latency_ns is None:
+            answer = thinker.next_decision(self.ticks.deadline_ns(index + 1))
+            if answer is None:
+                break
+            decided_on, decision_on_it = answer
+            if decided_on < index - 1:
+                self.num_dropped += 1
+                continue
+            decision = decision_on_it
             game.act(decision.action)
+            executed = decision.action if executed is None else executed.then(decision.action)
             self.decided_ns = clock.now_ns()
-            latency_ns = self.decided_ns - frame.time_ns
-            executed = decision.action
-        else:
+            if decided_on == index:
+                latency_ns = self.decided_ns - frame.time_ns
+        if latency_ns is None:
             self.num_late += 1
+        if executed is None:
             executed = self._hold_on()
         self.hands = executed.held()
         self.num_ticks += 1
@@ -246,7 +263,13 @@ class _RealTimeLoop:
     def end(self, is_aborted: bool) -> EpisodeEnd:
         seconds = (self.last_tick + 1) / self.session.game.fps
         return EpisodeEnd(
-            self.outcome, self.num_ticks, self.num_late, self.ticks.lateness.num_skipped, seconds, is_aborted
+            outcome=self.outcome,
+            num_ticks=self.num_ticks,
+            num_late=self.num_late,
+            num_dropped=self.num_dropped,
+            num_skipped=self.ticks.lateness.num_skipped,
+            seconds=seconds,
+            is_aborted=is_aborted,
         )
 
 
@@ -285,19 +308,16 @@ class _Thinker:
             self._offered = (tick, observation)
             self._changed.notify_all()
 
-    def decision(self, tick: int, deadline_ns: int) -> Decision | None:
-        """The Decision on this tick, or None if it does not come before the deadline."""
-
-        def is_there() -> bool:
-            return self._failure is not None or (self._decided is not None and self._decided[0] == tick)
-
+    def next_decision(self, deadline_ns: int) -> tuple[int, Decision] | None:
+        """The next Decision and the tick that it was taken on, or None if none comes before the deadline."""
         with self._changed:
-            self._clock.wait_for(self._changed, is_there, deadline_ns)
+            self._clock.wait_for(
+                self._changed, lambda: self._failure is not None or self._decided is not None, deadline_ns
+            )
             if self._failure is not None:
                 raise self._failure
-            if self._decided is None or self._decided[0] != tick:
-                return None
-            return self._decided[1]
+            decided, self._decided = self._decided, None
+            return decided
 
     def _run(self) -> None:
         try:
