@@ -80,7 +80,7 @@ def test_absent_text_is_the_learned_vector() -> None:
     assert moved[1] > 1e-6  # step 1 has no instruction
 
 
-def test_padding_changes_nothing_and_is_not_in_the_statistics() -> None:
+def test_padding_changes_nothing() -> None:
     frames, text, executed, target = random_clip(TINY, 2, 4)
     valid = torch.ones(2, 4, dtype=torch.bool)
     valid[1, 2:] = False
@@ -90,7 +90,7 @@ def test_padding_changes_nothing_and_is_not_in_the_statistics() -> None:
     for pictures in (frames, other):
         policy = tiny_policy().train()
         logits = _joined(policy(pictures, text, executed, target, valid))
-        results.append((logits[valid], policy.image_encoder.trunk.layers[0].norm.running_mean.clone()))
+        results.append(logits[valid])
     torch.testing.assert_close(results[0], results[1], rtol=0, atol=0)
 
 

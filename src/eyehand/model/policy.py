@@ -86,7 +86,7 @@ class Policy(nn.Module):
         return self.logits(features_NAD.unflatten(0, (batch, steps)))
 
     def _images(self, frames_BTCHW: Tensor, valid_BT: Tensor | None) -> Tensor:
-        """Image tokens (B, T, K, D). Padding is not looked at: it costs time and disturbs BatchNorm's statistics."""
+        """Image tokens (B, T, K, D). Padding is not looked at: it costs time, and a BatchNorm would count it."""
         if valid_BT is None:
             image_BTKD: Tensor = self.image_encoder(frames_BTCHW.flatten(0, 1)).unflatten(0, frames_BTCHW.shape[:2])
             return image_BTKD

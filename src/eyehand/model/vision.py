@@ -1,6 +1,6 @@
 """Vision trunks: a uint8 picture in, image tokens out. Two of them, under one interface.
 
-`PocketTrunk` is ours: plain residual convolutions with BatchNorm, which folds into the convolutions for live play.
+`PocketTrunk` is ours: a few plain convolutions, for a CPU.
 `EfficientNetTrunk` is the reference's: EfficientNet-B0 (arXiv 1905.11946), feature stages 0 to 5, our own module.
 Both end in Linear over the flattened (C, H, W) map, which keeps where things are, and LayerNorm.
 
@@ -24,15 +24,26 @@ TRUNK_STRIDE = 16
 
 
 class ConvNorm(nn.Module):
-    """Convolution, BatchNorm, activation (None: the identity)."""
+    """Convolution, BatchNorm (or a bias instead), activation (None: the identity)."""
 
     def __init__(
-        self, c_in: int, c_out: int, kernel: int, stride: int = 1, groups: int = 1, activation: str | None = "relu"
+        self,
+        c_in: int,
+        c_out: int,
+        kernel: int,
+        stride: int = 1,
+        groups: int = 1,
+        activation: str | None = "relu",
+        has_norm: bool = True,
     ) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(c_in, c_out, kernel, stride, (kernel - 1) // 2 if kernel % 2 else 0, groups=groups, bias=False)
-        self.norm: nn.Module = nn.BatchNorm2d(c_out)
+        padding = (kernel - 1) // 2 if kernel % 2 else 0
+        self.conv = nn.Conv2d(c_in, c_out, kernel, stride, padding, groups=groups, bias=not has_norm)
+        self.norm: nn.Module = nn.BatchNorm2d(c_out) if has_norm else nn.Identity()
         self.activation = activation
+        if self.conv.bias is not None:
+            nn.init.kaiming_normal_(self.conv.weight, nonlinearity="relu")
+            nn.init.zeros_(self.conv.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.norm(self.conv(x))
@@ -42,12 +53,14 @@ class ConvNorm(nn.Module):
 
 
 class Residual(nn.Module):
-    """relu(x + conv(conv(x))), 3x3."""
+    """relu(x + conv(conv(x))), 3x3, without norms; begins close to relu(x)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.first = ConvNorm(channels, channels, 3)
-        self.second = ConvNorm(channels, channels, 3, activation=None)
+        self.first = ConvNorm(channels, channels, 3, has_norm=False)
+        self.second = ConvNorm(channels, channels, 3, activation=None, has_norm=False)
+        with torch.no_grad():
+            self.second.conv.weight.mul_(0.1)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(x + self.second(self.first(x)))
@@ -57,18 +70,19 @@ class PocketTrunk(nn.Module):
     """Patches of 4x4, two strided convolutions to 1/16, one residual block, a 1x1 reduction: 40M multiply-adds.
 
     Sized for training on a CPU: nearly all of the work is at 24x24 and 12x12, with many channels, where its matrix
-    units are used well. One more block at 48x48 would cost as much as all the rest.
+    units are used well. One more block at 48x48 would cost as much as all the rest. No BatchNorm: a batch of a few
+    clips holds as few different scenes, and its statistics say little about the next one's.
     """
 
     def __init__(self, widths: tuple[int, ...]) -> None:
         super().__init__()
         quarter, eighth, sixteenth, reduced = widths
         self.layers = nn.Sequential(
-            ConvNorm(3, quarter, 4, stride=4),
-            ConvNorm(quarter, eighth, 3, stride=2),
-            ConvNorm(eighth, sixteenth, 3, stride=2),
+            ConvNorm(3, quarter, 4, stride=4, has_norm=False),
+            ConvNorm(quarter, eighth, 3, stride=2, has_norm=False),
+            ConvNorm(eighth, sixteenth, 3, stride=2, has_norm=False),
             Residual(sixteenth),
-            ConvNorm(sixteenth, reduced, 1),
+            ConvNorm(sixteenth, reduced, 1, has_norm=False),
         )
         self.num_channels = reduced
 
