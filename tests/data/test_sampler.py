@@ -67,3 +67,14 @@ def test_covering_clips_lie_side_by_side_and_are_thinned_evenly() -> None:
     assert covering_clips([20, 5], 8, 99) == [ClipKey(0, 0), ClipKey(0, 8), ClipKey(0, 16), ClipKey(1, 0)]
     assert covering_clips([800], 8, 3) == [ClipKey(0, 0), ClipKey(0, 400), ClipKey(0, 792)]
     assert covering_clips([80], 8, 1) == [ClipKey(0, 0)]
+
+
+def test_tasks_of_short_episodes_get_more_clips_for_their_share_of_the_frames() -> None:
+    """400 frames each: in clips of 8, episodes of 4 fill half a clip and episodes of 1 an eighth (counted as a third)."""
+    num_steps = [40] * 10 + [4] * 100 + [1] * 400
+    stream = ClipSampler(num_steps, ["long"] * 10 + ["short"] * 100 + ["tiny"] * 400, 8, seed=0, task_balance=1.0)
+    episodes = [stream.clip(position).episode for position in range(stream.clips_per_epoch)]
+    long = sum(episode < 10 for episode in episodes)
+    short = sum(10 <= episode < 110 for episode in episodes)
+    tiny = sum(episode >= 110 for episode in episodes)
+    assert (short / long, tiny / long) == pytest.approx((2.0, 3.0), rel=0.05)

@@ -15,6 +15,9 @@ from numpy.typing import NDArray
 
 __all__ = ["ClipKey", "ClipSampler", "covering_clips"]
 
+MAX_EMPTINESS = 3.0
+"""Clips with less than a third of their places filled are not taken oftener still: padding costs time too."""
+
 
 @dataclass(frozen=True, slots=True)
 class ClipKey:
@@ -27,8 +30,8 @@ class ClipKey:
 class ClipSampler:
     """An endless shuffled stream of clips.
 
-    A task with F steps gets a share of the clips proportional to F ** `task_balance`: 1 takes every frame equally
-    often, 0 every task. Within a task the starts are stratified over all its frames, one random start in each of
+    A task with F steps gets a share of the frames proportional to F ** `task_balance`: 1 takes every frame equally
+    often, 0 every task. A task of very short episodes gets less, for its clips are mostly padding (MAX_EMPTINESS). Within a task the starts are stratified over all its frames, one random start in each of
     equally long stretches, so that an epoch covers the task evenly and another epoch covers it differently.
     """
 
@@ -49,12 +52,24 @@ class ClipSampler:
         self._num_steps = np.asarray(num_steps, dtype=np.int64)
         names = sorted(set(tasks))
         self._episodes_of = [np.array([i for i, task in enumerate(tasks) if task == name]) for name in names]
-        steps = np.array([self._num_steps[episodes].sum() for episodes in self._episodes_of], dtype=np.float64)
-        shares = steps**task_balance / np.sum(steps**task_balance)
+        steps = np.array([episode_steps.sum() for episode_steps in self._steps_of_tasks()], dtype=np.float64)
+        shares = steps**task_balance * self._emptiness()
+        shares /= shares.sum()
         total = max(len(names), round(steps.sum() / clip_steps))
         self._clips_of = np.maximum(1, np.round(shares * total)).astype(np.int64)
         self._epoch = -1
         self._order: list[ClipKey] = []
+
+    def _emptiness(self) -> NDArray[np.float64]:
+        """For each task: how many clips hold as many frames as one full clip, at most MAX_EMPTINESS."""
+        filled = np.array(
+            [np.average(np.minimum(steps, self.clip_steps), weights=steps) for steps in self._steps_of_tasks()]
+        )
+        emptiness: NDArray[np.float64] = np.minimum(self.clip_steps / filled, MAX_EMPTINESS)
+        return emptiness
+
+    def _steps_of_tasks(self) -> list[NDArray[np.int64]]:
+        return [self._num_steps[episodes] for episodes in self._episodes_of]
 
     @property
     def clips_per_epoch(self) -> int:
