@@ -31,8 +31,9 @@ class ClipSampler:
     """An endless shuffled stream of clips.
 
     A task with F steps gets a share of the frames proportional to F ** `task_balance`: 1 takes every frame equally
-    often, 0 every task. A task of very short episodes gets less, for its clips are mostly padding (MAX_EMPTINESS). Within a task the starts are stratified over all its frames, one random start in each of
-    equally long stretches, so that an epoch covers the task evenly and another epoch covers it differently.
+    often, 0 every task. A task of very short episodes gets less, for its clips are mostly padding (MAX_EMPTINESS).
+    Within a task the starts are stratified over all its frames, one random start in each of equally long stretches,
+    so that an epoch covers the task evenly and another epoch covers it differently.
     """
 
     def __init__(
