@@ -85,7 +85,7 @@ def play_shades(observer: OverlayObserver, shades: list[int], missed: int = 0) -
     observer.on_start(EpisodeStart(TASK, 0, "vary", 20.0, False, 0))
     for index, shade in enumerate(shades):
         observer.on_tick(shade_tick(index + missed * (index > 0), shade))
-    observer.on_end(EpisodeEnd(Outcome(done=True), len(shades), 0, missed, 1.0, False))
+    observer.on_end(EpisodeEnd(Outcome(done=True), len(shades), 0, 0, missed, 1.0, False))
 
 
 def test_every_tick_is_a_frame_and_a_missed_one_leaves_the_last_on_screen(tmp_path: Path) -> None:

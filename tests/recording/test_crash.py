@@ -15,6 +15,7 @@ from eyehand.recording.reader import Recording, find_recordings
 from eyehand.recording.video import SMALL, VideoReader, VideoWriter
 
 CHILD = """
+import signal
 import sys
 import numpy as np
 from pathlib import Path
@@ -24,6 +25,8 @@ from eyehand.frame import Frame
 from eyehand.players.player import Decision
 from eyehand.recording.writer import RecordingWriter, new_info
 
+# A shell's background jobs inherit an ignored SIGINT; whoever runs these tests, the child must hear it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 root, stop_after, num_frames = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
 noise = np.random.default_rng(0).integers(0, 256, (192, 512, 3)).astype(np.uint8) // 4
 try:

@@ -183,4 +183,4 @@ def _tick(index, pixels=None, executed=NOTHING, decision=Decision(NOTHING)):  # 
 
 
 def _end():
-    return EpisodeEnd(Outcome(), 0, 0, 0, 0.0, False)
+    return EpisodeEnd(Outcome(), 0, 0, 0, 0, 0.0, False)
