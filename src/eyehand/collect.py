@@ -8,21 +8,30 @@ from its options; only the names of its folders differ.
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from eyehand.errors import UserError
-from eyehand.games.game import Game
+from eyehand.players.demonstrators.perturb import Perturbed
 from eyehand.players.player import Player
+from eyehand.players.taught import Taught
+
+if TYPE_CHECKING:
+    from eyehand.players.seats import Seat, Seats
 
 __all__ = ["CollectOptions", "EpisodeRecord", "collect"]
+
+_SEATS = 4
+"""Games that one process plays side by side when a policy plays."""
 
 
 @dataclass(frozen=True)
@@ -99,12 +108,21 @@ def collect(options: CollectOptions) -> Iterator[EpisodeRecord]:
 
 @dataclass(frozen=True)
 class _Job:
-    """A stretch of seeds of one game."""
+    """A stretch of seeds of one game: so many episodes, or as many as the minutes need."""
 
     game: str
     first_seed: int
     minutes: float
     episodes: int | None
+
+    def split(self, num: int) -> list[_Job]:
+        """The same amount in `num` jobs with seeds of their own."""
+        counts = [None] * num if self.episodes is None else [(self.episodes + i) // num for i in range(num)]
+        return [
+            _Job(self.game, self.first_seed + 10_000 * i, self.minutes / num, count)
+            for i, count in enumerate(counts)
+            if count != 0
+        ]
 
 
 def _jobs(options: CollectOptions) -> list[_Job]:
@@ -135,20 +153,37 @@ def _run_all(options: CollectOptions, job: _Job) -> list[EpisodeRecord]:
 
 
 def _run(options: CollectOptions, job: _Job) -> Iterator[EpisodeRecord]:
+    """Record a job: a policy plays several games side by side, in one batch."""
+    if options.player in ("demonstrator", "random"):
+        yield from _record(options, job, None)
+        return
+
+    def part(job: _Job) -> Callable[[Seat], list[EpisodeRecord]]:
+        return lambda seat: list(_record(options, job, seat))
+
+    for episodes in _seats(options.player).play([part(job) for job in job.split(_SEATS)]):
+        yield from episodes
+
+
+def _record(options: CollectOptions, job: _Job, seat: Player | None) -> Iterator[EpisodeRecord]:
+    """Record episodes one after the other, played by the one on the seat or by the player of the options."""
     from eyehand.games.registry import open_game
-    from eyehand.players.registry import needs_state
+    from eyehand.players.registry import needs_state, open_player
     from eyehand.recording.recorder import Recorder
     from eyehand.session import Session
 
     game = open_game(job.game, with_state=options.taught or needs_state(options.player))
     try:
-        players = _Players(options, game)
+        calm = seat or open_player(options.player, game)
+        if options.taught:
+            calm = Taught(calm, open_player("demonstrator", game), options.pupil_share, fps=game.fps)
+        disturbed = Perturbed(calm) if options.player == "demonstrator" and not options.taught else calm
         seed, ticks_left = job.first_seed, job.minutes * 60 * game.fps
         while ticks_left > 0 if job.episodes is None else seed < job.first_seed + job.episodes:
-            recorder = Recorder(options.out, user=options.player)
+            recorder = Recorder(options.out, user=Path(options.player).name)
             rng = np.random.default_rng([seed, 0x434F4C4C])
             instruction = str(rng.choice(game.task.instructions)) if rng.random() < options.instructed else None
-            player = players.player(is_disturbed=bool(rng.random() < options.perturb))
+            player = disturbed if rng.random() < options.perturb else calm
             end = Session(game, player, [recorder], instruction=instruction).run_episode(seed)
             yield EpisodeRecord(job.game, seed, end.outcome.score, end.num_ticks, str(recorder.recordings[-1]))
             ticks_left -= end.num_ticks
@@ -157,22 +192,13 @@ def _run(options: CollectOptions, job: _Job) -> Iterator[EpisodeRecord]:
         game.close()
 
 
-class _Players:
-    """The players of one game, made once: a checkpoint takes seconds to load."""
+@functools.lru_cache(maxsize=1)
+def _seats(checkpoint: str) -> Seats:
+    """The policy of this process."""
+    from eyehand.checkpoint import load_checkpoint
+    from eyehand.players.policy import BatchPolicyPlayer
+    from eyehand.players.seats import Seats
 
-    def __init__(self, options: CollectOptions, game: Game) -> None:
-        from eyehand.players.registry import open_player
-
-        self._calm = open_player(options.player, game)
-        self._disturbed: Player | None = None
-        if options.taught:
-            from eyehand.players.taught import Taught
-
-            self._calm = Taught(self._calm, open_player("demonstrator", game), options.pupil_share, fps=game.fps)
-        elif options.player == "demonstrator":
-            from eyehand.players.demonstrators.perturb import Perturbed
-
-            self._disturbed = Perturbed(self._calm)
-
-    def player(self, is_disturbed: bool) -> Player:
-        return self._disturbed if is_disturbed and self._disturbed is not None else self._calm
+    player = BatchPolicyPlayer(load_checkpoint(checkpoint), _SEATS, threads=1)
+    player.warm_up()
+    return Seats(player)

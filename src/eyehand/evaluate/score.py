@@ -7,28 +7,32 @@ episode is kept with its score and with a few measures of behaviour; the figures
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from eyehand.errors import UserError
 from eyehand.evaluate.statistics import Estimate, Normalised, mean_estimate, normalised_scores
 from eyehand.evaluate.workers import run_jobs
-from eyehand.games.game import Game
+from eyehand.games.registry import task_info
 from eyehand.machine import cpu_name
 from eyehand.players.player import Player
 from eyehand.session import EpisodeEnd, EpisodeStart, Session, Tick
+
+if TYPE_CHECKING:
+    from eyehand.players.seats import Seats
 
 __all__ = ["BASELINES", "EpisodeScore", "EvaluateOptions", "EvaluationReport", "evaluate", "read_report"]
 
 BASELINES = ("random", "demonstrator")
 """Who an agent is measured against: the floor and the ceiling of the normalised score."""
 
-_EPISODES_PER_JOB = 5
+_EPISODES_PER_JOB = 6
 _WALKING_KEYS = frozenset("wasd")
 
 
@@ -303,52 +307,52 @@ def _cut(job: _Job) -> Iterable[_Job]:
 
 
 def _play_job(job: _Job) -> _Done:
-    """Play the episodes of one job; runs in a worker."""
-    from eyehand.games.registry import open_game
-    from eyehand.players.registry import needs_state
+    """Play the episodes of one job; runs in a worker. An agent plays them side by side, in one batch."""
+    if job.player in BASELINES:
+        episodes = _play(job, job.seeds, None)
+    else:
+        parts = [functools.partial(_play, job, (seed,)) for seed in job.seeds]
+        episodes = [episode for part in _seats(job.player).play(parts) for episode in part]
+    return _Done(job.game, job.label, task_info(job.game).score, tuple(episodes))
 
-    game = open_game(job.game, with_state=needs_state(job.player))
+
+def _play(job: _Job, seeds: Sequence[int], seat: Player | None) -> list[EpisodeScore]:
+    """Play the episodes of these seeds one after the other, a baseline by itself, an agent on its seat."""
+    from eyehand.games.registry import open_game
+    from eyehand.players.registry import needs_state, open_player
+
+    game = open_game(job.game, with_state=seat is None and needs_state(job.player))
     try:
-        player = _player(job.player, game)
-        sayings = _sayings(job, game)
+        player = open_player(job.player, game) if seat is None else seat
+        sayings = _sayings(job)
         episodes = []
-        for seed in job.seeds:
+        for seed in seeds:
             instruction = sayings[seed % len(sayings)]
             hands = _Hands()
             end = Session(game, player, [hands], instruction=instruction).run_episode(seed)
             episodes.append(hands.episode(job, instruction, end))
-        return _Done(job.game, job.label, game.task.score, tuple(episodes))
+        return episodes
     finally:
         game.close()
 
 
-def _sayings(job: _Job, game: Game) -> Sequence[str]:
+def _sayings(job: _Job) -> Sequence[str]:
     """What the player is told, one of these per seed."""
     if job.told == "custom":
         return (job.instruction or "",)
-    if job.told is None or job.told == job.game:
-        return game.task.instructions
-    from eyehand.games.registry import open_game
-
-    other = open_game(job.told)
-    try:
-        return other.task.instructions
-    finally:
-        other.close()
+    return task_info(job.told or job.game).instructions
 
 
-_policies: dict[str, Player] = {}
-"""The policies of this worker: a checkpoint takes longer to load than a short episode to play."""
+@functools.lru_cache(maxsize=1)
+def _seats(checkpoint: str) -> Seats:
+    """The policy of this worker: it takes longer to load than a short episode to play."""
+    from eyehand.checkpoint import load_checkpoint
+    from eyehand.players.policy import BatchPolicyPlayer
+    from eyehand.players.seats import Seats
 
-
-def _player(name: str, game: Game) -> Player:
-    from eyehand.players.registry import open_player
-
-    if name in BASELINES:
-        return open_player(name, game)
-    if name not in _policies:
-        _policies[name] = open_player(name, game)
-    return _policies[name]
+    player = BatchPolicyPlayer(load_checkpoint(checkpoint), _EPISODES_PER_JOB, threads=1)
+    player.warm_up()
+    return Seats(player)
 
 
 class _Hands:

@@ -1,0 +1,78 @@
+"""Seats: games in step with one batched policy, each with its own episode, ends and failures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from eyehand.action import NOTHING, Action
+from eyehand.checkpoint import Checkpoint
+from eyehand.frame import Frame
+from eyehand.model.policy import Policy
+from eyehand.model.presets import preset
+from eyehand.players.player import Observation
+from eyehand.players.policy import BatchPolicyPlayer, PolicyPlayer
+from eyehand.players.seats import Seat, Seats
+
+CONFIG = replace(preset("pocket"), history_steps=4, frame_size=32, width=32, num_layers=2, ffn_hidden=32,
+                 vision_widths=(8, 8, 8, 8), decoder_ffn_hidden=32)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def checkpoint() -> Checkpoint:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return Checkpoint(Policy(CONFIG).eval(), "tiny")
+
+
+def _episode(player: Seat | PolicyPlayer, seed: int, num_ticks: int) -> list[Action]:
+    rng = np.random.default_rng(seed)
+    player.reset(seed)
+    actions = [NOTHING]
+    for tick in range(num_ticks):
+        frame = Frame(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8), tick)
+        actions.append(player.act(Observation(frame, None, actions[-1])).action)
+    return actions[1:]
+
+
+def test_every_seat_plays_what_it_would_have_played_alone(checkpoint: Checkpoint) -> None:
+    """Episodes of different lengths: those that end early leave the others playing."""
+    lengths = (9, 3, 6)
+    seats = Seats(BatchPolicyPlayer(checkpoint, 4, threads=1))
+    parts = [lambda seat, n=n, s=s: _episode(seat, s, n) + _episode(seat, s + 10, 2) for s, n in enumerate(lengths)]
+    together = seats.play(parts)
+    for seed, length in enumerate(lengths):
+        alone = PolicyPlayer(checkpoint)
+        assert together[seed] == _episode(alone, seed, length) + _episode(alone, seed + 10, 2)
+    assert seats.play(parts) == together
+
+
+def test_a_part_that_fails_does_not_hold_up_the_others(checkpoint: Checkpoint) -> None:
+    def failing(seat: Seat) -> list[Action]:
+        _episode(seat, 1, 2)
+        raise OSError("the game broke")
+
+    played = []
+    seats = Seats(BatchPolicyPlayer(checkpoint, 2, threads=1))
+    with pytest.raises(OSError, match="the game broke"):
+        seats.play([failing, lambda seat: played.append(_episode(seat, 2, 8))])
+    assert len(played[0]) == 8
+
+
+def test_a_policy_that_fails_ends_every_part(checkpoint: Checkpoint) -> None:
+    seats = Seats(BatchPolicyPlayer(checkpoint, 2, threads=1))
+
+    def wrong_size(seat: Seat) -> None:
+        seat.reset(0)
+        seat.act(Observation(Frame(np.zeros((0, 0, 3), np.uint8), 0)))
+
+    with pytest.raises(RuntimeError, match="the policy failed at another seat"):
+        seats.play([wrong_size, lambda seat: _episode(seat, 2, 8)])
+
+
+def test_more_parts_than_seats(checkpoint: Checkpoint) -> None:
+    with pytest.raises(ValueError, match="2 parts want to play with 1 seats"):
+        Seats(BatchPolicyPlayer(checkpoint, 1, threads=1)).play([lambda seat: None] * 2)
