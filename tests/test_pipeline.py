@@ -1,4 +1,4 @@
-"""The smallest whole run, through the command line and on the real engine: record, inspect, train, resume, play, evaluate."""
+"""The smallest whole run, by the command line, on the real engine: record, inspect, train, resume, play, evaluate."""
 
 from __future__ import annotations
 
@@ -23,7 +23,20 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pipeline")
     data, run = str(folder / "data"), str(folder / "run")
     assert main(["record", "--game", "doom/aim,doom/approach", "--episodes", "2", "--out", data, "--perturb", "1"]) == 0
-    options = ["--data", data, "--out", run, "--batch-size", "2", "--log-every", "1", "--augment", "0", "--device", "cpu"]
+    options = [
+        "--data",
+        data,
+        "--out",
+        run,
+        "--batch-size",
+        "2",
+        "--log-every",
+        "1",
+        "--augment",
+        "0",
+        "--device",
+        "cpu",
+    ]
     assert main(["train", *options, "--steps", "2"]) == 0
     assert main(["train", *options, "--steps", "4", "--resume"]) == 0
     return folder

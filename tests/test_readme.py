@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 def _map() -> dict[str, str]:
     """Path to description, from the README's section "File map"."""
     section = (ROOT / "README.md").read_text().split("## File map", 1)[1].split("\n## ", 1)[0]
-    return {path: text for path, text in re.findall(r"^- `([^`]+)`: (.+)$", section, flags=re.MULTILINE)}
+    return dict(re.findall(r"^- `([^`]+)`: (.+)$", section, flags=re.MULTILINE))
 
 
 def _files() -> set[str]:

@@ -70,7 +70,7 @@ def test_covering_clips_lie_side_by_side_and_are_thinned_evenly() -> None:
 
 
 def test_tasks_of_short_episodes_get_more_clips_for_their_share_of_the_frames() -> None:
-    """400 frames each: in clips of 8, episodes of 4 fill half a clip and episodes of 1 an eighth (counted as a third)."""
+    """400 frames each. In clips of 8, episodes of 4 fill half a clip, those of 1 an eighth (counted as a third)."""
     num_steps = [40] * 10 + [4] * 100 + [1] * 400
     stream = ClipSampler(num_steps, ["long"] * 10 + ["short"] * 100 + ["tiny"] * 400, 8, seed=0, task_balance=1.0)
     episodes = [stream.clip(position).episode for position in range(stream.clips_per_epoch)]

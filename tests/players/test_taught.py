@@ -1,5 +1,7 @@
 """Taught: who has the hands, and what is recorded of it."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from eyehand.action import Action
@@ -37,7 +39,7 @@ def test_the_pupils_actions_are_labelled_and_the_teachers_are_the_users() -> Non
     pupils = Decision(Action.of("a"), by_user=False, label=Action.of("d"))
     teachers = Decision(Action.of("d"), by_user=True)
     assert {pupils, teachers} == set(decisions)
-    changes = sum(a != b for a, b in zip(decisions, decisions[1:], strict=False))
+    changes = sum(a != b for a, b in pairwise(decisions))
     assert 5 < changes < 40  # turns of about a second, half of which change hands
 
 
