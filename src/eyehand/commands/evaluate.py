@@ -42,7 +42,8 @@ def run(options: Options) -> int:
     from eyehand.evaluate.score import EvaluateOptions, evaluate
     from eyehand.evaluate.score_report import print_scores, write_scores
 
-    with Progress(console=Console(stderr=True)) as progress:
+    errors = Console(stderr=True)
+    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
         bar = progress.add_task("playing", total=None)
         report = evaluate(
             EvaluateOptions(

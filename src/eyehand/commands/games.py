@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from typing import Annotated
+
+import tyro
 
 
 @dataclass(frozen=True)
@@ -15,7 +18,7 @@ class Options:
         as_json: print JSON instead of a table.
     """
 
-    pattern: str = "doom"
+    pattern: Annotated[str, tyro.conf.Positional] = "doom"
     as_json: bool = False
 
 

@@ -57,7 +57,8 @@ def run(options: Options) -> int:
     done: dict[str, list[EpisodeRecord]] = defaultdict(list)
     wanted = options.minutes * 60 * 20 * len(games) if options.episodes is None else options.episodes * len(games)
     console = Console(stderr=True)
-    with Progress(TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=console) as progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task("recording", total=wanted)
         for episode in collect(
             CollectOptions(
