@@ -2,6 +2,7 @@
 
 import hashlib
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -293,3 +294,20 @@ def test_a_window_needs_a_screen(monkeypatch):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(UserError, match="DISPLAY"):
         open_doom("aim", visible=True)
+
+
+def test_engines_may_be_started_on_several_threads_at_once():
+    """Six at a time, thirty in all: without the lock around their start this crashes Python within a few rounds."""
+
+    def play(seed):
+        game = open_doom("aim")
+        try:
+            game.reset(seed)
+            game.act(Action.of(dx=100))
+            return game.observe().pixels.sum()
+        finally:
+            game.close()
+
+    with ThreadPoolExecutor(6) as pool:
+        pictures = list(pool.map(play, [1, 2, 3, 4, 5, 6] * 5))
+    assert pictures == pictures[:6] * 5

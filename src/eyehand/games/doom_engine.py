@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from eyehand.errors import UserError
 from eyehand.games.doom_controls import ENGINE_BUTTONS, TURN
 from eyehand.games.doom_level import game_of_level, sectors_of_level
-from eyehand.games.doom_process import EngineGuard
+from eyehand.games.doom_process import EngineGuard, start_engine
 from eyehand.games.doom_scores import DoomFacts
 from eyehand.games.doom_state import DoomObject, DoomState
 from eyehand.games.doom_tasks import DoomTask
@@ -101,7 +101,7 @@ class DoomEngine:
         if self._task.num_bots:
             game.add_game_args(f"{_DEATHMATCH_ARGS} +viz_bots_path {package / 'bots.cfg'}")
         game.add_game_args(self._task.engine_args)
-        game.init()
+        start_engine(game)
         self._game = game
 
     def advance(self, buttons: list[float], *, draw: bool = True) -> None:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from eyehand.games.doom_process import EngineGuard
+from eyehand.games.doom_process import EngineGuard, start_engine
 from eyehand.games.doom_state import DoomLine, DoomSector
 
 __all__ = ["game_of_level", "sectors_of_level"]
@@ -48,7 +48,7 @@ def sectors_of_level(wad: str, level: str, is_deathmatch: bool) -> tuple[DoomSec
     if is_deathmatch:
         game.add_game_args("-host 1 -deathmatch")
     try:
-        game.init()
+        start_engine(game)
         sectors = game.get_state().sectors
     finally:
         game.close()
