@@ -46,6 +46,7 @@ def measure(name: str, num_ticks: int) -> dict[str, float]:
                 done += session.run_episode(seed, max_seconds=(num_ticks - done) / game.fps).num_ticks
                 seed += 1
                 watch.poll()
+            watch.poll(is_last=True)
             seconds = time.perf_counter() - started
     finally:
         game.close()
