@@ -18,7 +18,7 @@ class Options:
         window: show the game's window.
     """
 
-    games: tuple[str, ...] = ("doom/center", "doom/collect", "doom/home")
+    games: tuple[str, ...] = ("doom/aim", "doom/approach", "doom/collect")
     checkpoint: str = "pocket-doom"
     seconds: float = 30.0
     out: Path = Path("demo")
