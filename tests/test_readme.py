@@ -18,7 +18,7 @@ def _map() -> dict[str, str]:
 def _files() -> set[str]:
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     mapped = ("src/eyehand/", "benchmarks/", "docs/", "runs/")
-    hidden = (".svg", ".png", ".gif", ".json", ".safetensors", "_pb2.py", "_pb2.pyi", "py.typed")
+    hidden = (".svg", ".png", ".webp", ".json", ".safetensors", "_pb2.py", "_pb2.pyi", "py.typed")
     return {
         path
         for path in listed
