@@ -60,7 +60,6 @@ def test_episodes_follow_until_the_time_is_over(tmp_path: Path) -> None:
     assert [episode.is_finished for episode in report.episodes] == [True, True, False]
     assert report.mean_score == 10
     assert report.instruction == "wait"
-    assert report.seconds
     assert not game.is_held
     assert json.loads((tmp_path / "report.json").read_text())["player"] == "random"
     with av.open(str(tmp_path / "play.mp4")) as video:
