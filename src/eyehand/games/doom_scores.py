@@ -7,6 +7,7 @@ what the player says. Knows nothing about the engine's interface: `doom_engine.p
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -55,7 +56,7 @@ class DoomFacts:
     monsters: tuple[tuple[float, float], ...] = ()
 
 
-class Score:
+class Score(ABC):
     """Judges one episode. `update` is called with the facts of every tick after `start`.
 
     Attributes:
@@ -72,8 +73,9 @@ class Score:
         self.is_won = False
         self.facts: dict[str, float] = {}
 
+    @abstractmethod
     def update(self, now: DoomFacts) -> None:
-        raise NotImplementedError
+        """Take the facts of one more tick into account."""
 
 
 class Reward(Score):
