@@ -70,7 +70,7 @@ class PocketTrunk(nn.Module):
     """Patches of 4x4, two strided convolutions to 1/16, one residual block, a 1x1 reduction: 40M multiply-adds.
 
     Sized for training on a CPU: nearly all of the work is at 24x24 and 12x12, with many channels, where its matrix
-    units are used well. One more block at 48x48 would cost as much as all the rest. No BatchNorm: a batch of a few
+    units are used well. One more residual block at 48x48 would add 24M. No BatchNorm: a batch of a few
     clips holds as few different scenes, and its statistics say little about the next one's.
     """
 
