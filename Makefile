@@ -1,5 +1,5 @@
 # make demo    the bundled agent plays three Doom tasks live; videos and reports land in demo/
-# make test    the tests (under 5 minutes on two cores);  make test-slow  the long ones
+# make test    the tests;  make test-slow  the long ones
 # make check   format, lint, types
 # make clean   removes what these made, .venv included
 #

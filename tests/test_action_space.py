@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eyehand.action import BUTTONS, KEYS, Action
@@ -62,6 +62,7 @@ def test_the_references_examples_of_truncation() -> None:
     assert P2P.encode(Action.of(["Escape"])).tolist() == [0, 0, 0, 0, 0, 0, 11, 8]
 
 
+@settings(deadline=None)
 @given(actions, spaces, samplings, st.integers(0, 2**32 - 1))
 def test_tokens_survive_decoding_and_encoding(action: Action, space: ActionSpace, sampling: str, seed: int) -> None:
     ids = space.encode(action)
@@ -73,6 +74,7 @@ def test_tokens_survive_decoding_and_encoding(action: Action, space: ActionSpace
     assert len(decoded.keys) == min(len(known), space.num_key_slots)
 
 
+@settings(deadline=None)
 @given(actions)
 def test_full_keeps_up_to_eight_keys_and_every_button(action: Action) -> None:
     decoded = FULL.decode(FULL.encode(action))

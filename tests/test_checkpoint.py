@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from eyehand import checkpoint as checkpoint_module
-from eyehand.checkpoint import bundled_names, find_checkpoint, load_checkpoint, save_checkpoint
+from eyehand.checkpoint import bundled_names, find_checkpoint, load_checkpoint, read_checkpoint, save_checkpoint
 from eyehand.errors import UserError
 from eyehand.frame import RESIZE_VERSION
 from eyehand.model.config import PolicyConfig
@@ -97,6 +99,55 @@ def test_loading_leaves_the_callers_random_numbers_alone(folder: Path) -> None:
     torch.manual_seed(1)
     load_checkpoint(folder)
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_loading_draws_no_weights(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every tensor of the network is read from the file or computed; none is filled first."""
+    drawn: list[torch.device] = []
+    normal_ = Tensor.normal_
+
+    def noted(tensor: Tensor, *arguments: Any, **named: Any) -> Tensor:
+        drawn.append(tensor.device)
+        return normal_(tensor, *arguments, **named)
+
+    monkeypatch.setattr(Tensor, "normal_", noted)
+    policy = load_checkpoint(folder).policy
+    assert drawn
+    assert all(device.type == "meta" for device in drawn)
+    assert not any(tensor.is_meta for tensor in (*policy.parameters(), *policy.buffers()))
+    assert all(parameter.requires_grad for parameter in policy.parameters())
+
+
+_LOAD = """
+import re, sys
+from pathlib import Path
+from eyehand.checkpoint import load_checkpoint
+def peak_bytes():
+    return 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+load_checkpoint(sys.argv[1])  # loads what is loaded lazily
+before = peak_bytes()
+policy = load_checkpoint(sys.argv[2]).policy
+size = sum(tensor.numel() * tensor.element_size() for tensor in policy.state_dict().values())
+print((peak_bytes() - before) / size)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="the peak of memory is known on Linux only")
+@pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
+def test_loading_needs_little_more_memory_than_the_weights(
+    folder: Path, tmp_path: Path, dtype: checkpoint_module.StoredDtype
+) -> None:
+    config = replace(CONFIG, width=512, num_layers=12, ffn_hidden=1024, decoder_ffn_hidden=1024)
+    large = save_checkpoint(tmp_path / "large", Policy(config), dtype=dtype)
+    told = subprocess.run([sys.executable, "-c", _LOAD, folder, large], capture_output=True, text=True, check=True)
+    assert 0.8 < float(told.stdout) < 1.2
+
+
+def test_weights_that_are_replaced_while_they_are_read(folder: Path) -> None:
+    stored = read_checkpoint(folder)
+    save_checkpoint(folder, Policy(CONFIG))
+    with pytest.raises(UserError, match="replaced while it was read: try again"):
+        stored.state["no_text"]
 
 
 def test_names(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from eyehand.cli import COMMANDS, main
+from eyehand.cli import COMMANDS, main, module_of
 
 ROOT = Path(__file__).parent.parent
 
@@ -30,7 +30,7 @@ def test_help_lists_every_command_and_imports_nothing_heavy() -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_is_documented(name: str) -> None:
-    command = importlib.import_module(f"eyehand.commands.{name}")
+    command = importlib.import_module(module_of(name))
     documented = command.Options.__doc__
     for field in dataclasses.fields(command.Options):
         assert f"{field.name}:" in documented or f"{field.name}, " in documented, f"--{field.name} has no help"
@@ -61,7 +61,7 @@ def test_every_command_has_help_and_stands_in_the_readme(name: str, capsys: pyte
         (["train", "--data", "OUT", "--out", "OUT/run"], "OUT"),
         (["evaluate", "--game", "doom/aim", "--checkpoint", "no/such"], "There is no checkpoint 'no/such'"),
         (["inspect", "OUT"], "OUT"),
-        (["checkpoint", "no/such"], "There is no checkpoint 'no/such'"),
+        (["checkpoint", "info", "no/such"], "There is no checkpoint 'no/such'"),
     ],
 )
 def test_a_mistake_gets_one_sentence_and_status_2(
@@ -89,3 +89,13 @@ def test_python_m_eyehand_is_the_command() -> None:
         [sys.executable, "-m", "eyehand", "--version"], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stdout) == (0, "eyehand 0.1.0\n")
+
+
+def test_a_reader_that_goes_away_is_no_fault_of_ours() -> None:
+    command = [sys.executable, "-m", "eyehand", "play", "--help"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        _, told = process.communicate()
+    assert process.returncode == 141
+    assert told == b""

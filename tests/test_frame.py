@@ -1,6 +1,7 @@
 """The one resize."""
 
 import numpy as np
+import pytest
 import torch
 
 from eyehand.frame import resize
@@ -32,3 +33,12 @@ def test_resize_does_not_depend_on_memory_layout() -> None:
     mirrored = pixels[:, ::-1]
     assert np.array_equal(resize(mirrored), resize(np.ascontiguousarray(mirrored)))
     assert np.array_equal(resize(np.asfortranarray(pixels)), resize(pixels))
+
+
+@pytest.mark.parametrize("shape", [(480, 640), (240, 320), (720, 1280), (1080, 1920), (333, 777), (100, 130), (1, 1)])
+def test_version_1_is_what_torch_makes_of_planes(shape: tuple[int, int]) -> None:
+    """Checkpoints carry `RESIZE_VERSION`: these bytes must not change with the layout that torch is given."""
+    pixels = _picture(*shape)
+    planes_1CHW = torch.from_numpy(pixels).permute(2, 0, 1).contiguous()[None]
+    expected = torch.nn.functional.interpolate(planes_1CHW, size=(192, 192), mode="bilinear", antialias=True)
+    assert np.array_equal(resize(pixels), expected[0].permute(1, 2, 0).numpy())

@@ -10,10 +10,11 @@ Source of the P2P tables and rules: Open Pixels2Play, arXiv 2601.04575, and its 
 from __future__ import annotations
 
 import math
+import re
 from bisect import bisect_left
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from statistics import NormalDist
 from typing import Literal
 
@@ -23,7 +24,7 @@ from numpy.typing import NDArray
 from eyehand.action import BUTTONS, KEYS, Action
 from eyehand.errors import UserError
 
-__all__ = ["ACTION_SPACES", "FULL", "P2P", "ActionSpace", "Axis", "Head", "MouseSampling", "action_space"]
+__all__ = ["ACTION_SPACES", "FULL", "P2P", "ActionSpace", "Axis", "Head", "MouseSampling", "action_space", "p2p_space"]
 
 MouseSampling = Literal["mean", "conservative", "truncated_normal"]
 """Three ways from a motion bin back to pixels. The default of the reference is `truncated_normal`."""
@@ -127,7 +128,7 @@ class ActionSpace:
     dy: Axis
     scroll: Axis | None = None
 
-    @property
+    @cached_property
     def heads(self) -> tuple[Head, ...]:
         """The softmaxes in slot order."""
         heads = [
@@ -140,7 +141,7 @@ class ActionSpace:
             heads += [Head("scroll_dx", self.scroll.num_bins, 1), Head("scroll_dy", self.scroll.num_bins, 1)]
         return tuple(heads)
 
-    @property
+    @cached_property
     def num_slots(self) -> int:
         return sum(head.num_slots for head in self.heads)
 
@@ -246,12 +247,24 @@ FULL = ActionSpace(
 ACTION_SPACES: dict[str, ActionSpace] = {space.name: space for space in (P2P, FULL)}
 
 
+_P2P_VARIANT = re.compile(r"p2p-([1-6])k([1-3])b")
+
+
+def p2p_space(num_key_slots: int = 4, num_button_slots: int = 2) -> ActionSpace:
+    """`P2P` with other numbers of slots: the reference allows 1 to 6 keys and 1 to 3 buttons at once."""
+    if (num_key_slots, num_button_slots) == (P2P.num_key_slots, P2P.num_button_slots):
+        return P2P
+    return action_space(f"p2p-{num_key_slots}k{num_button_slots}b")
+
+
 def action_space(name: str) -> ActionSpace:
-    """The ActionSpace of this name.
+    """The ActionSpace of this name: one of ACTION_SPACES, or `p2p-6k3b` and the like (see `p2p_space`).
 
     Raises:
         UserError: there is none.
     """
+    if match := _P2P_VARIANT.fullmatch(name):
+        return replace(P2P, name=name, num_key_slots=int(match[1]), num_button_slots=int(match[2]))
     if name not in ACTION_SPACES:
         raise UserError(f"Unknown action space {name!r}: choose one of {', '.join(ACTION_SPACES)}.")
     return ACTION_SPACES[name]

@@ -12,15 +12,15 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
 from eyehand.action_space import MouseSampling
@@ -29,8 +29,8 @@ from eyehand.frame import RESIZE_VERSION
 from eyehand.model.config import PolicyConfig
 from eyehand.model.policy import Policy
 
-__all__ = ["BUNDLED", "FORMAT_VERSION", "Checkpoint", "bundled_names", "find_checkpoint", "load_checkpoint"]
-__all__ += ["save_checkpoint"]
+__all__ = ["BUNDLED", "FORMAT_VERSION", "Checkpoint", "StoredCheckpoint", "bundled_names", "find_checkpoint"]
+__all__ += ["load_checkpoint", "read_checkpoint", "save_checkpoint", "write_checkpoint"]
 
 FORMAT_VERSION = 1
 BUNDLED = Path(__file__).parent / "checkpoints"
@@ -69,6 +69,28 @@ class Checkpoint:
         return self.policy.config
 
 
+@dataclass(frozen=True)
+class StoredCheckpoint:
+    """A checkpoint as it lies on the disk.
+
+    Attributes:
+        folder: where it lies.
+        config: of the network.
+        state: its tensors by name, in the dtypes that they are stored in; each is mapped from the file when it is asked
+            for and only while it is used.
+        fps, mouse_sampling, temperature, facts, eyehand_version: see `Checkpoint`.
+    """
+
+    folder: Path
+    config: PolicyConfig
+    state: Mapping[str, Tensor]
+    fps: float
+    mouse_sampling: MouseSampling
+    temperature: float
+    facts: Mapping[str, Any]
+    eyehand_version: str
+
+
 def save_checkpoint(
     folder: Path | str,
     policy: Policy,
@@ -89,9 +111,37 @@ def save_checkpoint(
         fps, mouse_sampling, temperature: see `Checkpoint`.
 
     Raises:
-        UserError: the folder cannot be written.
+        UserError: the folder cannot be written, or holds something else.
+    """
+    state = _stored(policy.state_dict(), _DTYPES[dtype])
+    return write_checkpoint(
+        folder, policy.config, state, facts, fps=fps, mouse_sampling=mouse_sampling, temperature=temperature
+    )
+
+
+def write_checkpoint(
+    folder: Path | str,
+    config: PolicyConfig,
+    state: Mapping[str, Tensor],
+    facts: Mapping[str, Any] | None = None,
+    *,
+    fps: float = 20.0,
+    mouse_sampling: MouseSampling = "truncated_normal",
+    temperature: float = 1.0,
+) -> Path:
+    """Write a checkpoint from tensors, each in the dtype that it has, without a copy of them in memory.
+
+    Args:
+        folder: where; its parents are made. A checkpoint of this name is replaced as a whole.
+        config: of the network.
+        state: contiguous CPU tensors, as `Policy.state_dict()` names them, none sharing memory with another.
+        facts, fps, mouse_sampling, temperature: see `Checkpoint`.
+
+    Raises:
+        UserError: the folder cannot be written, or holds something else.
     """
     folder = Path(folder)
+    _check_replaceable(folder)
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     replaced = folder.with_name(f".{folder.name}.{os.getpid()}.old")
     try:
@@ -99,7 +149,7 @@ def save_checkpoint(
         for leftover in (temporary, replaced):
             shutil.rmtree(leftover, ignore_errors=True)
         temporary.mkdir()
-        save_file(_stored(policy.state_dict(), _DTYPES[dtype]), temporary / _WEIGHTS)
+        save_file(dict(state), temporary / _WEIGHTS)
         content = {
             "format_version": FORMAT_VERSION,
             "eyehand_version": _VERSION,
@@ -108,7 +158,7 @@ def save_checkpoint(
             "mouse_sampling": mouse_sampling,
             "temperature": temperature,
             "weights_sha256": _sha256(temporary / _WEIGHTS),
-            "policy": policy.config.to_json(),
+            "policy": config.to_json(),
             "facts": dict(facts or {}),
         }
         (temporary / _JSON).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
@@ -127,8 +177,39 @@ def save_checkpoint(
     return folder
 
 
+def _check_replaceable(folder: Path) -> None:
+    """Only a checkpoint, or an empty folder, may be replaced."""
+    is_free = not (folder.exists() or folder.is_symlink())
+    if not is_free and not (folder / _JSON).is_file() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise UserError(f"{folder} exists and is no checkpoint, so it is left alone: choose another folder.")
+
+
 def load_checkpoint(name: Path | str) -> Checkpoint:
-    """Read a checkpoint.
+    """Read a checkpoint and build its network.
+
+    Args:
+        name: a folder, or the name of a bundled checkpoint.
+
+    Raises:
+        UserError: it is missing, damaged, from a newer eyehand, or for another resize.
+    """
+    stored = read_checkpoint(name)
+    with torch.device("meta"):  # shapes only: no memory, and no random weights that would be thrown away
+        policy = Policy(stored.config)
+    _fill(policy, stored.state, stored.folder)
+    return Checkpoint(
+        policy=policy.eval(),
+        name=stored.folder.name,
+        fps=stored.fps,
+        mouse_sampling=stored.mouse_sampling,
+        temperature=stored.temperature,
+        facts=stored.facts,
+        eyehand_version=stored.eyehand_version,
+    )
+
+
+def read_checkpoint(name: Path | str) -> StoredCheckpoint:
+    """Read a checkpoint's files without building its network. Checks that they are whole and belong together.
 
     Args:
         name: a folder, or the name of a bundled checkpoint.
@@ -142,26 +223,55 @@ def load_checkpoint(name: Path | str) -> Checkpoint:
     weights = folder / _WEIGHTS
     if not weights.is_file():
         raise UserError(f"Checkpoint {folder} has no {_WEIGHTS}: copy the whole folder again.")
-    try:
-        is_whole = _sha256(weights) == content["weights_sha256"]
-        state = load_file(weights) if is_whole else {}
-    except (OSError, SafetensorError, ValueError):
-        is_whole = False
-    if not is_whole:
-        raise UserError(f"{weights} is damaged or not the one of its {_JSON}: copy the whole folder again.")
-    # Building the network draws random weights that are thrown away: the caller's random numbers stay as they were.
-    with torch.random.fork_rng(devices=[]):
-        policy = Policy(config)
-    _fill(policy, state, folder)
-    return Checkpoint(
-        policy=policy.eval(),
-        name=folder.name,
+    return StoredCheckpoint(
+        folder=folder,
+        config=config,
+        state=_StoredTensors(weights, content["weights_sha256"]),
         fps=float(content["fps"]),
         mouse_sampling=content["mouse_sampling"],
         temperature=float(content["temperature"]),
         facts=content["facts"],
         eyehand_version=content["eyehand_version"],
     )
+
+
+class _StoredTensors(Mapping[str, Tensor]):
+    """The tensors of a safetensors file. The file is opened anew for each: what was read can leave the memory again.
+
+    Raises:
+        UserError: the file is damaged, not the one of this SHA-256, or, on access, no longer the one that it was.
+    """
+
+    def __init__(self, path: Path, sha256: str) -> None:
+        self._path = path
+        try:
+            self._identity = _identity(path)
+            is_whole = _sha256(path) == sha256
+            with safe_open(path, framework="pt") as file:
+                self._names = tuple(file.keys())
+        except (OSError, SafetensorError, ValueError):
+            is_whole = False
+        if not is_whole:
+            raise UserError(f"{path} is damaged or not the one of its {_JSON}: copy the whole folder again.")
+
+    def __getitem__(self, name: str) -> Tensor:
+        if name not in self._names:
+            raise KeyError(name)
+        try:
+            with safe_open(self._path, framework="pt") as file:
+                tensor: Tensor = file.get_tensor(name)
+            is_same = _identity(self._path) == self._identity
+        except (OSError, SafetensorError):
+            is_same = False
+        if not is_same:  # a training run has written its next checkpoint, for example
+            raise UserError(f"{self._path} was replaced while it was read: try again.")
+        return tensor
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 def bundled_names() -> list[str]:
@@ -201,14 +311,15 @@ def _stored(state: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor
 
 
 def _fill(policy: Policy, state: Mapping[str, Tensor], folder: Path) -> None:
-    """Copy the tensors into the network, each exactly once."""
+    """Give a network without memory (on the meta device) its weights, each read exactly once."""
     expected = policy.state_dict()
     if missing := sorted(set(expected) - set(state)):
         raise UserError(f"Checkpoint {folder} lacks the weights {missing[0]!r}: copy the whole folder again.")
     if extra := sorted(set(state) - set(expected)):
         raise UserError(f"Checkpoint {folder} has weights {extra[0]!r} that its network lacks: update eyehand.")
-    for name, tensor in state.items():
-        shape = tuple(expected[name].shape)
+    weights = {}
+    for name, place in expected.items():
+        tensor, shape = state[name], tuple(place.shape)
         if tuple(tensor.shape) != shape:
             raise UserError(
                 f"The weights {name!r} of checkpoint {folder} have the shape {tuple(tensor.shape)} where its {_JSON} "
@@ -216,7 +327,8 @@ def _fill(policy: Policy, state: Mapping[str, Tensor], folder: Path) -> None:
             )
         if tensor.is_floating_point() and not tensor.isfinite().all():
             raise UserError(f"The weights {name!r} of checkpoint {folder} are not finite: train it again.")
-    policy.load_state_dict(dict(state))
+        weights[name] = tensor.to(place.dtype, copy=True)  # its own memory: the file may change later
+    policy.load_state_dict(weights, assign=True)
 
 
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -265,6 +377,12 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _identity(path: Path) -> tuple[int, ...]:
+    """Changes when the file is replaced or written."""
+    stat = path.stat()
+    return (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
 
 
 def _sync(path: Path) -> None:

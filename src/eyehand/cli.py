@@ -4,6 +4,7 @@
     1  a fault of ours (with a traceback)
     2  something that the user can fix (with one sentence)
     130  Ctrl-C (143: SIGTERM), after everything was released and closed
+    141  nobody reads the output any more
 
 A command's module is imported when it is called, so that `eyehand --help` answers at once.
 """
@@ -11,6 +12,8 @@ A command's module is imported when it is called, so that `eyehand --help` answe
 from __future__ import annotations
 
 import importlib
+import keyword
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -19,16 +22,24 @@ from types import FrameType
 from eyehand import __version__
 from eyehand.errors import UserError
 
-__all__ = ["COMMANDS", "main"]
+__all__ = ["COMMANDS", "main", "module_of"]
 
 COMMANDS: dict[str, str] = {
     "games": "List the games and what there is to do in them.",
-    "record": "Record a player at a game: one folder per episode.",
+    "record": "Record yourself at a desktop game, or a player at Doom.",
     "inspect": "Check recordings: counts, rates, keys, mouse, problems.",
+    "data": "Index, list and check recordings at any scale.",
+    "import": "Make recordings of other formats: VPT, OWA, CS:GO, LeRobot, Doom demos.",
+    "export": "Write recordings in other formats: LeRobot.",
     "train": "Train a policy on recordings.",
     "play": "Let a player play live, with a report and a video.",
+    "play-with": "Play a game together with the agent, each on a screen of their own.",
+    "view": "Watch, and take over, live play in the browser.",
     "evaluate": "Measure a policy by playing, beside random and demonstrator.",
-    "checkpoint": "Show what a checkpoint holds.",
+    "checkpoint": "Show, import, export and verify checkpoints.",
+    "serve": "Play for clients on a socket, as Open P2P's model server does.",
+    "doctor": "Check display, input and a desktop game: is it working?",
+    "bench": "Measure how fast a policy acts here, and what speed costs.",
     "demo": "Watch the bundled agent play three Doom tasks.",
 }
 
@@ -53,6 +64,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("eyehand: stopped.", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        # Whoever read our output has gone (`eyehand ... | head`); nothing may be written to it at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     finally:
         signal.signal(signal.SIGTERM, previous)
 
@@ -60,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(name: str, options: list[str]) -> int:
     import tyro
 
-    command = importlib.import_module(f"eyehand.commands.{name}")
+    command = importlib.import_module(module_of(name))
     parsed = tyro.cli(
         command.Options,
         prog=f"eyehand {name}",
@@ -70,6 +85,11 @@ def _run(name: str, options: list[str]) -> int:
     )
     status: int = command.run(parsed)
     return status
+
+
+def module_of(name: str) -> str:
+    """The module of a command: names that Python cannot have are spelt so that it can."""
+    return "eyehand.commands." + (f"{name}_" if keyword.iskeyword(name) else name.replace("-", "_"))
 
 
 def _overview() -> str:

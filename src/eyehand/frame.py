@@ -49,9 +49,10 @@ def resize(pixels: NDArray[np.uint8], size: int = MODEL_SIZE) -> NDArray[np.uint
         return pixels
     import torch
 
-    image_CHW = torch.from_numpy(np.ascontiguousarray(pixels)).permute(2, 0, 1)
+    # The batch dimension comes first: only then torch sees that the channels are last, and leaves them there.
+    image_1CHW = torch.from_numpy(np.ascontiguousarray(pixels))[None].permute(0, 3, 1, 2)
     small_1CHW: torch.Tensor = torch.nn.functional.interpolate(
-        image_CHW[None], size=(size, size), mode="bilinear", antialias=True, align_corners=False
+        image_1CHW, size=(size, size), mode="bilinear", antialias=True, align_corners=False
     )
     resized: NDArray[np.uint8] = small_1CHW[0].permute(1, 2, 0).contiguous().numpy()
     return resized

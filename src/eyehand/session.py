@@ -7,13 +7,16 @@ the player thinks on a thread of its own and always on the newest frame. A decis
 carried out, for a player that is a little too slow would otherwise not move at all; a later one is dropped. While none
 comes the hands keep holding what they held, without motion, and let go after `stale_after_s`. Keys are released on
 every way out. Knows no game, no player, no file format.
+
+Where a person can act beside the player, what the hands really did between two pictures is known only when the second
+one is there. A `Witness` then says it, and a tick is told to the observers at the beginning of the next one.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Protocol
 
@@ -23,7 +26,7 @@ from eyehand.frame import Frame
 from eyehand.games.game import Game, Outcome, TaskInfo
 from eyehand.players.player import Decision, Observation, Player
 
-__all__ = ["EpisodeEnd", "EpisodeStart", "Observer", "Session", "Tick"]
+__all__ = ["EpisodeEnd", "EpisodeStart", "Observer", "Session", "Tick", "Witness"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,20 @@ class Observer(Protocol):
         ...
 
 
+class Witness(Protocol):
+    """Sees what a person did, whose input reaches the game without passing through the Session."""
+
+    def witness(self, decision: Decision | None, executed: Action, until_ns: int) -> tuple[Decision | None, Action]:
+        """What was really decided and done in the tick that ends now.
+
+        Args:
+            decision: the player's that the Session carried out in it; None: none was.
+            executed: what the Session asked of the hands.
+            until_ns: when the next picture was taken; what comes later belongs to the next tick.
+        """
+        ...
+
+
 class Session:
     """Lets a player play a game.
 
@@ -110,6 +127,7 @@ class Session:
         clock: what a real-time loop waits on.
         instruction: what to do; may be changed at any tick by assigning to `session.instruction`.
         stale_after_s: in a real-time game, how long keys stay held when no decision comes.
+        witness: in a real-time game, asked at the end of every tick for what was really done.
     """
 
     def __init__(
@@ -120,6 +138,7 @@ class Session:
         clock: Clock | None = None,
         instruction: str | None = None,
         stale_after_s: float = 0.25,
+        witness: Witness | None = None,
     ) -> None:
         self.game = game
         self.player = player
@@ -127,6 +146,7 @@ class Session:
         self.clock: Clock = clock or SystemClock()
         self.instruction = instruction
         self.stale_after_s = stale_after_s
+        self.witness = witness
 
     def run_episode(self, seed: int, max_seconds: float | None = None) -> EpisodeEnd:
         """Play from a reset until the episode is done or `max_seconds` (of game time) have passed."""
@@ -180,8 +200,8 @@ class _SteppedLoop:
             frame = game.observe()
             instruction = session.instruction
             decision = session.player.act(Observation(frame, instruction, executed))
-            executed = decision.action
-            game.act(executed)
+            done = game.act(decision.action)
+            executed = decision.action if done is None else done
             self.outcome = game.outcome()
             tick = Tick(self.num_ticks, frame, instruction, decision, executed, self.outcome)
             self.num_ticks += 1
@@ -205,24 +225,30 @@ class _RealTimeLoop:
         self.ticks = Ticks(session.clock, session.game.fps)
         self.last_tick = -1
         self.hands = NOTHING
+        self.executed = NOTHING
+        self.unwitnessed: Tick | None = None
         self.decided_ns = session.clock.now_ns()
 
     def run(self) -> None:
         with _Thinker(self.session.player, self.session.clock) as thinker:
             self.ticks = Ticks(self.session.clock, self.session.game.fps)
-            executed = NOTHING
-            while not self.outcome.done:
-                index = self.ticks.wait()
-                if self.max_ticks is not None and index >= self.max_ticks:
-                    break
-                self.last_tick = index
-                executed = self._tick(index, thinker, executed)
+            try:
+                while not self.outcome.done:
+                    index = self.ticks.wait()
+                    if self.max_ticks is not None and index >= self.max_ticks:
+                        break
+                    self.last_tick = index
+                    self._tick(index, thinker)
+            finally:
+                self._tell(self._witnessed(self.session.clock.now_ns()))
 
-    def _tick(self, index: int, thinker: _Thinker, executed_before: Action) -> Action:
+    def _tick(self, index: int, thinker: _Thinker) -> None:
         session, game, clock = self.session, self.session.game, self.session.clock
         late_ns = self.ticks.lateness.late_ns[-1]
         frame, instruction = game.observe(), session.instruction
-        thinker.offer(index, Observation(frame, instruction, executed_before))
+        before = self._witnessed(frame.time_ns)
+        thinker.offer(index, Observation(frame, instruction, self.executed))
+        self._tell(before)
         decision: Decision | None = None
         executed: Action | None = None
         latency_ns: int | None = None
@@ -235,8 +261,9 @@ class _RealTimeLoop:
                 self.num_dropped += 1
                 continue
             decision = decision_on_it
-            game.act(decision.action)
-            executed = decision.action if executed is None else executed.then(decision.action)
+            done = game.act(decision.action)
+            done = decision.action if done is None else done
+            executed = done if executed is None else executed.then(done)
             self.decided_ns = clock.now_ns()
             if decided_on == index:
                 latency_ns = self.decided_ns - frame.time_ns
@@ -248,17 +275,32 @@ class _RealTimeLoop:
         self.num_ticks += 1
         self.outcome = game.outcome()
         tick = Tick(index, frame, instruction, decision, executed, self.outcome, late_ns, latency_ns)
-        for observer in session.observers:
-            observer.on_tick(tick)
-        return executed
+        self.executed = executed
+        if session.witness is None:
+            self._tell(tick)
+        else:
+            self.unwitnessed = tick
+
+    def _witnessed(self, until_ns: int) -> Tick | None:
+        """The tick before, now that it is over, as the witness saw it; None without one."""
+        tick, self.unwitnessed = self.unwitnessed, None
+        if tick is None or self.session.witness is None:
+            return None
+        decision, self.executed = self.session.witness.witness(tick.decision, tick.executed, until_ns)
+        return replace(tick, decision=decision, executed=self.executed)
+
+    def _tell(self, tick: Tick | None) -> None:
+        if tick is not None:
+            for observer in self.session.observers:
+                observer.on_tick(tick)
 
     def _hold_on(self) -> Action:
         """No decision came: keep holding without motion, or let go if this has lasted too long."""
         if self.session.clock.now_ns() - self.decided_ns > self.session.stale_after_s * 1e9:
             self.session.game.release()
             return NOTHING
-        self.session.game.act(self.hands)
-        return self.hands
+        done = self.session.game.act(self.hands)
+        return self.hands if done is None else done
 
     def end(self, is_aborted: bool) -> EpisodeEnd:
         seconds = (self.last_tick + 1) / self.session.game.fps

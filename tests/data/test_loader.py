@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 import moving_block
@@ -17,6 +18,7 @@ from eyehand.data.dataset import Dataset, load_dataset
 from eyehand.data.loader import FRAME_BYTES, Batch, ClipLoader
 from eyehand.data.sampler import ClipKey, ClipSampler
 from eyehand.errors import UserError
+from eyehand.recording.recode import RandomRecoding
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +29,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     return load_dataset([root], P2P)
 
 
-def read(dataset: Dataset, num_batches: int, first: int = 0, **options: float) -> list[Batch]:
+def read(dataset: Dataset, num_batches: int, first: int = 0, **options: object) -> list[Batch]:
     """Copies of some batches."""
     stream = ClipSampler([e.num_steps for e in dataset.episodes], ["t"] * 3, 8, seed=4)
     with ClipLoader(dataset, batch_size=3, clip_steps=8, **options) as loader:  # type: ignore[arg-type]
@@ -67,9 +69,9 @@ def test_a_cached_frame_is_decoded_once(dataset: Dataset, monkeypatch: pytest.Mo
     decoded = []
     real = Dataset.decode
 
-    def counting(self: Dataset, episode: int, start: int, length: int) -> object:
+    def counting(self: Dataset, episode: int, *where: object) -> object:
         decoded.append(episode)
-        return real(self, episode, start, length)
+        return real(self, episode, *where)
 
     monkeypatch.setattr(Dataset, "decode", counting)
     with ClipLoader(dataset, batch_size=1, clip_steps=8, cache_frames_gb=1) as loader:
@@ -94,6 +96,22 @@ def test_a_video_that_breaks_later_is_the_users_error(dataset: Dataset, tmp_path
         next(loader.batches(iter([[ClipKey(0, 0)]])))
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are threads here")
+def test_memory_stays_flat_over_three_epochs(dataset: Dataset) -> None:
+    stream = ClipSampler([e.num_steps for e in dataset.episodes], ["t"] * 3, 8, seed=4)
+    clips = itertools.cycle([stream.clip(position) for position in range(stream.clips_per_epoch)])
+    with ClipLoader(dataset, batch_size=4, clip_steps=8, workers=1) as loader:
+        processes = [psutil.Process(), psutil.Process(loader._workers[0].pid)]
+        batches = loader.batches([next(clips) for _ in range(4)] for _ in itertools.count())
+        used = []
+        for _ in range(3):  # epochs of 240 clips: a leak of 12 kB at each is noticed
+            for _ in range(60):
+                next(batches)
+            used.append([process.memory_info().rss for process in processes])
+    assert max(late - early for early, late in zip(used[0], used[2], strict=True)) < 6e6
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="workers are threads here")
 def test_a_killed_worker_is_noticed(dataset: Dataset) -> None:
     with ClipLoader(dataset, batch_size=1, clip_steps=8, workers=1) as loader:
@@ -101,3 +119,20 @@ def test_a_killed_worker_is_noticed(dataset: Dataset) -> None:
         loader._workers[0].join()
         with pytest.raises(RuntimeError, match="worker was killed"):
             next(loader.batches(iter([[ClipKey(0, 0)]])))
+
+
+def test_recoding_follows_from_the_place_in_the_stream_alone(dataset: Dataset) -> None:
+    recoding = RandomRecoding(0.5, seed=1)
+    plain, coded = read(dataset, 6), read(dataset, 6, recoding=recoding)
+    pairs = [(p.frames_BTHWC[r], c.frames_BTHWC[r]) for p, c in zip(plain, coded, strict=True) for r in range(3)]
+    changed = [not np.array_equal(one, other) for one, other in pairs]
+    assert 3 <= sum(changed) <= 15  # 9 are expected
+    assert all(np.abs(one.astype(int) - other).mean() < 6 for one, other in pairs)
+    assert all(
+        not other[~valid].any()
+        for (_, other), valid in zip(pairs, np.concatenate([b.valid_BT for b in coded]), strict=True)
+    )
+    for options in ({"workers": 2}, {"cache_frames_gb": 1.0}):
+        assert_equal(read(dataset, 6, recoding=recoding, **options), coded)
+    assert_equal(read(dataset, 2, first=4, recoding=recoding), coded[4:])
+    assert_equal(read(dataset, 2, recoding=RandomRecoding(0.0, seed=1)), plain[:2])

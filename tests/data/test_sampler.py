@@ -31,6 +31,33 @@ def test_the_stream_can_be_entered_anywhere() -> None:
     assert late == whole[7:]
 
 
+@pytest.mark.parametrize("world_size", [1, 2, 3, 8])
+def test_ranks_have_even_shares_of_one_stream(world_size: int) -> None:
+    whole = list(itertools.islice(sampler([50, 31]).batches(2 * world_size), 9))
+    shares = [
+        list(itertools.islice(sampler([50, 31]).batches(2, rank=rank, world_size=world_size), 9))
+        for rank in range(world_size)
+    ]
+    assert [list(itertools.chain(*parts)) for parts in zip(*shares, strict=True)] == whole
+    late = itertools.islice(sampler([50, 31]).batches(2, 5, rank=world_size - 1, world_size=world_size), 4)
+    assert list(late) == shares[-1][5:]
+    with pytest.raises(ValueError, match="is not one of"):
+        next(sampler([50]).batches(2, rank=world_size, world_size=world_size))
+
+
+def test_the_order_is_the_one_it_always_was() -> None:
+    """A run that is resumed by a later version goes on in the same order."""
+    stream = ClipSampler([50, 31, 9], ["a", "b", "b"], 8, seed=5)
+    assert [(key.episode, key.start) for key in next(stream.batches(6))] == [
+        (0, 16),
+        (0, 29),
+        (1, 0),
+        (2, 1),
+        (0, 40),
+        (2, 0),
+    ]
+
+
 def test_seeds_and_epochs_differ() -> None:
     one, other = sampler([400], seed=1), sampler([400], seed=2)
     epochs = [

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny import RICH, TINY, random_clip, tiny_policy
 from torch import Tensor
 
 from eyehand.model import live as live_module
@@ -12,6 +11,7 @@ from eyehand.model.block import rope_table
 from eyehand.model.config import PolicyConfig
 from eyehand.model.live import LivePolicy, LiveState
 from eyehand.model.policy import Policy
+from tiny import RICH, TINY, random_clip, tiny_policy
 
 
 def _stepped(live: LivePolicy, state: LiveState, clip: tuple[Tensor, ...], steps: range) -> Tensor:
@@ -96,7 +96,7 @@ def test_fork_is_independent() -> None:
 
 
 def test_positions_are_those_of_the_full_forward_and_start_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    ring = live_module._Ring(TINY, torch.device("cpu"), torch.float32)
+    ring = live_module.Ring(TINY, torch.device("cpu"), torch.float32)
     whole = rope_table(torch.arange(5 * TINY.num_step_tokens), TINY.width // TINY.num_q_heads)
     acted, seen = range(3 * 12 + 4, 4 * 12), range(4 * 12, 4 * 12 + 4)
     torch.testing.assert_close(ring.rope(4, [0])[:, 0], whole[:, [*acted, *seen]], rtol=0, atol=0)

@@ -52,7 +52,7 @@ def test_sizes_that_cannot_be_built_are_errors(change: dict[str, object], messag
 
 
 def test_unknown_preset_names_the_known_ones() -> None:
-    with pytest.raises(UserError, match=r"Unknown preset 'poket': choose one of pocket, p2p-150m"):
+    with pytest.raises(UserError, match=r"Unknown preset 'poket': choose one of pocket, medium, p2p-150m"):
         preset("poket")
 
 

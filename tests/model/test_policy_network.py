@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny import RICH, TINY, random_clip, tiny_policy
 from torch import Tensor
 
-from eyehand.model.block import attend_in_chunks
+from eyehand.model.block import attend_in_chunks, reach_of
 from eyehand.model.config import PolicyConfig
 from eyehand.model.policy import Policy
+from tiny import RICH, TINY, random_clip, tiny_policy
 
 
 def _joined(logits: tuple[Tensor, ...]) -> Tensor:
@@ -112,7 +112,7 @@ def test_training_attention_on_a_cpu_equals_the_fused_one() -> None:
     q, k, v = (torch.randn(2, 3, 250, 8, generator=generator) for _ in range(3))
     mask = torch.ones(250, 250, dtype=torch.bool).tril()
     fused = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-    torch.testing.assert_close(attend_in_chunks(q, k, v, mask), fused, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(attend_in_chunks(q, k, v, mask, reach_of(mask)), fused, rtol=1e-5, atol=1e-5)
 
 
 def test_two_seeds_two_networks() -> None:

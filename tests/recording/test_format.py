@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from eyehand.action import BUTTONS, KEYS, NOTHING, Action, Gamepad, Stick
 from eyehand.players.player import Decision
 from eyehand.recording import annotation_pb2 as pb
-from eyehand.recording import live_pb2, schema
+from eyehand.recording import schema
 from eyehand.recording.events import events_between, keys_from_events
 from eyehand.recording.format import (
     InputEvent,
@@ -136,8 +136,6 @@ def test_event_times_count_from_the_start_and_are_never_negative():
         (pb.InputEvent(keyboard_event=pb.KeyboardEvent(key="w", pressed=True), time=9), "12050a017710013009"),
         (pb.InputEvent(mouse_event=pb.MouseButtonEvent(button="0"), simulated=True), "0a030a01305001"),
         (pb.InputEvent(mouse_delta_event=pb.Vec2Int(x=1, y=2)), "2a0408011002"),
-        (live_pb2.Frame(width=1, height=2, data=b"x", id=3), "080110021a01782003"),
-        (live_pb2.Action(id=3, mouse_action=live_pb2.MouseAction(buttons_down=["0"])), "10031a03220130"),
     ],
 )  # fmt: skip
 def test_bytes_on_the_wire(message, data):
@@ -162,8 +160,8 @@ def test_fields_that_we_do_not_know_survive_a_rewrite():
 def test_generated_code_is_what_the_schemas_give(tmp_path):
     pytest.importorskip("grpc_tools", reason="grpcio-tools is a tool of developers")
     schema.compile_schemas(tmp_path)
-    committed = Path(schema.__file__).parent
+    committed = Path(schema.__file__).parents[1]
     names = [f"{name}_pb2{ending}" for name in schema.SCHEMAS for ending in (".py", ".pyi")]
     for name in names:
-        made = (tmp_path / "eyehand" / "recording" / name).read_text()
+        made = (tmp_path / "eyehand" / name).read_text()
         assert made == (committed / name).read_text(), f"run python -m eyehand.recording.schema ({name} is outdated)"

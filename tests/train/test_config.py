@@ -37,6 +37,14 @@ def test_what_shapes_the_result_must_agree_on_resume(tmp_path: Path) -> None:
         check_resumable(replace(CONFIG, lr=0.1), started_with)
 
 
+def test_a_run_from_before_an_option_existed_had_its_default(tmp_path: Path) -> None:
+    started_with = CONFIG.to_json()
+    del started_with["compression"]
+    check_resumable(CONFIG, started_with)
+    with pytest.raises(UserError, match=r"started with compression = 0.0, not 0.5"):
+        check_resumable(replace(CONFIG, compression=0.5), started_with)
+
+
 def test_no_run_to_resume(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no run to resume"):
         read_config(tmp_path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,12 +15,16 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 import moving_block
 from eyehand.checkpoint import load_checkpoint
 from eyehand.errors import UserError
+from eyehand.model.presets import PRESETS
+from eyehand.model.vision import EfficientNetTrunk
+from eyehand.model.vision_weights import torchvision_name
 from eyehand.train.config import TrainConfig
-from eyehand.train.log import LOG_FILE, RunLog, read_log
+from eyehand.train.log import LOG_FILE, read_log
 from eyehand.train.loop import train
 from eyehand.train.state import STATE_FILE
 
@@ -82,24 +87,34 @@ def test_the_same_seed_gives_the_same_losses_whatever_the_workers(recordings: Pa
 
 
 SCRIPT = """
-import sys, torch
+import os, signal, sys, torch
 from pathlib import Path
 sys.path[:0] = {paths!r}
 from conftest import tiny
 from eyehand.model.presets import PRESETS
 from eyehand.train.config import TrainConfig
+from eyehand.train.log import RunLog
 from eyehand.train.loop import train
 torch.set_num_threads(1)
 PRESETS["tiny"] = tiny
-train(TrainConfig((Path({data!r}),), Path({out!r}), "tiny", steps=10, batch_size=2, workers=1, device="cpu", warmup=2,
-                  log_every=2, eval_clips=4, eval_every=5, checkpoint_every=3, keep=1))
+show = RunLog.show
+def show_and_stop(log, step, *rest):
+    show(log, step, *rest)
+    if step == {stop_at!r}:
+        os.kill(os.getpid(), signal.SIGTERM)
+RunLog.show = show_and_stop
+result = train(TrainConfig((Path({data!r}),), Path({out!r}), "tiny", steps=10, batch_size=2, workers=1, device="cpu",
+                           warmup=2, log_every=2, eval_clips=4, eval_every=5, checkpoint_every=3, keep=1))
+print(result.step, result.is_finished, signal.getsignal(signal.SIGTERM) == signal.SIG_DFL)
 """
 
 
-def start(recordings: Path, out: Path) -> subprocess.Popen[str]:
+def start(recordings: Path, out: Path, stop_at: int | None = None) -> subprocess.Popen[str]:
+    """A run of ten steps in a process of its own, which sends itself SIGTERM at step `stop_at`."""
     here = Path(__file__).parent
-    script = SCRIPT.format(paths=[str(here), str(here.parent)], data=str(recordings), out=str(out))
-    return subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], stderr=subprocess.PIPE, text=True)
+    script = SCRIPT.format(paths=[str(here), str(here.parent)], data=str(recordings), out=str(out), stop_at=stop_at)
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def resumed(recordings: Path, out: Path) -> TrainConfig:
@@ -138,22 +153,12 @@ def test_killed_and_resumed_it_has_the_losses_of_a_run_that_was_not(recordings: 
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_a_polite_stop_saves_and_can_be_resumed(
-    recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = RunLog.show
-
-    def show_and_stop(self: RunLog, step: int, share: float, text: str) -> None:
-        real(self, step, share, text)
-        if step == 4:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(RunLog, "show", show_and_stop)
-        stopped = train(replace(resumed(recordings, tmp_path), resume=False))
-    assert (stopped.step, stopped.is_finished) == (4, False)
-    assert load_checkpoint(stopped.policy).facts["step"] == 4
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+def test_a_polite_stop_saves_and_can_be_resumed(recordings: Path, tmp_path: Path) -> None:
+    process = start(recordings, tmp_path, stop_at=4)
+    told, problems = process.communicate()
+    assert process.returncode == 0, problems
+    assert told.split()[-3:] == ["4", "False", "True"]
+    assert load_checkpoint(tmp_path / "policy").facts["step"] == 4
     assert train(resumed(recordings, tmp_path)).is_finished
     assert [step for step, _ in losses(tmp_path)] == [2, 4, 6, 8, 10]
 
@@ -172,6 +177,28 @@ def test_fine_tuning_starts_from_the_checkpoint(recordings: Path, tmp_path: Path
     before, after = (load_checkpoint(result.policy).policy.state_dict() for result in (first, second))
     name = "image_encoder.linear.weight"
     torch.testing.assert_close(before[name], after[name])
+
+
+def test_short_clips_are_learnt_from_and_judged_with_the_whole_history(recordings: Path, tmp_path: Path) -> None:
+    result = train(config(recordings, tmp_path / "short", steps=4, clip_steps=2, keys_weight=3.0))
+    checkpoint = load_checkpoint(result.policy)
+    assert checkpoint.facts["frames_seen"] == 4 * 2 * 2
+    assert checkpoint.config.history_steps > 2
+    assert result.held_out is not None
+    whole = train(config(recordings, tmp_path / "whole", steps=1, lr=1e-12, ema_decay=0.0, init_from=result.policy))
+    assert whole.held_out is not None
+    assert result.held_out.loss == pytest.approx(whole.held_out.loss, rel=1e-2)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler (g++)")
+def test_a_compiled_network_learns_the_same(recordings: Path, tmp_path: Path) -> None:
+    options = {"steps": 3, "clip_steps": 4, "augment": 0.0}
+    plain = train(config(recordings, tmp_path / "plain", **options))
+    compiled = train(config(recordings, tmp_path / "compiled", compile=True, **options))
+    assert plain.held_out is not None
+    assert compiled.held_out is not None
+    assert compiled.held_out.loss == pytest.approx(plain.held_out.loss, rel=2e-2)
 
 
 def test_the_clock_can_be_the_budget(recordings: Path, tmp_path: Path) -> None:
@@ -200,3 +227,26 @@ def test_wrong_use_is_the_users_error(recordings: Path, tmp_path: Path) -> None:
     refused(r"started with seed = 0, not 5", resume=True, seed=5)
     (tmp_path / "run" / STATE_FILE).write_bytes(b"")
     refused("damaged", resume=True)
+
+
+def test_vision_weights_are_where_the_trunk_begins(
+    recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(
+        PRESETS, "tiny-p2p", lambda: replace(PRESETS["tiny"](), vision="p2p", text_encoder="gemma", text_dim=768)
+    )
+    weights = {f"features.{torchvision_name(n)}": t + 0.5 for n, t in EfficientNetTrunk().state_dict().items()}
+    weights["features.0.0.weight"] = torch.full((32, 3, 3, 3), 0.25)
+    file = tmp_path / "b0.safetensors"
+    save_file(weights, file)
+    quick = {"steps": 1, "batch_size": 1, "clip_steps": 1, "eval_clips": 1, "lr": 1e-9}
+    run = config(recordings, tmp_path / "run", preset="tiny-p2p", text_encoder="wordllama", **quick)
+    with pytest.raises(UserError, match="There is no file"):
+        train(replace(run, vision_weights="no/such.safetensors"))
+    policy = load_checkpoint(train(replace(run, vision_weights=str(file))).policy).policy
+    assert (policy.config.text_encoder, policy.config.text_dim) == ("wordllama", 256)
+    torch.testing.assert_close(
+        policy.image_encoder.state_dict()["trunk.stem.conv.weight"], weights["features.0.0.weight"]
+    )
+    with pytest.raises(UserError, match="for the p2p vision trunk"):
+        train(config(recordings, tmp_path / "other", vision_weights=str(file)))

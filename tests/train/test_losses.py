@@ -63,3 +63,14 @@ def test_nothing_to_learn_costs_nothing() -> None:
 def test_heads_split_the_slots_in_order() -> None:
     tokens = torch.arange(8)
     assert [part.tolist() for part in split_heads(tokens, P2P.heads)] == [[0, 1, 2, 3], [4, 5], [6], [7]]
+
+
+def test_a_weighted_head_counts_so_much_more() -> None:
+    logits, target, learn = example()
+    plain = behaviour_cloning_loss(logits, target, learn, HEADS)
+    without_keys = behaviour_cloning_loss(logits, target, learn, HEADS, {"keys": 0.0})
+    weighted = behaviour_cloning_loss(logits, target, learn, HEADS, {"keys": 3.0})
+    assert torch.equal(weighted.cross_entropy_H, plain.cross_entropy_H)
+    keys = plain.total - without_keys.total
+    assert keys > 0
+    assert weighted.total.item() == pytest.approx((without_keys.total + 3 * keys).item(), rel=1e-5)

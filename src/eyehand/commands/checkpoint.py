@@ -1,11 +1,71 @@
-"""`eyehand checkpoint`: what a checkpoint holds."""
+"""`eyehand checkpoint`: what a checkpoint holds, and checkpoints of the reference in and out."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Literal
 
 import tyro
+
+
+@dataclass(frozen=True)
+class Info:
+    """Show what a checkpoint holds.
+
+    Attributes:
+        checkpoint: a bundled checkpoint's name or a folder.
+    """
+
+    checkpoint: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="CHECKPOINT")] = "pocket-doom"
+
+
+@dataclass(frozen=True)
+class Import:
+    """Turn a .ckpt file of Open P2P into a checkpoint.
+
+    Attributes:
+        file: the .ckpt file.
+        out: folder to write; a checkpoint that lies there is replaced, anything else is left alone.
+        config: the model_config.yaml that belongs to it. Default: the one beside the file.
+        history_steps: steps that it remembers; only where there is no model_config.yaml.
+        q_heads: query heads of a layer; only where there is no model_config.yaml.
+    """
+
+    file: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="FILE")]
+    out: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="OUT")]
+    config: Path | None = None
+    history_steps: int | None = None
+    q_heads: int | None = None
+
+
+@dataclass(frozen=True)
+class Export:
+    """Write a checkpoint as a file that the original of another project loads.
+
+    Attributes:
+        checkpoint: a folder.
+        file: the .ckpt file to write; model_config.yaml is put beside it. Default: in a folder NAME-p2p beside the
+            checkpoint.
+        to: which project's format. p2p: Open P2P.
+    """
+
+    checkpoint: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="CHECKPOINT")]
+    file: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[FILE]")] = None
+    to: Literal["p2p"] = "p2p"
+
+
+@dataclass(frozen=True)
+class Verify:
+    """Compare a checkpoint's numbers with those of the original's code; ends with 1 if they differ.
+
+    Attributes:
+        checkpoint: a folder.
+        reference: a .npz file of inputs and of what the original computed from them.
+    """
+
+    checkpoint: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="CHECKPOINT")]
+    reference: Path
 
 
 @dataclass(frozen=True)
@@ -13,25 +73,85 @@ class Options:
     """Options of `eyehand checkpoint`.
 
     Attributes:
-        checkpoint: a bundled checkpoint's name or a folder.
+        action: what to do.
     """
 
-    checkpoint: Annotated[str, tyro.conf.Positional] = "pocket-doom"
+    action: (
+        Annotated[Info, tyro.conf.subcommand("info", prefix_name=False)]
+        | Annotated[Import, tyro.conf.subcommand("import", prefix_name=False)]
+        | Annotated[Export, tyro.conf.subcommand("export", prefix_name=False)]
+        | Annotated[Verify, tyro.conf.subcommand("verify", prefix_name=False)]
+    )
 
 
 def run(options: Options) -> int:
+    """Do it. Ends with 1 if `verify` finds a difference."""
+    match options.action:
+        case Info(checkpoint):
+            _info(checkpoint)
+        case Import():
+            _import(options.action)
+        case Export(checkpoint, file):
+            from eyehand.reference_checkpoint import export_reference
+
+            print(f"wrote {export_reference(checkpoint, file)} and model_config.yaml beside it")
+        case Verify(checkpoint, reference):
+            return _verify(checkpoint, reference)
+    return 0
+
+
+def _info(name: str) -> None:
     """Print sizes, vocabulary and training facts."""
     from rich.console import Console
 
     from eyehand.checkpoint import load_checkpoint
 
-    checkpoint = load_checkpoint(options.checkpoint)
+    checkpoint = load_checkpoint(name)
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"[bold]{checkpoint.name}[/]  {checkpoint.policy.num_parameters:,} parameters, {checkpoint.fps:g} Hz")
     config = checkpoint.config
     seconds = config.history_steps / checkpoint.fps
     console.print(f"sees {config.frame_size}x{config.frame_size}, remembers {seconds:g} s, {config.text_encoder} text")
     console.print(f"acts in the {config.action_space} vocabulary, mouse {checkpoint.mouse_sampling}")
-    for name, value in checkpoint.facts.items():
-        console.print(f"{name}: {value}")
-    return 0
+    for fact, value in checkpoint.facts.items():
+        console.print(f"{fact}: {value}")
+
+
+def _import(options: Import) -> None:
+    """Import, and print which entries of the file were used and which were not."""
+    from eyehand.reference_checkpoint import import_reference
+
+    imported = import_reference(
+        options.file,
+        options.out,
+        options.config,
+        history_steps=options.history_steps,
+        num_q_heads=options.q_heads,
+    )
+    config = imported.config
+    policy = config.policy
+    print(f"wrote {imported.folder}: {imported.num_used} tensors, each used once, in their own dtypes")
+    print(
+        f"{policy.num_layers} layers x {policy.width}, {policy.num_q_heads} heads, {policy.history_steps} steps of "
+        f"history, {policy.num_step_tokens} tokens a step"
+    )
+    print(f"ignored: bc_transformer.image_tokenizer.* ({imported.num_repeated} tensors that repeat image_tokenizer.*)")
+    for name in imported.ignored:
+        print(f"ignored: {name}")
+    if config.top_p is not None and config.top_p < 1:
+        print(f"the original samples with top-p {config.top_p:g}, which a checkpoint does not carry")
+
+
+def _verify(name: str, reference: Path) -> int:
+    """Print the largest differences; 0 if there is none that counts, else 1."""
+    from eyehand.checkpoint import load_checkpoint
+    from eyehand.model.reference_outputs import TOLERANCE, differences, read_reference_outputs
+
+    policy = load_checkpoint(name).policy
+    found = differences(policy, read_reference_outputs(reference, policy.config))
+    print(f"image tokens          largest difference {found.image:.2e}")
+    for head, difference in found.logits.items():
+        print(f"logits {head:<14} largest difference {difference:.2e}")
+    print(f"live actions          {found.num_differing} of {found.num_actions} differ")
+    print(f"{'exact' if found.is_exact else 'NOT exact'} (tolerance {TOLERANCE:g}, no action may differ)")
+    return 0 if found.is_exact else 1

@@ -38,7 +38,7 @@ def run(options: Options) -> int:
     for game in games:
         out = options.out / game.replace("/", "-")
         report = play_live(
-            PlayOptions(game=game, player=options.checkpoint, seconds=options.seconds, out=out, window=options.window)
+            PlayOptions(game=game, player=options.checkpoint, seconds=options.seconds, out=out, visible=options.window)
         )
         print_report(report, console)
         console.print(f"video  {out / 'play.mp4'}\nreport {out / 'report.html'}\n", highlight=False)

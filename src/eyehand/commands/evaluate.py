@@ -1,9 +1,11 @@
-"""`eyehand evaluate`: scores from play, beside random and demonstrator."""
+"""`eyehand evaluate`: scores from play, beside random and demonstrator; with --data, what predictions cost."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+
+from eyehand.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,11 @@ class Options:
         baselines: a result of an earlier run, whose episodes of random and demonstrator are taken over.
         swap: two games on one map with a comma between (doom/aim,doom/approach): the agent also plays each of them
             with the other's instruction.
+        data: folders of held-out recordings, or indexes. With them nothing is played: the agent predicts their actions,
+            and its perplexity per head is shown beside that of two baselines.
+        baseline_data: with --data: what the baselines may count in, which should be what the agent has learnt from.
+        where: with --data: a condition on the rows of an index.
+        device: with --data: auto, cpu or cuda.
     """
 
     checkpoint: str | None = None
@@ -32,10 +39,44 @@ class Options:
     instruction: str | None = None
     baselines: Path | None = None
     swap: str | None = None
+    data: tuple[Path, ...] = ()
+    baseline_data: tuple[Path, ...] = ()
+    where: str | None = None
+    device: str = "auto"
 
 
 def run(options: Options) -> int:
-    """Play all episodes, print the table, say where the files lie."""
+    """Play all episodes, or predict all recordings; print the table, say where the files lie."""
+    return _predict(options) if options.data else _play(options)
+
+
+def _predict(options: Options) -> int:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from eyehand.evaluate.offline import evaluate_offline, print_offline, write_offline
+
+    if options.checkpoint is None:
+        raise UserError("Say whose predictions are to be measured: --checkpoint NAME_OR_FOLDER.")
+    errors = Console(stderr=True)
+    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
+        bar = progress.add_task("predicting", total=None)
+        report = evaluate_offline(
+            options.checkpoint,
+            options.data,
+            options.baseline_data,
+            where=options.where,
+            device=options.device,
+            progress=lambda done, total: progress.update(bar, completed=done, total=total),
+        )
+    console = Console()
+    print_offline(report, console)
+    write_offline(report, options.json)
+    console.print(str(options.json), highlight=False)
+    return 0
+
+
+def _play(options: Options) -> int:
     from rich.console import Console
     from rich.progress import Progress
 

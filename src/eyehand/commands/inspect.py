@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -17,10 +18,17 @@ class Options:
     Attributes:
         folder: one recording, or a folder that holds recordings at any depth.
         as_json: print JSON instead of tables.
+        html: write a page to look at: every recording's video with what the hands did, frame by frame. It is one file
+            that needs nothing else.
+        picture: the video in the page: as it was captured, or as the network sees it.
+        max_mb: how large the page may become.
     """
 
     folder: Annotated[Path, tyro.conf.Positional]
     as_json: bool = False
+    html: Path | None = None
+    picture: Literal["captured", "network"] = "captured"
+    max_mb: float = 100.0
 
 
 def run(options: Options) -> int:
@@ -34,4 +42,12 @@ def run(options: Options) -> int:
         print(json.dumps(inspection.to_json(), indent=1))
     else:
         print_inspection(inspection, Console())
+    if options.html is not None:
+        from eyehand.evaluate.recording_page import write_page
+
+        def tell(sentence: str) -> None:
+            print(sentence, file=sys.stderr)
+
+        write_page(inspection.reports, options.html, options.picture, round(options.max_mb * 1e6), tell)
+        tell(f"wrote {options.html}: open it in a browser")
     return 2 if inspection.is_corrupt else 0

@@ -1,9 +1,9 @@
-"""`Dataset`: the recordings to learn from, with all labels in memory and all pictures on disk.
+"""`Dataset`: the recordings to learn from: labels in memory (see `labels.py`), pictures on disk.
 
 Step i of a recording is frame i with what was done on it, which annotation i + 1 holds; the last frame has no step.
 A system's action is history but never a target; steps whose user action is unknown are seen and not learnt from.
-Held-out recordings are chosen by a hash of their id, task by task, so that adding data moves no recording across.
-Knows nothing about batches, workers or training.
+Recordings come from folders, or from an index (`index.py`), which names them without opening any: their labels are read
+when they are first needed. Which of them are used is decided in `split.py`. Knows nothing about batches or training.
 """
 
 from __future__ import annotations
@@ -11,21 +11,29 @@ from __future__ import annotations
 import hashlib
 import multiprocessing
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eyehand.action_space import ActionSpace
+from eyehand.data.labels import EpisodeLabels, LabelStore
+from eyehand.data.split import EVERYTHING, Selection, held_out_ids, subset_ids
 from eyehand.errors import UserError
+from eyehand.recording.annotation import parse_annotation
+from eyehand.recording.file_range import FileRange
 from eyehand.recording.format import SMALL_FILE
+from eyehand.recording.labels import Labels, frame_actions, frame_instructions, make_labels, rate_problem
 from eyehand.recording.reader import Recording, find_recordings
 from eyehand.recording.video import VideoReader
+
+if TYPE_CHECKING:
+    from eyehand.data.index import IndexRow
 
 __all__ = ["ClipLabels", "Dataset", "Episode", "load_dataset"]
 
@@ -38,17 +46,21 @@ class Episode:
     """One recording of a Dataset.
 
     Attributes:
-        path: its folder.
+        path: its folder, or its archive and the folder inside: how messages call it.
+        video: the pictures.
         id: unique name; decides whether it is held out.
         task: game and task, for example `doom/aim`.
+        number: its place in the store of labels.
         num_steps: frames that have an action.
         first_step: where its steps begin in the Dataset's arrays.
         num_learnt: steps with a known user action.
     """
 
     path: Path
+    video: Path | FileRange
     id: str
     task: str
+    number: int
     num_steps: int
     first_step: int
     num_learnt: int
@@ -73,62 +85,85 @@ class Dataset:
         episodes: in the order of their ids.
         space: the vocabulary of the tokens.
         instructions: every distinct instruction; row 0 is None, "no instruction".
-        executed_NA, target_NA: uint8 tokens.
-        learn_N: bool, whether the target is known.
-        text_N: int32 rows of `instructions`.
+        store: the labels, of the episodes that another part of a split has too.
     """
 
     episodes: tuple[Episode, ...]
     space: ActionSpace
     instructions: tuple[str | None, ...]
-    executed_NA: NDArray[np.uint8]
-    target_NA: NDArray[np.uint8]
-    learn_N: NDArray[np.bool_]
-    text_N: NDArray[np.int32]
+    store: LabelStore
+
+    @property
+    def executed_NA(self) -> NDArray[np.uint8]:  # noqa: N802
+        """Tokens of what was done, of this part's episodes (see `steps`), all of which are read now."""
+        return self._loaded().executed_NA
+
+    @property
+    def target_NA(self) -> NDArray[np.uint8]:  # noqa: N802
+        """Tokens of what the user did or would have done; as `executed_NA`."""
+        return self._loaded().target_NA
+
+    @property
+    def learn_N(self) -> NDArray[np.bool_]:  # noqa: N802
+        """Whether the target is known; as `executed_NA`."""
+        return self._loaded().learn_N
+
+    @property
+    def text_N(self) -> NDArray[np.int32]:  # noqa: N802
+        """Rows of `instructions`; as `executed_NA`."""
+        return self._loaded().text_N
 
     @property
     def num_steps(self) -> int:
         return sum(episode.num_steps for episode in self.episodes)
 
     def labels(self, episode: int, start: int, length: int) -> ClipLabels:
-        """Labels of `length` steps from `start` on."""
-        one = self.episodes[episode]
+        """Labels of `length` steps from `start` on; the episode's annotation is read if it was not yet.
+
+        Raises:
+            UserError: it is missing or damaged, or has changed since it was indexed.
+        """
+        self.load_labels(episode)
+        one, store = self.episodes[episode], self.store
         here = slice(one.first_step + start, one.first_step + min(start + length, one.num_steps))
-        learn_T = _padded(self.learn_N[here], length, np.bool_)
+        learn_T = _padded(store.learn_N[here], length, np.bool_)
         return ClipLabels(
-            _padded(self.text_N[here], length, np.int64),
-            _padded(self.executed_NA[here], length, np.int64),
-            _padded(self.target_NA[here], length, np.int64),
+            _padded(store.text_N[here], length, np.int64),
+            _padded(store.executed_NA[here], length, np.int64),
+            _padded(store.target_NA[here], length, np.int64),
             learn_T,
             np.arange(length) < here.stop - here.start,
         )
 
-    def decode(self, episode: int, start: int, length: int) -> NDArray[np.uint8]:
-        """Frames `start` to `start + length - 1`, uint8 RGB (length, 192, 192, 3).
+    def load_labels(self, episode: int) -> None:
+        """Read the labels of an episode, for this process and those that it was forked with. Errors as of `labels`."""
+        one = self.episodes[episode]
+        try:
+            self.store.load(one.number)
+        except ValueError as error:
+            raise UserError(f"{one.path} has changed since it was indexed ({error}): index the data again.") from error
+
+    def _loaded(self) -> LabelStore:
+        for episode in range(len(self.episodes)):
+            self.load_labels(episode)
+        return self.store
+
+    def decode(self, episode: int, start: int, length: int, into: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+        """Frames `start` to `start + length - 1`, uint8 RGB (length, 192, 192, 3); written to `into` if it is given.
 
         Raises:
             UserError: the video is damaged.
         """
         # A reader of its own each time: an open file would be shared with forked workers, position and all.
-        reader = VideoReader(self.episodes[episode].path / SMALL_FILE)
+        reader = VideoReader(self.episodes[episode].video)
         try:
-            return reader.clip(start, length)
+            return reader.clip(start, length, into)
         finally:
             reader.close()
 
     def split(self, held_out_share: float) -> tuple[Dataset, Dataset]:
-        """Training and held-out part, by recording; both keep the whole table of instructions.
-
-        A recording is held out when the hash of its id falls into the share; a task that would have none gives the
-        one with the smallest hash, unless it is the task's only one.
-        """
-        held: set[str] = set()
-        if held_out_share > 0:
-            for task in {episode.task for episode in self.episodes}:
-                ids = sorted((e.id for e in self.episodes if e.task == task), key=_hash01)
-                chosen = [i for i in ids if _hash01(i) < held_out_share] or ids[:1]
-                if len(chosen) < len(ids):
-                    held.update(chosen)
+        """Training and held-out part, by recording; both keep the whole table of instructions. See `held_out_ids`."""
+        held = held_out_ids({episode.id: episode.task for episode in self.episodes}, held_out_share)
         kept = tuple(episode for episode in self.episodes if episode.id not in held)
         return replace(self, episodes=kept), replace(self, episodes=tuple(e for e in self.episodes if e.id in held))
 
@@ -139,48 +174,120 @@ class Dataset:
 
 
 @dataclass(frozen=True)
-class _Labels:
-    """What one process reads of one recording."""
+class _Found:
+    """An episode to be, and its labels, or the row of the index by which they are read when they are needed."""
 
+    path: Path
+    video: Path | FileRange
     id: str
     task: str
-    executed_NA: NDArray[np.uint8]
-    target_NA: NDArray[np.uint8]
-    learn_N: NDArray[np.bool_]
-    instructions: tuple[str | None, ...]
+    num_steps: int
+    num_learnt: int
+    texts: frozenset[str]
+    labels: EpisodeLabels | IndexRow
 
 
-def load_dataset(folders: Sequence[Path], space: ActionSpace, workers: int = 1) -> Dataset:
-    """Read the labels of every recording below these folders.
+def load_dataset(
+    data: Sequence[Path], space: ActionSpace, workers: int = 1, selection: Selection = EVERYTHING
+) -> Dataset:
+    """Open every recording in these folders and indexes (.parquet), or a selection of them.
 
     Raises:
-        UserError: a folder is missing, holds no recording, or nothing in it can be learnt from; a recording is
-            damaged.
+        UserError: a folder or index is missing, holds no recording, or nothing in it can be learnt from; a recording
+            in a folder is damaged.
     """
+    indexes = [path for path in data if path.suffix == ".parquet"]
+    folders = [path for path in data if path.suffix != ".parquet"]
+    if selection.where is not None and folders:
+        raise UserError(f"A condition needs an index: make one of {folders[0]} with `eyehand data index`.")
     paths = [path for folder in folders for path in find_recordings(folder)]
-    read = partial(_read, space=space)
-    if len(paths) >= _PARALLEL_FROM and workers > 1 and sys.platform == "linux":
-        with ProcessPoolExecutor(workers, multiprocessing.get_context("fork")) as pool:
-            found = list(pool.map(read, paths, chunksize=8))
-    else:
-        found = [read(path) for path in paths]
-    by_id = {labels.id: (path, labels) for path, labels in zip(paths, found, strict=True)}
-    dataset = _join([by_id[key] for key in sorted(by_id)], space)
+    indexed = _rows(indexes, selection.where)
+    rows = [row for row in indexed if row.error is None and row.user_share > 0]
+    found = {each.id: each for each in _read_all(paths, space, workers) if each.num_learnt}
+    tasks = {row.id: row.task for row in rows} | {key: each.task for key, each in found.items()}
+    chosen = _chosen(tasks, selection)
+    found.update((row.id, _in_index(row)) for row in rows if row.id in chosen and row.id not in found)
+    dataset = _join([found[key] for key in sorted(found) if key in chosen], space)
     if not dataset.episodes:
+        which = "" if selection.where is None else f" for which {selection.where}"
         raise UserError(
-            f"None of the {len(paths)} recordings in {', '.join(map(str, folders))} holds a user's action: "
-            "record a person or a demonstrator, or label them."
+            f"None of the {len(paths) + len(indexed)} recordings in {', '.join(map(str, data))}{which} holds a user's "
+            "action: record a person or a demonstrator, or label them."
         )
     return dataset
 
 
-def _read(path: Path, space: ActionSpace) -> _Labels:
-    recording = Recording.open(path)
-    labels = recording.load_labels(space)
+def _rows(indexes: Sequence[Path], where: str | None) -> list[IndexRow]:
+    """Rows of the indexes for which the condition holds; of rows with the same id the first that can be used."""
+    if not indexes:
+        return []
+    try:
+        from eyehand.data.index import read_index
+    except ImportError as error:
+        raise UserError("Training from an index needs more packages: run `pip install 'eyehand[data]'`.") from error
+    rows: dict[str, IndexRow] = {}
+    for row in (row for path in indexes for row in read_index(path, where)):
+        if row.id not in rows or rows[row.id].error is not None:
+            rows[row.id] = row
+    if not rows and where is not None:
+        raise UserError(f"No recording of {', '.join(map(str, indexes))} fits the condition {where!r}: ask for less.")
+    return list(rows.values())
+
+
+def _chosen(tasks: Mapping[str, str], selection: Selection) -> set[str]:
+    """The recordings of the selection, those that are held out among them."""
+    if selection.subset is None:
+        return set(tasks)
+    held_out = held_out_ids(tasks, selection.held_out)
+    return held_out | subset_ids({key: task for key, task in tasks.items() if key not in held_out}, selection.subset)
+
+
+def _read_all(places: Sequence[Path], space: ActionSpace, workers: int) -> list[_Found]:
+    read = partial(_read_folder, space=space)
+    if len(places) >= _PARALLEL_FROM and workers > 1 and sys.platform == "linux":
+        with ProcessPoolExecutor(workers, multiprocessing.get_context("fork")) as pool:
+            return list(pool.map(read, places, chunksize=8))
+    return [read(place) for place in places]
+
+
+def _read_folder(path: Path, space: ActionSpace) -> _Found:
+    with Recording.open(path) as recording:
+        problem = rate_problem(recording.fps)
+        if problem is not None:
+            raise UserError(f"{path} cannot be learnt from. {problem}")
+        labels = _steps(recording.load_labels(space))
+        key, task = recording.info.id or path.name, f"{recording.info.env}/{recording.info.env_subtype}"
+    texts = frozenset(text for text in labels.instructions if text)
+    num_steps, num_learnt = len(labels.learn_T), int(labels.learn_T.sum())
+    return _Found(path, path / SMALL_FILE, key, task, num_steps, num_learnt, texts, labels)
+
+
+def _in_index(row: IndexRow) -> _Found:
+    """What the index says of a recording; its number of known actions counts the first annotation too."""
+    num_learnt = min(row.num_frames - 1, round(row.user_share * row.num_frames))
+    path, texts = Path(row.source), frozenset(row.texts)
+    return _Found(path, row.files.small, row.id, row.task, row.num_frames - 1, num_learnt, texts, row)
+
+
+def _read_row(row: IndexRow, space: ActionSpace) -> EpisodeLabels:
+    """Labels from the annotation alone: the index knows how many pictures there are."""
+    file = row.files.annotation
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(f"{file} cannot be read ({reason}): restore it, or index the data again.") from error
+    if hashlib.sha256(data).hexdigest() != row.annotation_sha256:
+        raise UserError(f"{file} has changed since it was indexed: index the data again.")
+    annotations = list(parse_annotation(data, file).message.frame_annotations[: row.num_frames])
+    instructions = frame_instructions(annotations, row.fps)
+    times_ns = [each.frame_time for each in annotations]
+    return _steps(make_labels(frame_actions(annotations), instructions, times_ns, space))
+
+
+def _steps(labels: Labels) -> EpisodeLabels:
     steps = slice(0, len(labels) - 1)  # what was done on the last frame is in no annotation
-    return _Labels(
-        recording.info.id or path.name,
-        f"{recording.info.env}/{recording.info.env_subtype}",
+    return EpisodeLabels(
         labels.executed_TA[steps].astype(np.uint8),
         labels.target_TA[steps].astype(np.uint8),
         labels.target_mask_T[steps],
@@ -188,39 +295,21 @@ def _read(path: Path, space: ActionSpace) -> _Labels:
     )
 
 
-def _join(found: Sequence[tuple[Path, _Labels]], space: ActionSpace) -> Dataset:
-    """One Dataset of many recordings; those without a single known user action are left out."""
-    texts = sorted({text for _, labels in found for text in labels.instructions if text})
-    row_of: dict[str | None, int] = {None: 0, "": 0, **{text: row for row, text in enumerate(texts, start=1)}}
-    episodes: list[Episode] = []
-    kept: list[_Labels] = []
-    first_step = 0
-    for path, labels in found:
-        num_learnt = int(labels.learn_N.sum())
-        if num_learnt == 0:
-            continue
-        episodes.append(Episode(path, labels.id, labels.task, len(labels.learn_N), first_step, num_learnt))
-        kept.append(labels)
-        first_step += len(labels.learn_N)
-    rows = [np.array([row_of[text] for text in labels.instructions], np.int32) for labels in kept]
-    none_NA = np.empty((0, space.num_slots), np.uint8)
-    return Dataset(
-        tuple(episodes),
-        space,
-        (None, *texts),
-        np.concatenate([none_NA, *(labels.executed_NA for labels in kept)]),
-        np.concatenate([none_NA, *(labels.target_NA for labels in kept)]),
-        np.concatenate([np.empty(0, np.bool_), *(labels.learn_N for labels in kept)]),
-        np.concatenate([np.empty(0, np.int32), *rows]),
-    )
+def _join(found: Sequence[_Found], space: ActionSpace) -> Dataset:
+    """One Dataset of many recordings."""
+    instructions = (None, *sorted({text for each in found for text in each.texts}))
+    rows = {number: each.labels for number, each in enumerate(found) if not isinstance(each.labels, EpisodeLabels)}
+    store = LabelStore([each.num_steps for each in found], space, instructions, lambda e: _read_row(rows[e], space))
+    episodes = []
+    for number, each in enumerate(found):
+        if isinstance(each.labels, EpisodeLabels):
+            store.fill(number, each.labels)
+        names = (each.path, each.video, each.id, each.task)
+        episodes.append(Episode(*names, number, each.num_steps, store.first_step(number), each.num_learnt))
+    return Dataset(tuple(episodes), space, instructions, store)
 
 
 def _padded(values: NDArray[Any], length: int, dtype: type) -> NDArray[Any]:
     padded = np.zeros((length, *values.shape[1:]), dtype)
     padded[: len(values)] = values
     return padded
-
-
-def _hash01(name: str) -> float:
-    """A number in [0, 1) that depends on the name alone, on every machine."""
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64

@@ -8,7 +8,6 @@ are decoded once. Workers are forked where that is safe (Linux) and threads else
 
 from __future__ import annotations
 
-import mmap
 import multiprocessing
 import os
 import queue
@@ -25,9 +24,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyehand.data.dataset import Dataset
+from eyehand.data.labels import shared_bytes
 from eyehand.data.sampler import ClipKey
 from eyehand.errors import UserError
 from eyehand.frame import MODEL_SIZE
+from eyehand.recording.recode import RandomRecoding
 
 __all__ = ["Batch", "ClipLoader", "default_workers"]
 
@@ -80,6 +81,7 @@ class ClipLoader:
         workers: int = 0,
         num_slots: int = 4,
         cache_frames_gb: float = 0.0,
+        recoding: RandomRecoding | None = None,
     ) -> None:
         """Reserve the memory and start the workers.
 
@@ -89,14 +91,15 @@ class ClipLoader:
             workers: 0 decodes in the caller's thread, when a batch is asked for.
             num_slots: batches in memory: one in use, one just used, the others being decoded. At least 3.
             cache_frames_gb: how many gigabytes of decoded frames to keep; episodes beyond are decoded each time.
+            recoding: what is done to clips besides; frames are kept as they were before it.
         """
         if num_slots < 3:
             raise ValueError("a loader needs at least 3 slots")
         self._dataset = dataset
         self._clip_steps = clip_steps
         shape = (num_slots, batch_size, clip_steps, MODEL_SIZE, MODEL_SIZE, 3)
-        self.slots_SBTHWC = _shared(int(np.prod(shape))).reshape(shape)
-        self._filler = _Filler(dataset, self.slots_SBTHWC, _FrameCache.reserve(dataset, cache_frames_gb))
+        self.slots_SBTHWC = shared_bytes(int(np.prod(shape))).reshape(shape)
+        self._filler = _Filler(dataset, self.slots_SBTHWC, _FrameCache.reserve(dataset, cache_frames_gb), recoding)
         self._tasks: Any = None
         self._results: Any = None
         self._workers: list[Any] = []
@@ -124,8 +127,9 @@ class ClipLoader:
                 slot = upcoming[0] % num_slots
                 in_flight.append((slot, upcoming[1]))
                 missing[slot] = len(upcoming[1])
+                batch_size = self.slots_SBTHWC.shape[1]
                 for row, key in enumerate(upcoming[1]):
-                    self._submit(slot, row, key)
+                    self._submit(slot, row, key, (first_batch + upcoming[0]) * batch_size + row)
 
         number = first_batch
         while True:
@@ -176,11 +180,11 @@ class ClipLoader:
         for worker in self._workers:
             worker.start()
 
-    def _submit(self, slot: int, row: int, key: ClipKey) -> None:
+    def _submit(self, slot: int, row: int, key: ClipKey, position: int) -> None:
         if self._workers:
-            self._tasks.put((slot, row, key))
+            self._tasks.put((slot, row, key, position))
         else:
-            self._filler.fill(slot, row, key)
+            self._filler.fill(slot, row, key, position)
 
     def _receive(self) -> int:
         """The slot of the next clip that is ready."""
@@ -227,8 +231,8 @@ class _FrameCache:
             used += episode.num_steps if fits else 0
         if used == 0:
             return None
-        frames_NHWC = _shared(used * FRAME_BYTES).reshape(used, MODEL_SIZE, MODEL_SIZE, 3)
-        return _FrameCache(tuple(first_frame), frames_NHWC, _shared(used))
+        frames_NHWC = shared_bytes(used * FRAME_BYTES).reshape(used, MODEL_SIZE, MODEL_SIZE, 3)
+        return _FrameCache(tuple(first_frame), frames_NHWC, shared_bytes(used))
 
 
 @dataclass(frozen=True)
@@ -238,24 +242,32 @@ class _Filler:
     dataset: Dataset
     slots_SBTHWC: NDArray[np.uint8]
     cache: _FrameCache | None
+    recoding: RandomRecoding | None = None
 
-    def fill(self, slot: int, row: int, key: ClipKey) -> None:
-        """Decode (or copy) the clip `key` into row `row` of slot `slot`; zeros follow where the episode ends.
+    def fill(self, slot: int, row: int, key: ClipKey, position: int) -> None:
+        """Decode (or copy) the clip `key`, at this place of the stream, into row `row` of slot `slot`.
+
+        Zeros follow where the episode ends.
 
         Raises:
             UserError: the video cannot be decoded.
         """
+        self.dataset.load_labels(key.episode)  # here, for the process that waits for the batch
         target_THWC = self.slots_SBTHWC[slot, row]
-        episode = self.dataset.episodes[key.episode]
-        length = min(len(target_THWC), episode.num_steps - key.start)
+        length = min(len(target_THWC), self.dataset.episodes[key.episode].num_steps - key.start)
         target_THWC[length:] = 0
+        self._decode(target_THWC, length, key)
+        if self.recoding is not None:
+            target_THWC[:length] = self.recoding(target_THWC[:length], position)
+
+    def _decode(self, target_THWC: NDArray[np.uint8], length: int, key: ClipKey) -> None:
         first = -1 if self.cache is None else self.cache.first_frame[key.episode]
         if self.cache is not None and first >= 0:
             place = slice(first + key.start, first + key.start + length)
             if self.cache.is_filled_N[place].all():
                 target_THWC[:length] = self.cache.frames_NHWC[place]
                 return
-        target_THWC[:length] = self.dataset.decode(key.episode, key.start, length)
+        self.dataset.decode(key.episode, key.start, length, target_THWC[:length])
         if self.cache is not None and first >= 0:
             # Two workers may fill the same frames: they write the same bytes, and the flags go last.
             self.cache.frames_NHWC[place] = target_THWC[:length]
@@ -274,17 +286,12 @@ def _run(tasks: Any, results: Any, filler: _Filler, parent: int | None) -> None:
             continue
         if task is None:
             return
-        slot, row, key = task
+        slot, row, key, position = task
         problem: str | None = None
         try:
-            filler.fill(slot, row, key)
+            filler.fill(slot, row, key, position)
         except UserError as error:
             problem = str(error)
         except Exception as error:
             problem = f"Recording {filler.dataset.episodes[key.episode].path} cannot be decoded: {error!r}."
         results.put((slot, problem))
-
-
-def _shared(num_bytes: int) -> NDArray[np.uint8]:
-    """Zeroed memory that forked processes share; pages are taken only when first written."""
-    return np.frombuffer(mmap.mmap(-1, max(num_bytes, 1)), dtype=np.uint8)[:num_bytes]

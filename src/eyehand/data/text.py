@@ -96,5 +96,8 @@ def text_encoder(name: str) -> TextEncoder:
         UserError: there is none.
     """
     if name not in TEXT_ENCODERS:
-        raise UserError(f"Text encoder {name!r} is not available here: choose one of {', '.join(TEXT_ENCODERS)}.")
+        raise UserError(
+            f"Text encoder {name!r} is not available here (there is {', '.join(TEXT_ENCODERS)}): give no instruction "
+            '(--instruction ""), or train with an encoder that is.'
+        )
     return TEXT_ENCODERS[name]()

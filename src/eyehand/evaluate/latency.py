@@ -127,10 +127,11 @@ class TimedGame:
         self.observe_ms = (time.monotonic_ns() - max(start_ns, frame.time_ns)) / 1e6
         return frame
 
-    def act(self, action: Action) -> None:
+    def act(self, action: Action) -> Action | None:
         start_ns = time.monotonic_ns()
-        self._game.act(action)
+        done = self._game.act(action)
         self.act_ms = (time.monotonic_ns() - start_ns) / 1e6
+        return done
 
     def outcome(self) -> Outcome:
         return self._game.outcome()

@@ -11,22 +11,29 @@ import gc
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from eyehand.errors import UserError
 from eyehand.evaluate.latency import LatencyObserver, TimedGame, player_stages, summarise
 from eyehand.evaluate.overlay import OverlayObserver
 from eyehand.evaluate.report import Episode, Machine, PlayReport, Second, write_report
+from eyehand.evaluate.shared_play import SharedPlay, TakeoverOptions, share
+from eyehand.frame import resize
 from eyehand.games.game import Game, TaskInfo
 from eyehand.machine import MachineWindow, cpu_name
 from eyehand.players.player import Player
 from eyehand.session import EpisodeEnd, EpisodeStart, Observer, Session, Tick
 
 if TYPE_CHECKING:
+    from eyehand.games.registry import Backend
+    from eyehand.model.runtime import Runtime
     from eyehand.recording.recorder import Recorder
+    from eyehand.viewer.viewer import Viewer
 
 __all__ = ["PlayOptions", "play_live", "play_with"]
 
@@ -40,24 +47,33 @@ class PlayOptions:
     Attributes:
         game: a game's name, e.g. doom/aim.
         player: demonstrator, random, or the name or folder of a checkpoint.
+        runtime, threads: what a checkpoint's network runs on, see `players.registry.open_player`.
         instruction: what to do, in words; None: the task's usual instruction; empty: none is given.
         seconds: how long to play.
         seed: of the first episode; the following ones count on.
         record: folder that gets a recording of every episode; None records nothing.
         out: folder for report.html, report.json and play.mp4.
-        window: show the game's window.
+        visible: show the game's window.
+        own_screen: size ("640x480") of a screen of its own for a desktop game.
+        backend: what a desktop game is seen and played through, see `games.registry.open_game`.
         video: write play.mp4, the picture with keys and mouse drawn beneath it.
+        takeover: how a person takes over, and where one can watch.
     """
 
     game: str
     player: str = "pocket-doom"
+    runtime: Runtime = "auto"
+    threads: int = 1
     instruction: str | None = None
     seconds: float = 60.0
     seed: int = 0
     record: Path | None = None
     out: Path = Path("out/play")
-    window: bool = False
+    visible: bool = False
+    own_screen: str | None = None
+    backend: Backend = "auto"
     video: bool = True
+    takeover: TakeoverOptions = field(default_factory=TakeoverOptions)
 
 
 def play_live(options: PlayOptions, on_score: Callable[[float, float], None] | None = None) -> PlayReport:
@@ -74,16 +90,42 @@ def play_live(options: PlayOptions, on_score: Callable[[float, float], None] | N
     from eyehand.players.registry import needs_state, open_player
 
     _check(options)
-    game = open_game(options.game, realtime=True, visible=options.window, with_state=needs_state(options.player))
+    game = open_game(
+        options.game,
+        realtime=True,
+        visible=options.visible,
+        with_state=needs_state(options.player),
+        own_screen=options.own_screen,
+        backend=options.backend,
+    )
     with contextlib.closing(game):
-        player = open_player(options.player, game)
+        player = open_player(options.player, game, runtime=options.runtime, threads=options.threads)
         return play_with(game, player, options, on_score)
 
 
 def play_with(
-    game: Game, player: Player, options: PlayOptions, on_score: Callable[[float, float], None] | None = None
+    game: Game,
+    player: Player,
+    options: PlayOptions,
+    on_score: Callable[[float, float], None] | None = None,
+    has_ended: Callable[[], bool] = lambda: False,
 ) -> PlayReport:
-    """`play_live` with a game and a player that are there already; the caller closes the game."""
+    """`play_live` with a game and a player that are there already; the caller closes the game.
+
+    No further episode begins once `has_ended` says so.
+    """
+    _check(options)
+    with share(game, player, options.takeover) as shared:
+        return _play(shared, options, on_score, has_ended)
+
+
+def _play(
+    shared: SharedPlay,
+    options: PlayOptions,
+    on_score: Callable[[float, float], None] | None,
+    has_ended: Callable[[], bool],
+) -> PlayReport:
+    game, player, takeover = shared.game, shared.player, shared.takeover
     date = datetime.now().astimezone().isoformat(timespec="seconds")
     instruction = (options.instruction if options.instruction is not None else game.task.instructions[0]) or None
     timed = TimedGame(game)
@@ -91,14 +133,16 @@ def play_with(
         LatencyObserver(timed, player_stages(player)),
         _Scores(on_score, game.fps),
         OverlayObserver(options.out / "play.mp4", Path(options.player).name, game.fps) if options.video else None,
-        _open_recorder(options),
+        _open_recorder(options, shared),
+        shared.viewer,
     )
     is_interrupted = False
     try:
         if watchers.overlay is not None:
             watchers.overlay.wait_ready()
         with _punctual_python():
-            _play_episodes(Session(timed, player, watchers.observers, instruction=instruction), options)
+            session = Session(timed, player, watchers.observers, instruction=instruction, witness=takeover)
+            _play_episodes(session, options, has_ended)
     except KeyboardInterrupt:
         is_interrupted = True
     finally:
@@ -122,18 +166,19 @@ def _check(options: PlayOptions) -> None:
         raise UserError(f"Cannot write to {options.out}: {error.strerror}; choose another --out.") from error
 
 
-def _open_recorder(options: PlayOptions) -> Recorder | None:
+def _open_recorder(options: PlayOptions, shared: SharedPlay) -> Recorder | None:
     if options.record is None:
         return None
     from eyehand.recording.recorder import Recorder
 
-    return Recorder(options.record, user=Path(options.player).name)
+    resize(np.zeros((8, 8, 3), np.uint8))  # loads what the first picture would have to wait for
+    return Recorder(options.record, user=Path(options.player).name, take_events=shared.take_events)
 
 
-def _play_episodes(session: Session, options: PlayOptions) -> None:
+def _play_episodes(session: Session, options: PlayOptions, has_ended: Callable[[], bool]) -> None:
     """Episodes one after another. Only time in episodes counts: a game may take a second to start the next one."""
     left_s, seed = options.seconds, options.seed
-    while left_s > 0.5 / session.game.fps:
+    while left_s > 0.5 / session.game.fps and not has_ended():
         end = session.run_episode(seed, max_seconds=left_s)
         # An episode that ends in its first tick must not be played for ever.
         left_s -= max(end.seconds, 1 / session.game.fps)
@@ -190,12 +235,13 @@ class _Watchers:
     scores: _Scores
     overlay: OverlayObserver | None
     recorder: Recorder | None
+    viewer: Viewer | None = None
 
     @property
     def observers(self) -> list[Observer]:
         """The latency first: it reads the machine's state before the others use it."""
         observers: list[Observer] = [self.latency, self.scores]
-        return observers + [observer for observer in (self.overlay, self.recorder) if observer is not None]
+        return observers + [observer for observer in (self.viewer, self.overlay, self.recorder) if observer is not None]
 
     def report(self, task: TaskInfo, fps: float, player: str, instruction: str | None) -> PlayReport:
         """What they saw."""

@@ -13,7 +13,7 @@ from html import escape
 
 import numpy as np
 
-__all__ = ["STYLE", "Bar", "histogram", "intervals", "stacked_timeline", "steps"]
+__all__ = ["STYLE", "Bar", "columns", "histogram", "intervals", "shares", "stacked_timeline", "steps"]
 
 STYLE = """
 svg.chart { width: 100%; height: auto; display: block; font: 11px system-ui, sans-serif; }
@@ -100,6 +100,40 @@ def histogram(values: Sequence[float], label: str, marks: Mapping[str, float], l
         parts.append(_line("mark", x, _TOP, x, axes.y(0)))
         parts.append(_text(x + (3 if side == "start" else -3), _TOP + 10 + 13 * row, f"{name} {value:.1f}", side, True))
     return _svg(axes.height, parts, label)
+
+
+def columns(names: Sequence[str], values: Sequence[float], x_label: str, y_label: str) -> str:
+    """A column for every name; names that would overlap are left out evenly."""
+    if not any(values):
+        return _svg(60, [_text(_WIDTH / 2, 34, "there is none", "middle")], x_label)
+    axes = _Axes(float(len(names)), _ceiling(max(values)), height=190)
+    parts = [_text(4, 12, y_label), _text(_WIDTH - _RIGHT, axes.height - 4, x_label, "end")]
+    for value in _round_values(axes.y_max):
+        parts += [_line("grid", _LEFT, axes.y(value), _WIDTH - _RIGHT, axes.y(value))]
+        parts += [_text(_LEFT - 6, axes.y(value) + 4, f"{value:g}", "end")]
+    every = math.ceil(len(names) * (max(map(len, names)) * 6.5 + 6) / (_WIDTH - _LEFT - _RIGHT))
+    for number, (name, value) in enumerate(zip(names, values, strict=True)):
+        if value:
+            parts.append(_rect("c0 flat", axes.x(number) + 1, axes.y(value), axes.x(number + 1) - 1, axes.y(0)))
+        if number % every == 0:
+            parts.append(_text(axes.x(number + 0.5), axes.height - _BOTTOM + 15, name, "middle"))
+    parts.append(_line("axis", _LEFT, axes.y(0), _WIDTH - _RIGHT, axes.y(0)))
+    return _svg(axes.height, parts, x_label)
+
+
+def shares(values: Mapping[str, float], label: str) -> str:
+    """Horizontal bars for named shares between 0 and 1, in the order given."""
+    if not values:
+        return _svg(60, [_text(_WIDTH / 2, 34, "there is none", "middle")], label)
+    name_px, bar_px = 110, 20
+    parts: list[str] = []
+    for number, (name, value) in enumerate(values.items()):
+        top = 4 + number * bar_px
+        right = name_px + (_WIDTH - name_px - 56) * value
+        parts.append(_text(name_px - 8, top + 12, name, "end", True))
+        parts.append(_rect("c3 flat", name_px, top + 2, max(right, name_px + 1), top + bar_px - 4))
+        parts.append(_text(max(right, name_px + 1) + 6, top + 12, f"{value:.1%}"))
+    return _svg(8 + len(values) * bar_px, parts, label)
 
 
 def stacked_timeline(

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from eyehand.errors import UserError
 from eyehand.evaluate.statistics import Estimate, Normalised, mean_estimate, normalised_scores
-from eyehand.evaluate.workers import run_jobs
 from eyehand.games.registry import task_info
+from eyehand.jobs.engine import results_of
+from eyehand.jobs.local import LocalEngine
 from eyehand.machine import cpu_name
 from eyehand.players.player import Player
 from eyehand.session import EpisodeEnd, EpisodeStart, Session, Tick
@@ -195,7 +196,7 @@ def evaluate(options: EvaluateOptions, on_progress: Callable[[int, int, str], No
     total = len(known) + sum(len(job.seeds) for job in jobs)
     episodes, score_names = list(known), dict[str, str]()
     workers = options.workers or os.cpu_count() or 1
-    for done in run_jobs(_play_job, jobs, workers):
+    for done in results_of(LocalEngine(workers).run(_play_job, jobs)):
         episodes += done.episodes
         score_names[done.game] = done.score_name
         if on_progress is not None:

@@ -27,8 +27,9 @@ _SCRIPT = """#!/bin/sh
     kill -9 $$
     rm -rf {directory}
 }} < /dev/null > /dev/null 2>&1 &
-exec {engine} "$@"
+cd {directory} && exec {engine} "$@"
 """
+# The engine makes a directory where it stands; two engines that do so at once in the same place crash.
 
 
 def start_engine(game: Any) -> None:

@@ -77,8 +77,12 @@ class Game(Protocol):
         """The newest picture. A stepped game gives the same one until it is acted on."""
         ...
 
-    def act(self, action: Action) -> None:
-        """Hold and do this. A stepped game advances by one tick."""
+    def act(self, action: Action) -> Action | None:
+        """Hold and do this. A stepped game advances by one tick.
+
+        Returns:
+            What was carried out of it, where that may be less (a window that has lost the focus); None: all of it.
+        """
         ...
 
     def outcome(self) -> Outcome:

@@ -1,15 +1,22 @@
-"""Games by name: `doom/aim` is the task `aim` of the family `doom`. Loads a family's module when it is asked for."""
+"""Games by name: `doom/aim` is the task `aim` of the family `doom`, `chocolate-doom` a desktop game by its profile,
+`mine.toml` one by a profile of one's own, `window:TITLE` a window that is there. Loads a module when it is asked for.
+"""
 
 from __future__ import annotations
 
 import difflib
+import sys
+from typing import Literal
 
 from eyehand.errors import UserError
 from eyehand.games.game import Game, TaskInfo
 
-__all__ = ["game_names", "open_game", "task_info"]
+__all__ = ["Backend", "game_names", "is_desktop_game", "open_game", "task_info"]
 
 FAMILIES = ("doom",)
+
+Backend = Literal["auto", "x11", "portable"]
+"""What desktop games are seen and played through."""
 
 
 def game_names(pattern: str) -> list[str]:
@@ -24,23 +31,67 @@ def game_names(pattern: str) -> list[str]:
     return names
 
 
-def open_game(name: str, *, realtime: bool = False, visible: bool = False, with_state: bool = False) -> Game:
+def is_desktop_game(name: str) -> bool:
+    """Whether this is a program on an X display."""
+    from eyehand.desktop.profile import profile_names
+
+    return name.startswith("window:") or name.endswith(".toml") or name in profile_names()
+
+
+def open_game(
+    name: str,
+    *,
+    realtime: bool = False,
+    visible: bool = False,
+    with_state: bool = False,
+    own_screen: str | None = None,
+    backend: Backend = "auto",
+) -> Game:
     """Start a game.
 
     Args:
-        name: as `game_names` gives it.
+        name: as `game_names` gives it, or a desktop game's.
         realtime: let it run on its own instead of waiting for every action.
         visible: show its window on the screen.
-        with_state: provide the privileged state that demonstrators read (slower).
+        with_state: provide the privileged state that demonstrators read (slower); a desktop game has none.
+        own_screen: size ("640x480") of a screen of its own for a desktop game.
+        backend: what a desktop game is seen and played through; auto: X11 where there is some, else portable.
 
     Raises:
         UserError: no such game, or what it needs is not installed.
     """
+    if is_desktop_game(name):
+        if not realtime:
+            raise UserError(f"{name} runs on the desktop in real time: play it with `eyehand play`, --record records.")
+        if backend == "portable" or (backend == "auto" and own_screen is None and sys.platform in ("win32", "darwin")):
+            return _open_portable(name, own_screen)
+        from eyehand.desktop import require_xcb
+
+        require_xcb()
+        from eyehand.games.desktop import open_desktop
+
+        return open_desktop(name, own_screen, visible=visible)
+    if own_screen is not None:
+        raise UserError(f"--own-screen is for desktop games, and {name} is none: leave it out.")
     (full_name,) = _expand(name) if "/" in name else (_unknown(name),)
     _, task = full_name.split("/", 1)
     from eyehand.games.doom import open_doom
 
     return open_doom(task, realtime=realtime, visible=visible, with_state=with_state)
+
+
+def _open_portable(name: str, own_screen: str | None) -> Game:
+    if own_screen is not None:
+        raise UserError("The portable backend has no screens of its own: leave out --own-screen.")
+    if not name.startswith("window:"):
+        raise UserError(f"The portable backend starts no games: start {name} by hand and give its --window.")
+    from eyehand.desktop.portable import require_portable
+
+    require_portable()
+    from eyehand.desktop.window_query import WindowQuery
+    from eyehand.games.portable import PortableGame
+
+    return PortableGame(WindowQuery.parse(name.removeprefix("window:")))
 
 
 def task_info(name: str) -> TaskInfo:
@@ -57,6 +108,8 @@ def task_info(name: str) -> TaskInfo:
 
 def _expand(part: str) -> list[str]:
     family, _, task = part.partition("/")
+    if is_desktop_game(part):
+        raise UserError(f"{part} runs on the desktop in real time: play it with `eyehand play`, --record records.")
     if family not in FAMILIES:
         _unknown(part)
     from eyehand.games.doom_tasks import DOOM_TASKS
@@ -69,8 +122,9 @@ def _expand(part: str) -> list[str]:
 
 
 def _unknown(name: str) -> str:
+    from eyehand.desktop.profile import profile_names
     from eyehand.games.doom_tasks import DOOM_TASKS
 
-    known = [f"doom/{task}" for task in DOOM_TASKS]
+    known = [*(f"doom/{task}" for task in DOOM_TASKS), *profile_names()]
     close = difflib.get_close_matches(name, known, n=3) or known
     raise UserError(f"Unknown game {name!r}: did you mean {', '.join(close)}? `eyehand games` lists all.")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from eyehand.model.block import Block, rope_table
+from eyehand.model.block import Block, reach_of, rope_table
 from eyehand.model.config import PolicyConfig
 
 __all__ = ["ActionDecoder"]
@@ -38,11 +38,13 @@ class ActionDecoder(nn.Module):
             )
             for _ in range(config.decoder_layers)
         )
-        causal = torch.ones(num_slots, num_slots, dtype=torch.bool).tril()
-        sinks = torch.ones(num_slots, config.decoder_sinks, dtype=torch.bool)
-        self.register_buffer("mask_LK", torch.cat((sinks, causal), dim=1), persistent=False)
-        table = rope_table(torch.arange(num_slots), config.width // config.decoder_q_heads)
-        self.register_buffer("rope_2LF", table, persistent=False)
+        with torch.device("cpu"):  # tables, as in `Backbone`
+            causal = torch.ones(num_slots, num_slots, dtype=torch.bool).tril()
+            sinks = torch.ones(num_slots, config.decoder_sinks, dtype=torch.bool)
+            self.register_buffer("mask_LK", torch.cat((sinks, causal), dim=1), persistent=False)
+            self._reach = reach_of(self.mask_LK)
+            table = rope_table(torch.arange(num_slots), config.width // config.decoder_q_heads)
+            self.register_buffer("rope_2LF", table, persistent=False)
 
     def forward(self, out_ND: Tensor, embedded_NAD: Tensor) -> Tensor:
         """Features that predict each action token.
@@ -54,7 +56,7 @@ class ActionDecoder(nn.Module):
         x_NAD = torch.cat((self.input(out_ND)[:, None].to(embedded_NAD.dtype), embedded_NAD[:, :-1]), dim=1)
         x_NAD = x_NAD + self.positions[:-1].to(x_NAD.dtype)
         for layer in self.layers:
-            x_NAD = layer(x_NAD, self.rope_2LF, self.mask_LK)
+            x_NAD = layer(x_NAD, self.rope_2LF, self.mask_LK, self._reach)
         return x_NAD
 
     def blocks(self) -> list[Block]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from eyehand.model.block import Block, rope_table
+from eyehand.model.block import Block, reach_of, rope_table
 from eyehand.model.config import PolicyConfig
 
 __all__ = ["Backbone", "attention_mask"]
@@ -52,20 +52,27 @@ class Backbone(nn.Module):
             for _ in range(config.num_layers)
         )
         self._histories = sorted({config.history_of(index) for index in range(config.num_layers)})
-        # Clips of T steps are what training runs on: their tables are buffers, so that a compiled step finds them.
-        rope_2LF, masks = self._tables(config.history_steps)
-        self.register_buffer("rope_2LF", rope_2LF, persistent=False)
-        self.register_buffer("masks_HLK", torch.stack(masks), persistent=False)
+        # Tables are no weights: they are there also in a network that is built without memory (on the meta device).
+        with torch.device("cpu"):
+            self.register_buffer("rope_2LF", torch.empty(0), persistent=False)
+            self.register_buffer("masks_HLK", torch.empty(0), persistent=False)
+            self.prepare(config.history_steps)
+
+    def prepare(self, num_steps: int) -> None:
+        """Keep the tables for clips of this many steps, which then run without making any."""
+        self._num_steps = num_steps
+        rope_2LF, masks = self._tables(num_steps)
+        self.rope_2LF = rope_2LF.to(self.rope_2LF.device)
+        self.masks_HLK = torch.stack(masks).to(self.masks_HLK.device)
+        self._reaches = [reach_of(mask) for mask in masks]
 
     def forward(self, x_BLD: Tensor, num_steps: int) -> Tensor:
         """Run whole clips. `num_steps` may exceed the history: the mask then slides along."""
-        rope_2LF, masks_HLK = self.rope_2LF, self.masks_HLK
-        if num_steps != self.config.history_steps:
-            rope_2LF, masks = self._tables(num_steps)
-            rope_2LF, masks_HLK = rope_2LF.to(x_BLD.device), torch.stack(masks).to(x_BLD.device)
+        if num_steps != self._num_steps:
+            self.prepare(num_steps)
         for index, layer in enumerate(self.layers):
             history = self._histories.index(self.config.history_of(index))
-            x_BLD = layer(x_BLD, rope_2LF, masks_HLK[history])
+            x_BLD = layer(x_BLD, self.rope_2LF, self.masks_HLK[history], self._reaches[history])
         return x_BLD
 
     def blocks(self) -> list[Block]:

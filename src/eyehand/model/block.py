@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["Attention", "Block", "RMSNorm", "SwiGLU", "rope_table", "rotate"]
+__all__ = ["Attention", "Block", "RMSNorm", "SwiGLU", "reach_of", "rope_table", "rotate"]
 
 ROPE_BASE = 10_000.0
 NORM_EPS = 1e-5
@@ -46,7 +46,12 @@ class RMSNorm(nn.Module):
         return normalised.to(x.dtype)
 
 
-def attend_in_chunks(q_BHLE: Tensor, k_BHKE: Tensor, v_BHKE: Tensor, mask_LK: Tensor) -> Tensor:
+def reach_of(mask_LK: Tensor) -> tuple[int, ...]:
+    """For each chunk of queries of `attend_in_chunks`, how many keys from the first it may see."""
+    return tuple(int(part.any(dim=0).nonzero()[-1]) + 1 for part in torch.split(mask_LK, CHUNK))
+
+
+def attend_in_chunks(q_BHLE: Tensor, k_BHKE: Tensor, v_BHKE: Tensor, mask_LK: Tensor, reach: tuple[int, ...]) -> Tensor:
     """Softmax attention by plain matrix products, for training on a CPU.
 
     The fused kernel's backward pass is slow there; and where late keys are forbidden to early queries, a chunk of
@@ -56,9 +61,8 @@ def attend_in_chunks(q_BHLE: Tensor, k_BHKE: Tensor, v_BHKE: Tensor, mask_LK: Te
     bias_LK = torch.zeros(mask_LK.shape, dtype=q_BHLE.dtype, device=mask_LK.device).masked_fill_(~mask_LK, -30_000.0)
     q_NLE, k_NKE, v_NKE = (x.reshape(batch * heads, -1, head_dim) for x in (q_BHLE, k_BHKE, v_BHKE))
     parts = []
-    for first in range(0, length, CHUNK):
+    for first, keys in zip(range(0, length, CHUNK), reach, strict=True):
         last = min(first + CHUNK, length)
-        keys = int(mask_LK[first:last].any(dim=0).nonzero()[-1]) + 1
         bias_1CK = bias_LK[None, first:last, :keys].expand(batch * heads, -1, -1)
         scores_NCK = torch.baddbmm(
             bias_1CK, q_NLE[:, first:last], k_NKE[:, :keys].transpose(1, 2), alpha=head_dim**-0.5
@@ -97,7 +101,7 @@ class Attention(nn.Module):
         batch, length = x_BLD.shape[:2]
         return x_BLD.view(batch, length, num_heads, self.head_dim).transpose(1, 2)
 
-    def forward(self, x_BLD: Tensor, rope_2LF: Tensor, mask_LK: Tensor) -> Tensor:
+    def forward(self, x_BLD: Tensor, rope_2LF: Tensor, mask_LK: Tensor, reach: tuple[int, ...]) -> Tensor:
         """Attend within x. `mask_LK` is boolean, True where allowed; its K counts the sinks in front."""
         q, k, v = self.project(x_BLD, rope_2LF)
         if self.num_sinks:
@@ -109,8 +113,9 @@ class Attention(nn.Module):
             group = self.num_q_heads // self.num_kv_heads
             k, v = k.repeat_interleave(group, dim=1), v.repeat_interleave(group, dim=1)
         is_training_on_cpu = torch.is_grad_enabled() and q.device.type == "cpu"
-        attend = attend_in_chunks if is_training_on_cpu else F.scaled_dot_product_attention
-        return self.project_out(attend(q, k, v, mask_LK))
+        if is_training_on_cpu:
+            return self.project_out(attend_in_chunks(q, k, v, mask_LK, reach))
+        return self.project_out(F.scaled_dot_product_attention(q, k, v, mask_LK))
 
     def project_out(self, y_BHLE: Tensor) -> Tensor:
         """Join the heads and project back to the width."""
@@ -144,8 +149,9 @@ class Block(nn.Module):
         self.ffn_norm = RMSNorm(width)
         self.ffn = SwiGLU(width, ffn_hidden)
 
-    def forward(self, x_BLD: Tensor, rope_2LF: Tensor, mask_LK: Tensor) -> Tensor:
-        h_BLD = x_BLD + self.attention(self.attention_norm(x_BLD), rope_2LF, mask_LK)
+    def forward(self, x_BLD: Tensor, rope_2LF: Tensor, mask_LK: Tensor, reach: tuple[int, ...]) -> Tensor:
+        """Run whole sequences; `reach` is `reach_of(mask_LK)`."""
+        h_BLD = x_BLD + self.attention(self.attention_norm(x_BLD), rope_2LF, mask_LK, reach)
         y_BLD: Tensor = h_BLD + self.ffn(self.ffn_norm(h_BLD))
         return y_BLD
 

@@ -21,9 +21,9 @@ from eyehand.model.config import PolicyConfig
 from eyehand.model.packed import PackedBlock, packed_weight
 from eyehand.model.policy import Policy
 from eyehand.model.sampling import draw
-from eyehand.model.vision import folded
+from eyehand.model.vision import packed
 
-__all__ = ["POSITION_PERIOD", "LivePolicy", "LiveState"]
+__all__ = ["POSITION_PERIOD", "LivePolicy", "LiveState", "Ring", "Tokens"]
 
 POSITION_PERIOD = 72_000
 """Steps after which rotary positions start again at 0 (the reference's: one hour at 20 Hz)."""
@@ -53,6 +53,10 @@ class LiveState:
         else:
             self.starts[index] = self.tick
 
+    def fill(self, config: PolicyConfig) -> None:
+        """As if a full history had passed, for measuring: what lies in the caches counts as seen."""
+        self.tick = self.starts[0] + 2 * config.history_steps
+
     def fork(self) -> LiveState:
         """An independent copy."""
         backbone, decoder = ([cache.clone() for cache in caches] for caches in (self.backbone, self.decoder))
@@ -73,11 +77,11 @@ class LivePolicy:
     def __init__(self, policy: Policy, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> None:
         self.config, self.space = policy.config, policy.space
         self.device, self.dtype = torch.device(device), dtype
-        self._encoder = folded(policy.image_encoder, self.device, dtype)
+        self._encoder = packed(policy.image_encoder, self.device, dtype)
         self._backbone = [PackedBlock(layer, self.device, dtype) for layer in policy.backbone.blocks()]
         self._decoder = [PackedBlock(layer, self.device, dtype) for layer in policy.decoder.blocks()]
-        self._tokens = _Tokens(policy, self.device, dtype)
-        self._ring = _Ring(self.config, self.device, dtype)
+        self._tokens = Tokens(policy, self.device, dtype)
+        self._ring = Ring(self.config, self.device, dtype)
         slots = torch.arange(self.space.num_slots, device=self.device)
         table = rope_table(slots, self.config.width // self.config.decoder_q_heads)
         self._decoder_rope = [self._decoder[0].rope(table[:, None, slot, None]) for slot in range(len(slots))]
@@ -146,7 +150,7 @@ class LivePolicy:
         return torch.stack(drawn, dim=1)
 
 
-class _Tokens:
+class Tokens:
     """Tables and projections that turn pictures, text and actions into tokens, with the positions added beforehand."""
 
     def __init__(self, policy: Policy, device: torch.device, dtype: torch.dtype) -> None:
@@ -193,7 +197,7 @@ class _Tokens:
         return torch.addmm(self.head_biases[slot], x_BD, self.head_weights[slot])
 
 
-class _Ring:
+class Ring:
     """Where a tick's keys lie and who sees them.
 
     Unit t (of T + 1) holds [A of step t - 1 | S of step t]: one contiguous range per tick. O is written behind it, onto

@@ -1,17 +1,18 @@
 """Named policy configurations: Python functions that return a PolicyConfig, and nothing else.
 
-`pocket` is ours, for one CPU thread; the `p2p_*` have the sizes of the reference's released models
+`pocket` and `medium` are ours, for a CPU; the `p2p_*` have the sizes of the reference's released models
 (arXiv 2601.04575, table of sizes).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from eyehand.errors import UserError
 from eyehand.model.config import PolicyConfig, ffn_hidden_of
 
-__all__ = ["PRESETS", "p2p_150m", "p2p_300m", "p2p_600m", "p2p_1200m", "pocket", "preset"]
+__all__ = ["PRESETS", "medium", "p2p_150m", "p2p_300m", "p2p_600m", "p2p_1200m", "pocket", "preset"]
 
 
 def pocket() -> PolicyConfig:
@@ -33,6 +34,20 @@ def pocket() -> PolicyConfig:
         decoder_sinks=1,
         dropout=0.0,
         text_encoder="wordllama",
+    )
+
+
+def medium() -> PolicyConfig:
+    """33M parameters, 10 layers of 512, 3.2 s of history: between `pocket` and the reference, for a CPU."""
+    return replace(
+        pocket(),
+        width=512,
+        num_layers=10,
+        num_q_heads=8,
+        ffn_hidden=ffn_hidden_of(512),
+        decoder_layers=2,
+        decoder_q_heads=8,
+        decoder_ffn_hidden=ffn_hidden_of(512),
     )
 
 
@@ -63,6 +78,7 @@ def p2p_1200m() -> PolicyConfig:
 
 PRESETS: dict[str, Callable[[], PolicyConfig]] = {
     "pocket": pocket,
+    "medium": medium,
     "p2p-150m": p2p_150m,
     "p2p-300m": p2p_300m,
     "p2p-600m": p2p_600m,

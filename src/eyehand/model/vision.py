@@ -18,7 +18,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from eyehand.model.config import PolicyConfig
 
-__all__ = ["TRUNK_STRIDE", "EfficientNetTrunk", "ImageEncoder", "PocketTrunk", "folded"]
+__all__ = ["TRUNK_STRIDE", "ConvNorm", "EfficientNetTrunk", "ImageEncoder", "MBConv", "PocketTrunk", "Residual"]
+__all__ += ["SqueezeExcite", "folded", "packed"]
 
 TRUNK_STRIDE = 16
 
@@ -159,7 +160,7 @@ class ImageEncoder(nn.Module):
         side = config.frame_size // TRUNK_STRIDE
         self.num_tokens, self.width = config.num_image_tokens, config.width
         self.linear = nn.Linear(self.trunk.num_channels * side * side, self.num_tokens * self.width)
-        self.norm = nn.LayerNorm(self.width)
+        self.norm = nn.LayerNorm(self.num_tokens * self.width)  # over all tokens of a picture at once
 
     def forward(self, frames_NCHW: Tensor) -> Tensor:
         """uint8 RGB (N, 3, S, S) to tokens (N, num_image_tokens, width)."""
@@ -168,9 +169,8 @@ class ImageEncoder(nn.Module):
         pixels_NCHW = pixels_NCHW.to(torch.bfloat16) / 255
         if not torch.is_autocast_enabled(pixels_NCHW.device.type):
             pixels_NCHW = pixels_NCHW.to(self.linear.weight.dtype)
-        tokens_NKD = self.linear(self.trunk(pixels_NCHW).flatten(1)).unflatten(-1, (self.num_tokens, self.width))
-        image_NKD: Tensor = self.norm(tokens_NKD)
-        return image_NKD
+        tokens_NX: Tensor = self.norm(self.linear(self.trunk(pixels_NCHW).flatten(1)))
+        return tokens_NX.view(-1, self.num_tokens, self.width)
 
 
 class PackedConv(nn.Module):
@@ -203,14 +203,19 @@ class PackedConv(nn.Module):
         return bool(torch._C._has_mkldnn) and all(hasattr(torch.ops.mkldnn, name) for name in names)
 
 
-def folded(encoder: ImageEncoder, device: torch.device, dtype: torch.dtype) -> ImageEncoder:
-    """A copy for inference: BatchNorms folded into the convolutions before them; packed for oneDNN on a CPU."""
+def folded(encoder: ImageEncoder) -> ImageEncoder:
+    """A copy for inference, BatchNorms folded into the convolutions before them."""
     copied = copy.deepcopy(encoder).eval().requires_grad_(False)
     for module in copied.modules():
         if isinstance(module, ConvNorm) and isinstance(module.norm, nn.BatchNorm2d):
             module.conv = fuse_conv_bn_eval(module.conv, module.norm)
             module.norm = nn.Identity()
-    copied.to(device, dtype)
+    return copied
+
+
+def packed(encoder: ImageEncoder, device: torch.device, dtype: torch.dtype) -> ImageEncoder:
+    """A folded copy on a device; its convolutions packed for oneDNN on a CPU."""
+    copied = folded(encoder).to(device, dtype)
     if device.type == "cpu" and dtype == torch.float32 and PackedConv.is_available():
         for parent in list(copied.modules()):
             for name, child in parent.named_children():

@@ -21,7 +21,7 @@ from eyehand.checkpoint import Checkpoint
 from eyehand.data.text import TEXT_ENCODERS, text_encoder
 from eyehand.errors import UserError
 from eyehand.frame import Frame, resize
-from eyehand.model.live import LivePolicy
+from eyehand.model.runtime import LiveEngine, Runtime, live_engine
 from eyehand.players.player import Decision, Observation
 
 __all__ = ["BatchPolicyPlayer", "PolicyPlayer"]
@@ -40,8 +40,12 @@ class BatchPolicyPlayer:
         top_p: below 1, unlikely tokens are never drawn.
         mouse_sampling: from motion bins to pixels; None: the checkpoint's.
         threads: CPU threads of the network; None: leave torch as it is.
+        runtime: what the network runs on, see `model.runtime`.
+        live: the network, if it is prepared already; `device` and `runtime` mean nothing then.
 
     Attributes:
+        live: the network prepared for stepping.
+        state: its memory.
         stage_ms: milliseconds of the last `act` by stage: resize, vision, backbone, decoder. On a GPU the work is
             queued, so that only their sum means something.
     """
@@ -56,6 +60,8 @@ class BatchPolicyPlayer:
         top_p: float = 1.0,
         mouse_sampling: MouseSampling | None = None,
         threads: int | None = None,
+        runtime: Runtime = "auto",
+        live: LiveEngine | None = None,
     ) -> None:
         self.checkpoint, self.batch = checkpoint, batch
         self.temperature = checkpoint.temperature if temperature is None else temperature
@@ -66,14 +72,14 @@ class BatchPolicyPlayer:
             raise UserError(f"Top-p is {top_p}: it must be above 0 and at most 1.")
         self.mouse_sampling = mouse_sampling or checkpoint.mouse_sampling
         self.stage_ms: dict[str, float] = {}
-        self._threads, self._thread_id = threads, 0
+        self.threads, self._thread_id = threads, 0
         self._config, self._space = checkpoint.config, checkpoint.policy.space
-        self._live = LivePolicy(checkpoint.policy, device)
-        self._state = self._live.new_state(batch)
+        self.live = live or live_engine(checkpoint.policy, runtime, device=device, batch=batch, threads=threads)
+        self.state = self.live.new_state(batch)
         self._rngs = [np.random.default_rng(0) for _ in range(batch)]
         self._instructions: list[str | None] = [None] * batch
         shape = (self._config.num_text_tokens, self._config.text_dim)
-        self._text_BND = self._live.embed_text(torch.zeros(batch, *shape))
+        self._text_BND = self.live.embed_text(torch.zeros(batch, *shape))
         size = self._config.frame_size
         self._frames_BHWC = np.zeros((batch, size, size, 3), dtype=np.uint8)
         self._nothing = self._space.encode(NOTHING)
@@ -85,13 +91,13 @@ class BatchPolicyPlayer:
         black = Frame(np.zeros((240, 320, 3), dtype=np.uint8), 0)
         for _ in range(_WARM_UP_TICKS):
             self.act([Observation(black)] * self.batch)
-        self._state.reset()
+        self.state.reset()
         for index in range(self.batch):
             self.reset(index, 0)
 
     def reset(self, index: int, seed: int) -> None:
         """Begin a new episode in this place of the batch; the others go on."""
-        self._state.reset(index)
+        self.state.reset(index)
         self._rngs[index] = np.random.default_rng(seed)
 
     @torch.inference_mode()
@@ -109,11 +115,11 @@ class BatchPolicyPlayer:
         frames_BCHW = torch.from_numpy(self._frames_BHWC).permute(0, 3, 1, 2)
         uniforms_BA = np.stack([rng.random(self._space.num_slots, dtype=np.float32) for rng in self._rngs])
         resized = time.perf_counter()
-        image_BKD = self._live.see(frames_BCHW)
+        image_BKD = self.live.see(frames_BCHW)
         seen_at = time.perf_counter()
-        out_BD = self._live.think(self._state, image_BKD, self._text_BND, torch.from_numpy(previous_BA))
+        out_BD = self.live.think(self.state, image_BKD, self._text_BND, torch.from_numpy(previous_BA))
         thought = time.perf_counter()
-        ids_BA = self._live.decide(self._state, out_BD, torch.from_numpy(uniforms_BA), self.temperature, self.top_p)
+        ids_BA = self.live.decide(self.state, out_BD, torch.from_numpy(uniforms_BA), self.temperature, self.top_p)
         tokens_BA = ids_BA.cpu().numpy()
         decisions = [
             Decision(NOTHING)
@@ -141,13 +147,13 @@ class BatchPolicyPlayer:
             vectors = np.zeros((self._config.num_text_tokens, self._config.text_dim), dtype=np.float32)
         else:
             vectors = text_encoder(self._config.text_encoder).embed(instruction)
-        return self._live.embed_text(torch.tensor(vectors)[None])[0]
+        return self.live.embed_text(torch.tensor(vectors)[None])[0]
 
     def _limit_threads(self) -> None:
         """OpenMP counts threads per calling thread: set the limit in whichever thread acts."""
-        if self._threads is not None and threading.get_ident() != self._thread_id:
+        if self.threads is not None and threading.get_ident() != self._thread_id:
             self._thread_id = threading.get_ident()
-            torch.set_num_threads(self._threads)
+            torch.set_num_threads(self.threads)
 
 
 class PolicyPlayer:
@@ -162,6 +168,8 @@ class PolicyPlayer:
         mouse_sampling: MouseSampling | None = None,
         device: str = "cpu",
         threads: int | None = 1,
+        runtime: Runtime = "auto",
+        live: LiveEngine | None = None,
     ) -> None:
         self.checkpoint = checkpoint
         self._batch = BatchPolicyPlayer(
@@ -172,6 +180,23 @@ class PolicyPlayer:
             top_p=top_p,
             mouse_sampling=mouse_sampling,
             threads=threads,
+            runtime=runtime,
+            live=live,
+        )
+
+    def sibling(self) -> PolicyPlayer:
+        """Another player of the same network, with the same options and an episode of its own.
+
+        Siblings share the weights and must act on one thread.
+        """
+        batch = self._batch
+        return PolicyPlayer(
+            self.checkpoint,
+            temperature=batch.temperature,
+            top_p=batch.top_p,
+            mouse_sampling=batch.mouse_sampling,
+            threads=batch.threads,
+            live=batch.live,
         )
 
     @property

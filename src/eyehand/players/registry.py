@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from eyehand.errors import UserError
 from eyehand.games.game import Game
 from eyehand.players.player import Player
+
+if TYPE_CHECKING:
+    from eyehand.model.runtime import Runtime
 
 __all__ = ["needs_state", "open_player"]
 
@@ -13,14 +19,17 @@ def needs_state(name: str) -> bool:
     return name == "demonstrator"
 
 
-def open_player(name: str, game: Game, *, temperature: float | None = None, threads: int = 1) -> Player:
+def open_player(
+    name: str, game: Game, *, temperature: float | None = None, threads: int = 1, runtime: Runtime = "auto"
+) -> Player:
     """Make a player for a game.
 
     Args:
         name: `random`, `demonstrator`, or the name or folder of a checkpoint.
         game: what it is going to play; demonstrators are chosen by its task.
         temperature: of the sampling from a policy; None: as its checkpoint says.
-        threads: CPU threads that a policy may use.
+        threads: most CPU threads that a policy may use; fewer are taken if it is not quicker with them.
+        runtime: what a policy runs on, see `model.runtime`.
 
     Raises:
         UserError: no such player, or an unusable checkpoint.
@@ -34,8 +43,14 @@ def open_player(name: str, game: Game, *, temperature: float | None = None, thre
 
         return demonstrator(game)
     from eyehand.checkpoint import load_checkpoint
+    from eyehand.model.runtime import quickest_threads
     from eyehand.players.policy import PolicyPlayer
 
-    player = PolicyPlayer(load_checkpoint(name), temperature=temperature, threads=threads)
+    if threads < 1:
+        raise UserError(f"A policy cannot run on {threads} threads: give --threads 1 or more.")
+    checkpoint = load_checkpoint(name)
+    if threads > 1:
+        threads = quickest_threads(checkpoint.policy, runtime, threads)
+    player = PolicyPlayer(checkpoint, temperature=temperature, threads=threads, runtime=runtime)
     player.warm_up()
     return player

@@ -1,4 +1,4 @@
-"""Reads `annotation.proto` files, whole, cut off, or damaged: `read_annotation`.
+"""Reads `annotation.proto` files, whole, cut off, or damaged: `read_annotation`, `parse_annotation`.
 
 A file that ends within a message was cut off by a crash; everything before is good. Anything else that does not parse
 is damage, and never becomes an empty or shorter recording in silence.
@@ -14,9 +14,10 @@ from google.protobuf.message import DecodeError
 
 from eyehand.errors import UserError
 from eyehand.recording import annotation_pb2 as pb
+from eyehand.recording.file_range import FileRange
 from eyehand.recording.format import FINISHED, STARTED
 
-__all__ = ["Annotation", "read_annotation"]
+__all__ = ["Annotation", "parse_annotation", "read_annotation"]
 
 _LENGTH_DELIMITED = 2
 _HIGHEST_FIELD = 64  # of VideoAnnotation, with room for what P2P may add; beyond it the bytes are garbage
@@ -48,7 +49,7 @@ class Annotation:
         return self.is_truncated or (self.is_ours and self.num_frames_promised is None)
 
 
-def read_annotation(path: Path) -> Annotation:
+def read_annotation(path: Path | FileRange) -> Annotation:
     """Parse an annotation file.
 
     Raises:
@@ -59,7 +60,18 @@ def read_annotation(path: Path) -> Annotation:
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing: this folder is no recording, or an incomplete one.") from error
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}): check the disk and the permissions.") from error
+        raise UserError(
+            f"{path} cannot be read ({error.strerror or error}): check the disk and the permissions."
+        ) from error
+    return parse_annotation(data, path)
+
+
+def parse_annotation(data: bytes, path: Path | FileRange) -> Annotation:
+    """Parse the content of an annotation file, which messages call `path`.
+
+    Raises:
+        UserError: it is empty, garbage, or damaged before its end.
+    """
     whole = _length_of_whole_messages(data)
     if whole is None:
         raise _damaged(path, "it holds bytes that are no annotations")
@@ -72,11 +84,11 @@ def read_annotation(path: Path) -> Annotation:
     return _with_notes(path, message, is_truncated=whole < len(data))
 
 
-def _damaged(path: Path, what: str) -> UserError:
+def _damaged(path: Path | FileRange, what: str) -> UserError:
     return UserError(f"{path} is damaged ({what}): remove this recording or restore the file.")
 
 
-def _with_notes(path: Path, message: pb.VideoAnnotation, is_truncated: bool) -> Annotation:
+def _with_notes(path: Path | FileRange, message: pb.VideoAnnotation, is_truncated: bool) -> Annotation:
     """Read our own notes from the change log."""
     notes: dict[str, dict[str, object]] = {}
     for change in message.changelog:

@@ -7,44 +7,46 @@ held key (Recap swallows its own hotkeys, LeftShift among them), it follows from
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from eyehand.action import NOTHING, Action
-from eyehand.recording.format import EventKind, InputEvent
+from eyehand.recording.format import HOTKEY, EventKind, InputEvent
 
 __all__ = ["events_between", "keys_from_events"]
 
 
-def events_between(before: Action, after: Action, time_ns: int) -> list[InputEvent]:
-    """The (simulated) events that turn the held state of `before` into that of `after` and make its motion.
+def events_between(before: Action, after: Action, time_ns: int, *, is_simulated: bool = True) -> list[InputEvent]:
+    """The events that turn the held state of `before` into that of `after` and make its motion.
 
     Args:
         before: what was held until now.
         after: what is held from `time_ns` on, and the motion made.
         time_ns: when.
+        is_simulated: whether software made them, and no hand.
     """
     events = [
         *_presses(before.keys, after.keys, "key", time_ns),
         *_presses(before.buttons, after.buttons, "button", time_ns),
     ]
     if after.dx or after.dy:
-        events.append(InputEvent(time_ns, "mouse_delta", x=after.dx, y=after.dy, is_simulated=True))
+        events.append(InputEvent(time_ns, "mouse_delta", x=after.dx, y=after.dy))
     if after.scroll_dx or after.scroll_dy:
-        events.append(InputEvent(time_ns, "wheel", x=after.scroll_dx, y=after.scroll_dy, is_simulated=True))
+        events.append(InputEvent(time_ns, "wheel", x=after.scroll_dx, y=after.scroll_dy))
     before_pad = before.gamepad.buttons if before.gamepad else NOTHING.keys
     after_pad = after.gamepad.buttons if after.gamepad else NOTHING.keys
     events += _presses(before_pad, after_pad, "gamepad_button", time_ns)
-    return events
+    return [replace(event, is_simulated=is_simulated) for event in events]
 
 
 def _presses(before: frozenset[str], after: frozenset[str], kind: EventKind, time_ns: int) -> list[InputEvent]:
-    released = [InputEvent(time_ns, kind, name, False, is_simulated=True) for name in sorted(before - after)]
-    return released + [InputEvent(time_ns, kind, name, True, is_simulated=True) for name in sorted(after - before)]
+    released = [InputEvent(time_ns, kind, name, False) for name in sorted(before - after)]
+    return released + [InputEvent(time_ns, kind, name, True) for name in sorted(after - before)]
 
 
 def keys_from_events(events_by_frame: Iterable[Sequence[InputEvent]]) -> list[frozenset[str]]:
     """For every frame the keys that a person's hand held at it, or tapped since the frame before.
 
-    Simulated events are left out: what software pressed is not missing from its own Actions.
+    Simulated events are left out: what software pressed is not missing from its own Actions. So are hotkeys.
 
     Args:
         events_by_frame: for every frame the events since the frame before, in the order of time.
@@ -55,7 +57,7 @@ def keys_from_events(events_by_frame: Iterable[Sequence[InputEvent]]) -> list[fr
         tapped: set[str] = set()
         pressed_now: set[str] = set()
         for event in events:
-            if event.kind != "key" or event.is_simulated:
+            if event.kind != "key" or event.is_simulated or event.name.startswith(HOTKEY):
                 continue
             if event.is_pressed:
                 held.add(event.name)

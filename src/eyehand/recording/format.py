@@ -22,6 +22,7 @@ __all__ = [
     "ANNOTATION_FILE",
     "CAPTURED_FILE",
     "FINISHED",
+    "HOTKEY",
     "SMALL_FILE",
     "STARTED",
     "EventKind",
@@ -46,6 +47,9 @@ FINISHED = "eyehand.finished"
 
 A recording that was started but not finished was cut off (and is valid as far as it goes).
 """
+
+HOTKEY = "hotkey:"
+"""Names of key events begin with it where the key was pressed for the recorder (`hotkey:pause`) and not to play."""
 
 EventKind = Literal[
     "key", "button", "mouse_delta", "mouse_position", "wheel", "gamepad_button", "gamepad_axis", "gamepad_trigger"

@@ -1,8 +1,7 @@
 """Says what is in recordings and what is wrong with them: `inspect`, behind `eyehand inspect DIR`.
 
 One report per recording: counts, timing, what was held and moved, whose actions they are, instructions, and whether
-labels and pictures agree. That check needs no knowledge of the game: in a game that turns with the mouse the picture
-moves sideways with dx, so the shift between neighbouring pictures should follow dx of the same tick, not of another.
+labels and pictures agree (see `lag.py`).
 """
 
 from __future__ import annotations
@@ -21,14 +20,10 @@ from eyehand.action import BUTTONS, KEYS, Action
 from eyehand.action_space import P2P
 from eyehand.errors import UserError
 from eyehand.recording.format import CAPTURED_FILE
+from eyehand.recording.lag import Lag, estimate_lag
 from eyehand.recording.reader import Recording, find_recordings
 
 __all__ = ["Inspection", "RecordingReport", "inspect", "inspect_recording", "print_inspection"]
-
-MAX_FRAMES_COMPARED = 600
-_MAX_SHIFT_PX = 24
-_LAGS = (-2, -1, 0, 1, 2)
-_CLEAR_CORRELATION = 0.4
 
 
 @dataclass(frozen=True)
@@ -141,9 +136,10 @@ def _report(recording: Recording) -> RecordingReport:
     times_ns = np.array(recording.times_ns, np.int64)
     measured_fps = float((num_frames - 1) * 1e9 / (times_ns[-1] - times_ns[0])) if times_ns[-1] > times_ns[0] else 0.0
     keys = _shares((action.keys for action in known), num_frames)
-    lag, correlation = _label_lag(recording, executed)
+    mouse_N2 = np.array([(0, 0) if action is None else (action.dx, action.dy) for action in executed], np.float64)
+    lag = estimate_lag(recording.decode_clip, mouse_N2, num_frames)
     problems = [*recording.problems, *_decode_all(recording)]
-    problems += _problems(recording, known, keys, times_ns, measured_fps, lag, correlation)
+    problems += _problems(recording, known, keys, times_ns, measured_fps, lag)
     return RecordingReport(
         path=str(recording.path),
         problems=problems,
@@ -161,8 +157,8 @@ def _report(recording: Recording) -> RecordingReport:
         dx_histogram=np.bincount([P2P.dx.bin_of(a.dx) for a in known], minlength=P2P.dx.num_bins).tolist(),
         instructions=dict(Counter(text or "" for text in recording.instructions)),
         outcome=recording.outcome,
-        label_lag=lag,
-        label_correlation=correlation,
+        label_lag=lag.ticks,
+        label_correlation=lag.correlation,
     )
 
 
@@ -195,8 +191,7 @@ def _problems(
     keys: dict[str, float],
     times_ns: NDArray[np.int64],
     measured_fps: float,
-    lag: int | None,
-    correlation: float,
+    lag: Lag,
 ) -> list[str]:
     problems = []
     unknown = sorted(
@@ -212,61 +207,11 @@ def _problems(
         problems.append("It has no known action.")
     elif not any(action.keys or action.buttons or action.dx or action.dy for action in known):
         problems.append("Nothing is ever pressed or moved in it.")
-    if lag:
+    if lag.ticks:
         problems.append(
-            f"Its labels seem shifted by {lag:+d} ticks against its pictures (correlation {correlation:.2f})."
+            f"Its labels seem shifted by {lag.ticks:+d} ticks against its pictures (correlation {lag.correlation:.2f})."
         )
     return problems
-
-
-def _label_lag(recording: Recording, executed: list[Action | None]) -> tuple[int | None, float]:
-    """By how many ticks dx is shifted against the motion of the picture, and their correlation.
-
-    Returns (None, best correlation) where the picture does not clearly follow the mouse.
-    """
-    num_frames = min(recording.num_frames, MAX_FRAMES_COMPARED)
-    dx = np.array([0 if action is None else action.dx for action in executed[:num_frames]], np.float64)
-    if num_frames < 30 or np.count_nonzero(dx) < 10:
-        return None, 0.0
-    profiles = [
-        recording.decode_clip(start, min(20, num_frames - start))[:, 40:120].mean(axis=(1, 3))
-        for start in range(0, num_frames, 20)
-    ]
-    motion = _sideways_motion(np.concatenate(profiles))  # motion[i]: from frame i to i + 1, with what was done on i
-    correlations = {lag: _correlation(motion, dx, lag) for lag in _LAGS}
-    # A picture that scrolls with the hand (a map being dragged) is as good as one that scrolls against it.
-    best = max(correlations, key=lambda lag: abs(correlations[lag]))
-    strength = abs(correlations[best])
-    if strength < _CLEAR_CORRELATION:
-        return None, strength
-    # A mouse that moves evenly correlates at every lag: another lag than 0 has to be clearly better.
-    if best != 0 and strength < abs(correlations[0]) + 0.15:
-        best, strength = 0, abs(correlations[0])
-    return best, strength
-
-
-def _sideways_motion(profiles_TW: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Pixels by which each picture's column brightness moved to the next one's, (T - 1,)."""
-    width = profiles_TW.shape[1]
-    inner = slice(_MAX_SHIFT_PX, width - _MAX_SHIFT_PX)
-    shifts = np.arange(-_MAX_SHIFT_PX, _MAX_SHIFT_PX + 1)
-    costs = np.stack(
-        [
-            np.abs(profiles_TW[:-1, inner] - np.roll(profiles_TW[1:], -shift, axis=1)[:, inner]).mean(1)
-            for shift in shifts
-        ]
-    )
-    motion: NDArray[np.float64] = shifts[costs.argmin(axis=0)].astype(np.float64)
-    return motion
-
-
-def _correlation(motion: NDArray[np.float64], dx: NDArray[np.float64], lag: int) -> float:
-    """Of the motion of tick i with dx of tick i + lag."""
-    ticks = np.arange(max(0, -lag), min(len(motion), len(dx) - lag))
-    first, second = motion[ticks], np.clip(dx[ticks + lag], -200, 200)
-    if first.std() == 0 or second.std() == 0:
-        return 0.0
-    return float(np.corrcoef(first, second)[0, 1])
 
 
 def _row(report: RecordingReport) -> tuple[str, ...]:

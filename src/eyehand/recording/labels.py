@@ -6,6 +6,7 @@ has to think of the shift. The last frame has no action.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -19,7 +20,25 @@ from eyehand.recording import annotation_pb2 as pb
 from eyehand.recording.events import keys_from_events
 from eyehand.recording.format import InputEvent, action_from_message, event_from_message
 
-__all__ = ["FrameActions", "Labels", "events_of", "frame_actions", "frame_instructions", "make_labels"]
+__all__ = [
+    "ANNOTATORS",
+    "POLICY_FPS",
+    "FrameActions",
+    "Labels",
+    "events_of",
+    "frame_actions",
+    "frame_instructions",
+    "make_labels",
+    "rate_problem",
+]
+
+
+POLICY_FPS = 20.0
+"""Decisions a second of a policy: a recording at another rate would teach it the wrong speed."""
+
+
+ANNOTATORS = ("eyehand", "gemini-2.5-flash-thinking-0905", "gemini-2.5-flash")
+"""Versions of annotators, the best first: what was said while recording goes before what was guessed from the video."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,15 +127,37 @@ def _actions(annotation: pb.FrameAnnotation, keys: frozenset[str]) -> FrameActio
 def frame_instructions(annotations: Sequence[pb.FrameAnnotation], fps: float) -> list[str | None]:
     """The instruction of every frame: it is stated on the first one it covers and holds for duration x fps frames.
 
-    A later statement replaces an earlier one; an empty one says that nothing is to be done any more.
+    A later statement replaces an earlier one; an empty one says that nothing is to be done any more. Where several
+    annotators wrote, one is heard for the whole recording: a short remark of one would end a long one of the other.
     """
+    annotator = _annotator(annotations)
     instructions: list[str | None] = [None] * len(annotations)
     instruction: str | None = None
     end = 0
     for index, annotation in enumerate(annotations):
-        if annotation.frame_text_annotation:
-            text = annotation.frame_text_annotation[-1]
-            instruction, end = text.instruction or None, index + round(text.duration * fps)
+        for text in annotation.frame_text_annotation:
+            if text.frame_text_annotator.version == annotator:
+                instruction, end = text.instruction or None, index + round(text.duration * fps)
         if index < end:
             instructions[index] = instruction
     return instructions
+
+
+def _annotator(annotations: Sequence[pb.FrameAnnotation]) -> str | None:
+    """Whose instructions are heard: the best that is known, or else who wrote most; None: nobody wrote any."""
+    counts = Counter(
+        text.frame_text_annotator.version for annotation in annotations for text in annotation.frame_text_annotation
+    )
+
+    def rank(version: str) -> tuple[int, int, str]:
+        known = ANNOTATORS.index(version) if version in ANNOTATORS else len(ANNOTATORS)
+        return known, -counts[version], version
+
+    return min(counts, key=rank, default=None)
+
+
+def rate_problem(fps: float) -> str | None:
+    """Why a recording at this rate cannot be learnt from; None: it can."""
+    if abs(fps / POLICY_FPS - 1) <= 0.01:
+        return None
+    return f"It has {fps:g} frames per second and a policy acts at {POLICY_FPS:g}: leave it out or record it anew."

@@ -7,6 +7,7 @@ process opens the video for itself) and is used by one thread at a time.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -19,6 +20,7 @@ from eyehand.errors import UserError
 from eyehand.frame import MODEL_SIZE
 from eyehand.recording import annotation_pb2 as pb
 from eyehand.recording.annotation import Annotation, read_annotation
+from eyehand.recording.file_range import FileRange
 from eyehand.recording.format import ANNOTATION_FILE, CAPTURED_FILE, SMALL_FILE, InputEvent, RecordingInfo
 from eyehand.recording.labels import (
     FrameActions,
@@ -30,14 +32,34 @@ from eyehand.recording.labels import (
 )
 from eyehand.recording.video import VideoReader
 
-__all__ = ["Recording", "find_recordings"]
+__all__ = ["Recording", "RecordingFiles", "find_recordings", "is_hidden"]
+
+
+@dataclass(frozen=True)
+class RecordingFiles:
+    """Where the files of one recording are: three in a folder, or stretches of an archive.
+
+    Attributes:
+        path: its folder, or the archive and its folder inside; messages call it so.
+        annotation, small: `annotation.proto` and `192x192.mp4`.
+        captured: `video.mp4`; None: it was left out, for training does not need it.
+    """
+
+    path: Path
+    annotation: Path | FileRange
+    small: Path | FileRange
+    captured: Path | FileRange | None
+
+    @staticmethod
+    def in_folder(path: Path) -> RecordingFiles:
+        return RecordingFiles(path, path / ANNOTATION_FILE, path / SMALL_FILE, path / CAPTURED_FILE)
 
 
 class Recording:
     """A recording on disk. Make it with `Recording.open`.
 
     Attributes:
-        path: its folder.
+        path: its folder (see `RecordingFiles`).
         info: what it is of.
         num_frames: frames that have a picture and an annotation.
         is_cut_off: writing it ended before its end (crash, full disk); what is there is good.
@@ -47,7 +69,7 @@ class Recording:
 
     def __init__(
         self,
-        path: Path,
+        files: RecordingFiles,
         info: RecordingInfo,
         num_frames: int,
         annotations: list[pb.FrameAnnotation],
@@ -55,7 +77,7 @@ class Recording:
         outcome: dict[str, float],
         problems: tuple[str, ...],
     ) -> None:
-        self.path = path
+        self.path = files.path
         self.info = info
         self.num_frames = num_frames
         self.is_cut_off = is_cut_off
@@ -63,22 +85,26 @@ class Recording:
         self.problems = problems
         self._annotations = annotations[:num_frames]
         self._actions: list[FrameActions] | None = None
-        self._small = VideoReader(path / SMALL_FILE)
-        self._captured = VideoReader(path / CAPTURED_FILE)
+        self._small = VideoReader(files.small)
+        self._captured = VideoReader(files.captured or files.path / CAPTURED_FILE)
 
     @staticmethod
-    def open(path: Path | str) -> Recording:
-        """Open the recording in this folder.
+    def open(where: Path | str | RecordingFiles) -> Recording:
+        """Open the recording in this folder, or that these files make up.
 
         Raises:
             UserError: no such folder, a missing file, or a damaged one.
         """
-        path = Path(path)
-        if not path.is_dir():
-            raise UserError(f"{path} is no folder: give the folder of a recording.")
-        annotation = read_annotation(path / ANNOTATION_FILE)
+        if isinstance(where, RecordingFiles):
+            files = where
+        else:
+            files = RecordingFiles.in_folder(Path(where))
+            if not files.path.is_dir():
+                raise UserError(f"{files.path} is no folder: give the folder of a recording.")
+        path = files.path
+        annotation = read_annotation(files.annotation)
         num_annotations = len(annotation.message.frame_annotations)
-        num_pictures = _count_pictures(path / SMALL_FILE, annotation)
+        num_pictures = _count_pictures(files.small, annotation)
         promised = annotation.num_frames_promised
         if promised is not None and min(num_pictures, num_annotations) < promised:
             what = f"{num_annotations} annotations and {num_pictures} pictures are left of {promised} frames"
@@ -93,7 +119,7 @@ class Recording:
                 f"It has {num_pictures} pictures and {num_annotations} annotations: the smaller number is used."
             )
         return Recording(
-            path,
+            files,
             RecordingInfo.from_message(annotation.message.metadata, annotation.seed),
             min(num_pictures, num_annotations),
             list(annotation.message.frame_annotations),
@@ -196,9 +222,9 @@ class Recording:
             raise IndexError(f"{self.path} has {self.num_frames} frames, not {start} to {start + length - 1}")
 
 
-def _count_pictures(path: Path, annotation: Annotation) -> int:
+def _count_pictures(path: Path | FileRange, annotation: Annotation) -> int:
     """Frames of the small video; 0 where a recording was cut off before the first of them were on disk."""
-    if annotation.is_cut_off and (not path.is_file() or path.stat().st_size == 0):
+    if annotation.is_cut_off and (not path.is_file() or _is_empty(path)):
         return 0
     video = VideoReader(path)
     try:
@@ -213,8 +239,20 @@ def _count_pictures(path: Path, annotation: Annotation) -> int:
         video.close()
 
 
+def _is_empty(path: Path | FileRange) -> bool:
+    with path.open("rb") if isinstance(path, Path) else path.open() as file:
+        return not file.read(1)
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a folder of this name, relative to where one looks, or one that it lies in, begins with a dot."""
+    return any(part.startswith(".") and part != "." for part in name.split("/"))
+
+
 def find_recordings(root: Path | str) -> list[Path]:
     """The folders of all recordings in a folder, at any depth, sorted. Incomplete ones too: opening them raises.
+
+    Folders whose names begin with a dot are passed over: what is still being made lies there.
 
     Raises:
         UserError: no such folder, or no recording in it.
@@ -224,6 +262,7 @@ def find_recordings(root: Path | str) -> list[Path]:
         raise UserError(f"{root} is no folder: give a folder of recordings.")
     files = (ANNOTATION_FILE, CAPTURED_FILE, SMALL_FILE)
     folders = {path.parent for name in files for path in root.rglob(name)}
+    folders = {path for path in folders if not is_hidden(path.relative_to(root).as_posix())}
     if not folders:
         raise UserError(f"{root} holds no recordings: make some with `eyehand record`, or give another folder.")
     return sorted(folders)

@@ -16,7 +16,7 @@ from eyehand.recording.format import InputEvent
 from eyehand.recording.writer import Embed, RecordingWriter, new_info
 from eyehand.session import EpisodeEnd, EpisodeStart, Tick
 
-__all__ = ["Recorder"]
+__all__ = ["Recorder", "as_executed"]
 
 
 class Recorder:
@@ -71,7 +71,7 @@ class Recorder:
             frame = Frame(frame.pixels, round(tick.index * SECOND_NS / self._start.fps), frame.index)
         events = None if self._take_events is None else self._take_events()
         self._writer.add(frame, self._executed, tick.instruction, events)
-        self._executed = _as_executed(tick)
+        self._executed = as_executed(tick)
 
     def on_end(self, end: EpisodeEnd) -> None:
         """Close the recording with how the episode ended."""
@@ -94,7 +94,7 @@ class Recorder:
         return writer
 
 
-def _as_executed(tick: Tick) -> Decision:
+def as_executed(tick: Tick) -> Decision:
     """What is recorded as done on a tick. What the loop did by itself, when no decision came, is nobody's choice."""
     decision = tick.decision
     if decision is None:

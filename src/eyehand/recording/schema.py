@@ -1,4 +1,4 @@
-"""Makes `*_pb2.py` and `*_pb2.pyi` from the .proto files beside it: `python -m eyehand.recording.schema`.
+"""Makes `*_pb2.py` and `*_pb2.pyi` beside every .proto file of the package: `python -m eyehand.recording.schema`.
 
 The generated files are committed, so that an installation needs only the protobuf runtime; grpcio-tools, which brings
 the compiler, is a tool of developers. The compiler stamps its own version into the code and makes older runtimes
@@ -12,7 +12,8 @@ from pathlib import Path
 
 __all__ = ["SCHEMAS", "compile_schemas"]
 
-SCHEMAS = ("annotation", "live")
+SCHEMAS = ("recording/annotation", "wire/live", "wire/extended")
+"""Every .proto file, as its path in the package without the ending."""
 
 _STAMP = re.compile(
     r"^# Protobuf Python Version:.*\n"
@@ -23,7 +24,7 @@ _STAMP = re.compile(
 
 
 def compile_schemas(target: Path) -> None:
-    """Write the generated modules of every schema into `target`/eyehand/recording/.
+    """Write the generated modules of every schema into `target`/eyehand/, in the folders of their schemas.
 
     Raises:
         ImportError: grpcio-tools is not installed (it is in the extra `dev`).
@@ -34,13 +35,12 @@ def compile_schemas(target: Path) -> None:
     # Compiled by their path in the package: protobuf registers every schema under its path in one table per process,
     # and a bare annotation.proto would collide with that of any other library.
     root = Path(__file__).parents[2]
-    folder = Path(__file__).parent.relative_to(root)
-    (target / folder).mkdir(parents=True, exist_ok=True)
     for name in SCHEMAS:
-        schema = (folder / f"{name}.proto").as_posix()
+        schema = f"eyehand/{name}.proto"
+        module = target / f"eyehand/{name}_pb2.py"
+        module.parent.mkdir(parents=True, exist_ok=True)
         if protoc.main(["protoc", f"-I{root}", f"--python_out={target}", f"--pyi_out={target}", schema]):
             raise RuntimeError(f"{schema} does not compile")
-        module = target / folder / f"{name}_pb2.py"
         module.write_text(_STAMP.sub("", module.read_text()))
 
 

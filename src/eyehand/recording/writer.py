@@ -125,6 +125,12 @@ class RecordingWriter:
         self.num_frames += 1
         self._before_ns = frame.time_ns
 
+    def note(self, change_id: str, facts: Mapping[str, object]) -> None:
+        """Add an entry to the change log: facts (as JSON) that are no frame's, such as where all of it came from."""
+        if not self._is_open:
+            raise ValueError(f"the recording {self.path} is closed")
+        self._guarded(lambda: self._append(self._note(change_id, facts)))
+
     def close(self, outcome: Mapping[str, float] | None = None) -> None:
         """Finish the recording. May be called twice.
 

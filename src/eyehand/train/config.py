@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,14 +34,23 @@ class TrainConfig:
     """What to train on, and how.
 
     Attributes:
-        data: folders of recordings.
+        data: folders of recordings, or indexes (.parquet) from `eyehand data index`.
+        where: only recordings of the index for which this holds, such as "env = 'quake' and num_frames > 2000".
+        subset: per cent of the recordings to learn from; each subset lies within the larger ones, and what is held out
+            is the same for all. Default: all.
+        game_weights: factors on how often games (doom) or tasks (doom/aim) are drawn: doom 2 quake 0.5. Default: 1.
         out: folder of this run: logs, the state to resume from, and playable checkpoints.
         preset: the network's sizes. Ignored with `init_from`, whose network is kept.
         init_from: a checkpoint to start from (fine-tuning).
+        text_encoder: what embeds the instructions (wordllama). Default: the preset's.
+        vision_weights: ImageNet weights to start the `p2p` vision trunk from: a safetensors file of EfficientNet-B0 as
+            torchvision or timm name it, or hf:OWNER/REPO. Default: random.
         resume: go on with the run in `out`.
         steps: optimiser steps; with `minutes`, whichever ends first. Default: 20,000 unless `minutes` is given.
         minutes: how long to train, all parts of a resumed run together.
-        batch_size: clips per step; a clip has as many frames as the network's history.
+        batch_size: clips per step.
+        clip_steps: frames of a clip. Default: the network's history. Short clips show more different scenes for the
+            same work, which teaches seeing and aiming sooner; what needs a longer memory must be taught with long ones.
         lr: peak learning rate, reached after `warmup` steps, then down a cosine to a hundredth of it.
         warmup: steps of linear warm-up.
         weight_decay: of AdamW, on the weights of linear and convolution layers.
@@ -53,6 +62,11 @@ class TrainConfig:
         history_dropout: chance that a whole clip shows a history in which nothing was done.
         text_dropout: chance that a clip's instruction is left out.
         augment: strength of the picture augmentation; 0: off, 1: the reference's.
+        keys_weight, buttons_weight: of these heads in the loss; 1: the reference's, whose means over slots that are
+            mostly empty leave little weight to a key that is pressed.
+        compression: share of the clips whose pictures are compressed once more, with a random quality (CRF 6 to 18) and
+            chroma (4:2:0, 4:4:4, RGB): recorded pictures are all compressed alike, live ones not at all. Costs the data
+            workers more time than decoding does.
         task_balance: a task with F frames is drawn in proportion to F to this power; 1: as recorded, 0: all alike.
         held_out: share of the recordings that is never trained on.
         workers: processes that decode video. Default: one per core but one, at most 14.
@@ -69,11 +83,17 @@ class TrainConfig:
     data: tuple[Path, ...]
     out: Path
     preset: str = "pocket"
+    where: str | None = None
+    subset: Literal[6, 12, 25, 50, 100] | None = None
+    game_weights: dict[str, float] | None = None
     init_from: Path | None = None
+    text_encoder: str | None = None
+    vision_weights: str | None = None
     resume: bool = False
     steps: int | None = None
     minutes: float | None = None
     batch_size: int = 8
+    clip_steps: int | None = None
     lr: float = 5e-4
     warmup: int = 200
     weight_decay: float = 1e-2
@@ -84,6 +104,8 @@ class TrainConfig:
     history_dropout: float = 0.1
     text_dropout: float = 0.1
     augment: float = 1.0
+    keys_weight: float = 1.0
+    buttons_weight: float = 1.0
     task_balance: float = 0.5
     held_out: float = 0.05
     workers: int | None = None
@@ -97,6 +119,7 @@ class TrainConfig:
     checkpoint_every: int = 500
     checkpoint_minutes: float = 10.0
     keep: int = 2
+    compression: float = 0.0
 
     def __post_init__(self) -> None:
         """Reject what cannot be trained.
@@ -106,16 +129,34 @@ class TrainConfig:
         """
         if not self.data:
             raise UserError("There is nothing to train on: give --data a folder of recordings.")
-        for name in ("batch_size", "log_every", "eval_every", "eval_clips", "checkpoint_every"):
-            if getattr(self, name) < 1:
+        for name, weight in (self.game_weights or {}).items():
+            if not 0 < weight < float("inf"):
+                raise UserError(f"Training option game_weights gives {name} {weight}: it must be above 0.")
+        for name in ("text_encoder", "vision_weights"):
+            if self.init_from is not None and getattr(self, name) is not None:
+                raise UserError(f"The checkpoint of init_from keeps its network: leave {name} out, or init_from.")
+        for name in ("batch_size", "clip_steps", "log_every", "eval_every", "eval_clips", "checkpoint_every"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
                 raise UserError(f"Training option {name} is {getattr(self, name)}: it must be at least 1.")
         for name in ("lr", "grad_clip", "checkpoint_minutes"):
             if not getattr(self, name) > 0:
                 raise UserError(f"Training option {name} is {getattr(self, name)}: it must be above 0.")
-        for name in ("action_corruption", "history_dropout", "text_dropout", "held_out", "ema_decay"):
+        for name in ("action_corruption", "history_dropout", "text_dropout", "compression", "held_out", "ema_decay"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(f"Training option {name} is {getattr(self, name)}: it must be between 0 and 1.")
-        for name in ("steps", "minutes", "workers", "warmup", "augment", "cache_frames_gb", "keep", "weight_decay"):
+        weights = ("keys_weight", "buttons_weight")
+        for name in (
+            "steps",
+            "minutes",
+            "workers",
+            "warmup",
+            "augment",
+            "cache_frames_gb",
+            "keep",
+            "weight_decay",
+            *weights,
+        ):
             value = getattr(self, name)
             if value is not None and value < 0:
                 raise UserError(f"Training option {name} is {value}: it must not be negative.")
@@ -157,10 +198,13 @@ def check_resumable(config: TrainConfig, started_with: Mapping[str, Any]) -> Non
         UserError: an option that shapes the result differs from what the run was started with.
     """
     now = config.to_json()
-    for name in (field.name for field in fields(TrainConfig)):
-        if name not in _FREE_ON_RESUME and now[name] != started_with.get(name):
+    for field in fields(TrainConfig):
+        name = field.name
+        # A run that was started before an option existed was started with its default.
+        before = started_with.get(name, None if field.default is MISSING else _plain(field.default))
+        if name not in _FREE_ON_RESUME and now[name] != before:
             raise UserError(
-                f"The run in {config.out} was started with {name} = {started_with.get(name)}, not {now[name]}: "
+                f"The run in {config.out} was started with {name} = {before}, not {now[name]}: "
                 "give the same value to resume it, or train into another --out."
             )
 

@@ -16,9 +16,9 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +29,15 @@ from torch import Tensor
 from eyehand.checkpoint import load_checkpoint, save_checkpoint
 from eyehand.data.dataset import Dataset, load_dataset
 from eyehand.data.loader import ClipLoader, default_workers
-from eyehand.data.sampler import ClipSampler
+from eyehand.data.sampler import ClipSampler, weigh_tasks
+from eyehand.data.split import Selection
 from eyehand.data.text import text_encoder
 from eyehand.errors import UserError
 from eyehand.model.config import PolicyConfig
 from eyehand.model.policy import Policy
 from eyehand.model.presets import preset
+from eyehand.model.vision_weights import read_vision_weights
+from eyehand.recording.recode import RandomRecoding
 from eyehand.train.config import CONFIG_FILE, TrainConfig, check_resumable, read_config
 from eyehand.train.device import choose_device, has_bfloat16, limit_queue, pin, tune
 from eyehand.train.feed import DeviceBatch, Feed
@@ -74,24 +77,28 @@ def train(config: TrainConfig) -> TrainResult:
         UserError: something that the user can fix: data, options, disk.
     """
     run = _Run.open(config)
-    dataset = load_dataset(config.data, run.policy_config.space, run.workers)
+    selection = Selection(config.where, config.subset, config.held_out)
+    dataset = load_dataset(config.data, run.policy_config.space, run.workers, selection)
     train_part, held_out_part = dataset.split(config.held_out)
-    clip_steps = run.policy_config.history_steps
+    tasks = [episode.task for episode in train_part.episodes]
     sampler = ClipSampler(
         [episode.num_steps for episode in train_part.episodes],
-        [episode.task for episode in train_part.episodes],
-        clip_steps,
+        tasks,
+        run.clip_steps,
         seed=config.seed,
         task_balance=config.task_balance,
+        weights=weigh_tasks(config.game_weights or {}, tasks),
     )
-    held_out = HeldOut(held_out_part, clip_steps, config.batch_size, config.eval_clips)
+    # Always with the whole history, as it will be played, so that runs can be compared.
+    held_out = HeldOut(held_out_part, run.policy_config.history_steps, config.batch_size, config.eval_clips)
     # The workers are forked before CUDA, TensorBoard and the optimiser start threads of their own.
     loader = ClipLoader(
         train_part,
         batch_size=config.batch_size,
-        clip_steps=clip_steps,
+        clip_steps=run.clip_steps,
         workers=run.workers,
         cache_frames_gb=config.cache_frames_gb,
+        recoding=RandomRecoding(config.compression, config.seed) if config.compression > 0 else None,
     )
     with loader, _interruptible() as interrupted:
         trainer = _Trainer(config, run, dataset)
@@ -116,8 +123,10 @@ class _Run:
 
     device: torch.device
     workers: int
+    clip_steps: int
     policy_config: PolicyConfig
     initial: Policy | None
+    vision: Mapping[str, Tensor] | None
     state: TrainingState | None
 
     @staticmethod
@@ -129,7 +138,10 @@ class _Run:
         """
         device = choose_device(config.device)
         initial = None if config.init_from is None else load_checkpoint(config.init_from).policy
-        policy_config = preset(config.preset) if initial is None else initial.config
+        policy_config = _Run._network(config) if initial is None else initial.config
+        vision = None
+        if config.vision_weights is not None and not config.resume:
+            vision = read_vision_weights(config.vision_weights)
         state = None
         if config.resume:
             check_resumable(config, read_config(config.out))
@@ -137,7 +149,19 @@ class _Run:
         elif any((config.out / name).exists() for name in (CONFIG_FILE, STATE_FILE, LOG_FILE)):
             raise UserError(f"{config.out} already holds a run: go on with --resume, or give another --out.")
         workers = default_workers() if config.workers is None else config.workers
-        return _Run(device, workers, policy_config, initial, state)
+        clip_steps = min(config.clip_steps or policy_config.history_steps, policy_config.history_steps)
+        return _Run(device, workers, clip_steps, policy_config, initial, vision, state)
+
+    @staticmethod
+    def _network(config: TrainConfig) -> PolicyConfig:
+        """The preset's network, with the instructions' encoder that was asked for."""
+        network = preset(config.preset)
+        if config.vision_weights is not None and network.vision != "p2p":
+            raise UserError("--vision-weights are for the p2p vision trunk: leave them out, or choose a p2p preset.")
+        if config.text_encoder is None:
+            return network
+        encoder = text_encoder(config.text_encoder)
+        return replace(network, text_encoder=encoder.name, num_text_tokens=encoder.num_tokens, text_dim=encoder.dim)
 
 
 class _Trainer:
@@ -151,15 +175,20 @@ class _Trainer:
         device = run.device
         tune(device)
         policy = Policy(run.policy_config) if run.initial is None else run.initial
+        if run.vision is not None:
+            policy.image_encoder.trunk.load_state_dict(run.vision)
         self.policy = policy.to(device, memory_format=torch.channels_last).requires_grad_(True)  # type: ignore[call-overload]
         self.mean = WeightMean(self.policy, config.ema_decay)
         self.optimizer = adamw(self.policy, lr=config.lr, weight_decay=config.weight_decay, betas=config.betas)
+        has_batch_norm = any(isinstance(module, torch.nn.BatchNorm2d) for module in policy.modules())
+        self.is_shape_fixed = config.compile and not has_batch_norm
         self.forward: Any = torch.compile(self.policy) if config.compile else self.policy
         self.autocast = torch.autocast(device.type, torch.bfloat16, enabled=has_bfloat16(device))
         encoder = text_encoder(run.policy_config.text_encoder)
         embedded = np.stack([encoder.embed(text) for text in dataset.instructions])
         self.text_table_MND = torch.from_numpy(embedded).to(device)
         self.meter = Meter(len(self.policy.space.heads), device)
+        self.head_weights = {"keys": config.keys_weight, "buttons": config.buttons_weight}
         self.step = 0
         self._elapsed_before_s = 0.0
         self._started = time.monotonic()
@@ -228,9 +257,13 @@ class _Trainer:
             group["lr"] = lr
         self.policy.train()
         with self.autocast:
-            inputs = (batch.frames_BTCHW, batch.text_BTND, batch.executed_BTA, batch.target_BTA, batch.valid_BT)
+            # A compiled network wants the same shapes at every step: it looks at padding too.
+            valid_BT = None if self.is_shape_fixed else batch.valid_BT
+            inputs = (batch.frames_BTCHW, batch.text_BTND, batch.executed_BTA, batch.target_BTA, valid_BT)
             logits = self.forward(*inputs)
-        losses = behaviour_cloning_loss(logits, batch.target_BTA, batch.learn_BT, self.policy.space.heads)
+        losses = behaviour_cloning_loss(
+            *(logits, batch.target_BTA, batch.learn_BT, self.policy.space.heads, self.head_weights)
+        )
         self.optimizer.zero_grad(set_to_none=True)
         losses.total.backward()  # type: ignore[no-untyped-call]
         grad_norm = torch.nn.utils.clip_grad_norm_(self.policy.parameters(), config.grad_clip)
@@ -293,7 +326,7 @@ class _Trainer:
         assert isinstance(mean, Policy)
         facts: dict[str, Any] = {
             "step": self.step,
-            "frames_seen": self.step * config.batch_size * self.run.policy_config.history_steps,
+            "frames_seen": self.step * config.batch_size * self.run.clip_steps,
             "elapsed_s": round(self.elapsed_s, 1),
             "recordings": len(self.dataset.episodes),
             "frames": self.dataset.num_steps,
@@ -330,7 +363,7 @@ class _Trainer:
 def _log_baselines(log: RunLog, train_part: Dataset, held_out_part: Dataset, held_out: HeldOut) -> None:
     rows = held_out.rows()
     baselines = {
-        "marginal": marginal_scores(train_part, rows),
+        "marginal": marginal_scores(train_part, held_out_part, rows),
         "copy_last": copy_last_scores(train_part, held_out_part, rows),
     }
     values = {name: {"loss": scores.loss, "perplexity": scores.perplexity} for name, scores in baselines.items()}

@@ -8,7 +8,7 @@ Pixels2Play (arXiv 2601.04575) and its public code. Knows nothing about networks
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -39,7 +39,11 @@ class HeadLosses:
 
 
 def behaviour_cloning_loss(
-    logits: Sequence[Tensor], target_BTA: Tensor, learn_BT: Tensor, heads: Sequence[Head]
+    logits: Sequence[Tensor],
+    target_BTA: Tensor,
+    learn_BT: Tensor,
+    heads: Sequence[Head],
+    head_weights: Mapping[str, float] | None = None,
 ) -> HeadLosses:
     """The loss of one batch; zero where no step is to be learnt.
 
@@ -48,6 +52,7 @@ def behaviour_cloning_loss(
         target_BTA: int64 tokens, the heads' slots side by side.
         learn_BT: bool, the steps that count (a user's action, not padding).
         heads: the heads of the ActionSpace, in slot order.
+        head_weights: of heads in the total, by name; 1 for those that are not named.
     """
     # Weights instead of boolean indexing: the shapes stay fixed and the host need not wait for the device.
     weight_BT = learn_BT.float()
@@ -60,7 +65,8 @@ def behaviour_cloning_loss(
         losses = F.cross_entropy(logits_BTSC.flatten(0, 2), target_BTS.flatten(), reduction="none")
         cross_entropy = (losses.view(target_BTS.shape) * weight_BTS).sum()
         z_loss = (logits_BTSC.logsumexp(-1).square() * weight_BTS).sum()
-        total = total + cross_entropy / math.log(head.num_choices) + Z_LOSS * z_loss
+        weight = 1.0 if head_weights is None else head_weights.get(head.name, 1.0)
+        total = total + weight * (cross_entropy / math.log(head.num_choices) + Z_LOSS * z_loss)
         entropies.append(cross_entropy.detach())
     return HeadLosses(total, torch.stack(entropies), num_steps)
 

@@ -8,8 +8,8 @@ learnt to repeat itself. None of these figures says how well the policy plays; o
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -27,6 +27,9 @@ from eyehand.train.feed import to_device
 from eyehand.train.losses import behaviour_cloning_loss
 
 __all__ = ["HeldOut", "Scores", "copy_last_scores", "marginal_scores"]
+
+_COUNTED_EPISODES = 1000
+"""About so many recordings are counted for a baseline: more would not change a frequency."""
 
 
 @dataclass(frozen=True)
@@ -47,31 +50,41 @@ class Scores:
 
 
 class HeldOut:
-    """The held-out clips, decoded when first needed and then kept in memory."""
+    """The held-out clips, decoded when first needed and then kept in memory, or decoded anew for every evaluation."""
 
-    def __init__(self, dataset: Dataset, clip_steps: int, batch_size: int, num_clips: int) -> None:
+    def __init__(
+        self, dataset: Dataset, clip_steps: int, batch_size: int, num_clips: int, *, is_kept: bool = True
+    ) -> None:
         """At most `num_clips` clips spread evenly over the data set's episodes."""
         lengths = [episode.num_steps for episode in dataset.episodes]
         self._dataset = dataset
         self._clip_steps = clip_steps
         self._batch_size = batch_size
+        self._is_kept = is_kept
         self.keys: list[ClipKey] = covering_clips(lengths, clip_steps, num_clips) if lengths else []
         self._batches: list[Batch] = []
 
-    def evaluate(self, policy: Policy, text_table_MND: Tensor, autocast: torch.autocast) -> Scores:
-        """Scores of a policy; it is put into evaluation mode and left so."""
+    def evaluate(
+        self,
+        policy: Policy,
+        text_table_MND: Tensor,
+        autocast: torch.autocast,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> Scores:
+        """Scores of a policy; it is put into evaluation mode and left so. `progress` is told the clips done, of all."""
         heads = policy.space.heads
         device = text_table_MND.device
         policy.eval()
         sums_H = torch.zeros(len(heads), device=device)
         num_steps = torch.zeros((), device=device)
         with torch.no_grad(), autocast:
-            for decoded in self._decoded():
+            for number, decoded in enumerate(self._decoded(), start=1):
                 batch = to_device(decoded, text_table_MND, device)
                 inputs = (batch.frames_BTCHW, batch.text_BTND, batch.executed_BTA, batch.target_BTA, batch.valid_BT)
                 losses = behaviour_cloning_loss(policy(*inputs), batch.target_BTA, batch.learn_BT, heads)
                 sums_H += losses.cross_entropy_H * losses.num_steps
                 num_steps += losses.num_steps
+                progress(min(number * self._batch_size, len(self.keys)), len(self.keys))
         return Scores.of((sums_H / num_steps.clamp(min=1)).tolist(), heads)
 
     def rows(self) -> NDArray[np.int64]:
@@ -86,27 +99,33 @@ class HeldOut:
         counted: NDArray[np.int64] = rows[self._dataset.learn_N[rows]]
         return counted
 
-    def _decoded(self) -> list[Batch]:
-        if not self._batches and self.keys:
-            size = min(self._batch_size, len(self.keys))
-            groups = [self.keys[first : first + size] for first in range(0, len(self.keys), size)]
-            loader = ClipLoader(self._dataset, batch_size=size, clip_steps=self._clip_steps, num_slots=len(groups) + 3)
-            with loader:
-                self._batches = list(loader.batches(iter(groups)))
-        return self._batches
+    def _decoded(self) -> Iterator[Batch]:
+        if self._batches or not self.keys:
+            yield from self._batches
+            return
+        size = min(self._batch_size, len(self.keys))
+        groups = [self.keys[first : first + size] for first in range(0, len(self.keys), size)]
+        num_slots = len(groups) + 3 if self._is_kept else 4
+        with ClipLoader(self._dataset, batch_size=size, clip_steps=self._clip_steps, num_slots=num_slots) as loader:
+            if not self._is_kept:
+                yield from loader.batches(iter(groups))
+                return
+            self._batches = list(loader.batches(iter(groups)))
+        yield from self._batches
 
 
-def marginal_scores(train: Dataset, rows: NDArray[np.int64]) -> Scores:
-    """Predict every token by how often its slot holds it in the training data."""
+def marginal_scores(train: Dataset, held_out: Dataset, rows: NDArray[np.int64]) -> Scores:
+    """Predict every token of these rows of `held_out` by how often its slot holds it in the training data."""
     space = train.space
-    tables = _marginals(train)
-    probabilities_NA = np.stack([tables[a][train.target_NA[rows, a]] for a in range(space.num_slots)], axis=1)
+    tables = _marginals(_counted(train))
+    probabilities_NA = np.stack([tables[a][held_out.target_NA[rows, a]] for a in range(space.num_slots)], axis=1)
     return _scores(probabilities_NA, space)
 
 
 def copy_last_scores(train: Dataset, held_out: Dataset, rows: NDArray[np.int64]) -> Scores:
     """Predict that the last executed action goes on; what the training data changes is spread as the marginal."""
     space = train.space
+    train = _counted(train)
     tables = _marginals(train)
     train_rows = train.steps()[train.learn_N[train.steps()]]
     stays_A = (_previous(train, train_rows) == train.target_NA[train_rows]).mean(axis=0)
@@ -116,6 +135,11 @@ def copy_last_scores(train: Dataset, held_out: Dataset, rows: NDArray[np.int64])
     target_NA = held_out.target_NA[rows]
     marginal_NA = np.stack([tables[a][target_NA[:, a]] for a in range(space.num_slots)], axis=1)
     return _scores((1 - change_A) * (last_NA == target_NA) + change_A * marginal_NA, space)
+
+
+def _counted(train: Dataset) -> Dataset:
+    """The recordings that are counted: all of a small data set, some of a large one, whose labels are not all read."""
+    return replace(train, episodes=train.episodes[:: 1 + len(train.episodes) // _COUNTED_EPISODES])
 
 
 def _marginals(train: Dataset) -> list[NDArray[np.float64]]:

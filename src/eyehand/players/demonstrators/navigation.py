@@ -1,4 +1,4 @@
-"""Demonstrators that go somewhere: `HomeDemonstrator` to the armour, `ExploreDemonstrator` around a whole level."""
+"""Demonstrators that go somewhere: `HomeDemonstrator` to the armour, `ExploreDemonstrator` through a whole level."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from eyehand.games.doom_state import DoomState
 from eyehand.games.game import Game
 from eyehand.players.demonstrators.hands import Hands
 from eyehand.players.demonstrators.navigator import Gait, Navigator, Steering
-from eyehand.players.demonstrators.tour import Tour, tour_of
+from eyehand.players.demonstrators.route import Route, route_through
 from eyehand.players.player import Decision, Observation
 
 __all__ = ["ExploreDemonstrator", "HomeDemonstrator"]
 
 _NEAR = 96.0
-"""Within this distance of the tour the player is on it."""
+"""Within this distance of the route the player is on it."""
 _SIGHT = 400.0
-"""From within this distance the tour is rejoined by sight."""
+"""From within this distance the route is rejoined by sight."""
 _BACK, _AHEAD = 12, 28
-"""Progress on the tour is looked for among so many points before and after the last."""
+"""Progress on the route is looked for among so many points before and after the last."""
 
 
 class HomeDemonstrator:
@@ -55,10 +55,28 @@ class HomeDemonstrator:
         return self._navigator.go_to(state, observation.executed, armour[0].x, armour[0].y)
 
 
-class ExploreDemonstrator:
-    """Walks one fixed tour of the level, always the same, and rejoins it from wherever it was pushed.
+_PLACES = (
+    *((-192.0, -192.0), (132.0, -167.0), (719.0, -161.0)),  # the hall in the west and its door
+    *((905.0, -60.0), (960.0, 170.0), (1332.0, 220.0), (1465.0, -60.0), (1839.0, -153.0)),  # around the big room
+    *((1972.0, -433.0), (1945.0, -860.0), (1599.0, -860.0)),  # the eastern corridor, south and west
+    *(
+        (1439.0, -700.0),
+        (1380.0, -560.0),
+        (1000.0, -540.0),
+        (852.0, -640.0),
+        (1279.0, -660.0),
+    ),  # the hall in the middle
+    *((1332.0, -913.0), (1065.0, -1007.0), (647.0, -1020.0)),  # west, through a door
+    *((492.0, -1190.0), (212.0, -1190.0), (-40.0, -1060.0), (-40.0, -830.0), (280.0, -800.0), (500.0, -900.0)),  # round
+)
+"""Freedoom's Phase 2, MAP01: one way past most of it, and round the last room for ever."""
+_LOOP_FROM = 19
 
-    Where it is on the tour follows from where it stands and looks; of the past it only needs where it was a tick ago.
+
+class ExploreDemonstrator:
+    """Walks one fixed one-way route through the level, and rejoins it from wherever it was pushed.
+
+    Where it is on the route follows from where it stands and looks; of the past it only needs where it was a tick ago.
 
     Args:
         game: a Doom game with privileged state.
@@ -73,56 +91,56 @@ class ExploreDemonstrator:
     def reset(self, seed: int) -> None:
         self._hands.reset(seed)
         self._navigator.reset()
-        self._tour: Tour | None = None
+        self._route: Route | None = None
         self._place = 0
 
     def act(self, observation: Observation) -> Decision:
         state = cast(DoomState, self._game.state)
-        if self._tour is None:
-            self._tour = tour_of(self._navigator.plan(state), state.x, state.y)
+        if self._route is None:
+            self._route = route_through(self._navigator.plan(state), _PLACES, _LOOP_FROM)
         steering = self._steer(state, observation)
         action = self._hands.act(observation.executed, steering.turn_deg, keys=steering.keys)
         return Decision(action, by_user=True)
 
     def _steer(self, state: DoomState, observation: Observation) -> Steering:
-        tour = self._tour
-        if tour is None:
+        route = self._route
+        if route is None:
             return self._navigator.follow(state, observation.executed, np.zeros((0, 2)))
-        place = self._progress(state, tour)
+        place = self._progress(state, route)
         if place is None:
-            place = self._seen_place(state, tour)
+            place = self._seen_place(state, route)
         if place is None:
-            x, y = tour.points_N2[self._place].tolist()
+            x, y = route.points_N2[self._place].tolist()
             return self._navigator.go_to(state, observation.executed, x, y)
         self._place = place
-        ahead = tour.indices(place + 1, 2 * _AHEAD)
-        return self._navigator.follow(state, observation.executed, tour.points_N2[ahead])
+        ahead = route.indices(place + 1, 2 * _AHEAD)
+        return self._navigator.follow(state, observation.executed, route.points_N2[ahead])
 
-    def _progress(self, state: DoomState, tour: Tour) -> int | None:
-        """The point of the tour where the player is if it has gone on from the last one; None if it is off the tour."""
-        around = tour.indices(self._place - _BACK, _BACK + _AHEAD)
-        distances, costs = _fit(state, tour, around)
+    def _progress(self, state: DoomState, route: Route) -> int | None:
+        """Where on the route the player is if it has gone on from the last point; None if it is off the route."""
+        around = route.indices(self._place - _BACK, _BACK + _AHEAD)
+        distances, costs = _fit(state, route, around)
         best = int(costs.argmin())
-        x, y = tour.points_N2[around[best]].tolist()
+        x, y = route.points_N2[around[best]].tolist()
         if distances[best] > _NEAR or not self._navigator.plan(state).is_walk_clear(state.x, state.y, x, y):
             return None
         return int(around[best])
 
-    def _seen_place(self, state: DoomState, tour: Tour) -> int | None:
-        """The point of the whole tour that suits best where the player stands and looks; None if none is in sight."""
-        everywhere = np.arange(0, len(tour.points_N2), 3)
-        distances, costs = _fit(state, tour, everywhere)
-        # Other things being nearly equal, it goes on where it was and does not skip or repeat a part of the tour.
+    def _seen_place(self, state: DoomState, route: Route) -> int | None:
+        """The point of the whole route that suits best where the player stands and looks; None if none is in sight."""
+        everywhere = np.arange(0, len(route.points_N2), 3)
+        distances, costs = _fit(state, route, everywhere)
+        # Other things being nearly equal, it goes on where it was and does not skip or repeat a part of the route.
         costs = np.where(distances < _SIGHT, costs + 0.5 * np.minimum(np.abs(everywhere - self._place), 400), np.inf)
         for candidate in np.argsort(costs)[:24].tolist():
-            x, y = tour.points_N2[everywhere[candidate]].tolist()
+            x, y = route.points_N2[everywhere[candidate]].tolist()
             if np.isfinite(costs[candidate]) and self._navigator.plan(state).is_walk_clear(state.x, state.y, x, y):
                 return int(everywhere[candidate])
         return None
 
 
-def _fit(state: DoomState, tour: Tour, places: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """How far these points of the tour are, and the same with half a unit more for each degree of wrong heading."""
-    distances = np.hypot(*(tour.points_N2[places] - (state.x, state.y)).T)
-    turns = np.abs((tour.headings_N[places] - state.angle_deg + 180.0) % 360.0 - 180.0)
+def _fit(state: DoomState, route: Route, places: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """How far these points of the route are, and the same with half a unit more for each degree of wrong heading."""
+    distances = np.hypot(*(route.points_N2[places] - (state.x, state.y)).T)
+    turns = np.abs((route.headings_N[places] - state.angle_deg + 180.0) % 360.0 - 180.0)
     return distances, distances + 0.5 * turns

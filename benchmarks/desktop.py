@@ -1,0 +1,75 @@
+"""What desktop play costs: `python benchmarks/desktop.py [--samples N]`, on a screen of its own.
+
+For 640x480 and 1280x720: milliseconds to capture a window as RGB, to look how the window stands, and to do an action
+(with that look, and the watchdog told); p50 and p99, with the steal of the time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import time
+from collections.abc import Callable
+
+import xcffib.xproto as x
+
+from eyehand.action import NOTHING, Action
+from eyehand.desktop.display import XDisplay
+from eyehand.desktop.guard import Guard
+from eyehand.desktop.played_window import PlayedWindow
+from eyehand.desktop.screen import OwnScreen
+from eyehand.machine import MachineWatch
+
+
+def main() -> None:
+    """Measure and print one JSON object a size."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--samples", type=int, default=500)
+    samples = parser.parse_args().samples
+    for size_px in ((640, 480), (1280, 720)):
+        guard = Guard()
+        with contextlib.closing(guard), contextlib.closing(OwnScreen(size_px, guard)) as screen:
+            print(json.dumps(measure(screen, guard, samples)))
+
+
+def measure(screen: OwnScreen, guard: Guard, samples: int) -> dict[str, object]:
+    """All figures for a window that fills the screen."""
+    width, height = screen.size_px
+    owner = XDisplay.open(screen.name, screen.authority)
+    window = owner.connection.generate_id()
+    arguments = (24, window, owner.root, 0, 0, width, height, 0, x.WindowClass.InputOutput, 0)
+    owner.core.CreateWindow(*arguments, x.CW.BackPixel, [0x336699])
+    owner.core.MapWindow(window)
+    owner.core.GetInputFocus().reply()
+    display = XDisplay.open(screen.name, screen.authority)
+    played = PlayedWindow(display, window, guard, authority=screen.authority, is_own_screen=True)
+    actions = (Action.of(("w",), (), 3, 1), Action.of(("w", "d"), ("0",), -3, -1), NOTHING)
+    turn = iter(range(10 * samples))
+    watch = MachineWatch()
+    with contextlib.closing(played):
+        figures: dict[str, object] = {
+            "size": f"{width}x{height}",
+            "capture_ms": timed(played.capture.grab, samples),
+            "state_ms": timed(played.state, samples),
+            "act_ms": timed(lambda: played.do(actions[next(turn) % len(actions)]), samples),
+        }
+    owner.close()
+    watch.poll(is_last=True)
+    figures["steal"] = round(max((part.steal for part in watch.windows), default=0.0), 3)
+    return figures
+
+
+def timed(call: Callable[[], object], samples: int) -> dict[str, float]:
+    """p50 and p99 of its milliseconds."""
+    times_ms = []
+    for _ in range(samples):
+        begin_s = time.perf_counter()
+        call()
+        times_ms.append(1e3 * (time.perf_counter() - begin_s))
+    times_ms.sort()
+    return {"p50": round(times_ms[samples // 2], 3), "p99": round(times_ms[samples * 99 // 100], 3)}
+
+
+if __name__ == "__main__":
+    main()

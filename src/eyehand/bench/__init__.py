@@ -1,0 +1,1 @@
+"""What `eyehand bench` measures: speed, and what speed costs in quality."""

@@ -1,0 +1,211 @@
+"""`eyehand data`: recordings at any scale: indexed, listed, checked, re-encoded, pushed and pulled."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from eyehand.commands.data_gap import Gap, measure_picture_gap
+from eyehand.commands.data_reencode import Reencode, reencode_recordings
+from eyehand.commands.data_review import Review, review_index
+from eyehand.commands.data_transfer import Pull, Push, pull_data, push_data
+from eyehand.commands.workers import Workers
+from eyehand.errors import UserError
+
+if TYPE_CHECKING:
+    from eyehand.data.check import Judge
+
+
+@dataclass(frozen=True)
+class Index(Workers):
+    """Read every recording once and write a Parquet index to train from. A killed run goes on when it is given again.
+
+    Attributes:
+        sources: folders of recordings at any depth, .tar or .tar.gz archives, or URLs of these (s3://, hf://).
+        out: the index to write, a name that ends in .parquet.
+        keep: copy what training needs beside the index, as is always done with .tar.gz: for places that are slow or
+            far away.
+        replace: make an index that exists anew.
+    """
+
+    sources: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="SRC [SRC ...]")]
+    out: Path
+    keep: bool = False
+    replace: bool = False
+
+
+@dataclass(frozen=True)
+class List:
+    """Sum up an index, or a part of it.
+
+    Attributes:
+        index: a Parquet file from `eyehand data index`.
+        where: only recordings for which this holds, such as "env = 'quake' and num_frames > 2000".
+        as_json: print JSON, with every row.
+    """
+
+    index: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="INDEX")]
+    where: str | None = None
+    as_json: bool = False
+
+
+@dataclass(frozen=True)
+class Check(Workers):
+    """Look into every recording: is it fit to learn from? Nothing is changed but the file of decisions.
+
+    Attributes:
+        source: an index, a folder of recordings at any depth, a .tar archive, or the URL of one.
+        out: JSON of what was found and decided. Default: beside the index, where training and `data list` heed it;
+            for other sources none is written.
+        where: only recordings of the index for which this holds.
+        max_key_share: leave out where one key is held on more than this share of the frames.
+        max_keys: leave out where more keys are held at once.
+        min_interaction: leave out where something is done on less than this share of the frames.
+        policy: a checkpoint that says how likely the user's actions are, on clips of every recording.
+        least_likelihood: with --policy, leave out where they are less likely: the geometric mean over frames of the
+            probability of the whole action, between 0 and 1. Without it the likelihood is only shown.
+        clips: with --policy, clips of each recording that it looks at.
+        seed: of where these clips lie.
+        as_json: print the JSON instead of a table.
+    """
+
+    source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SRC")]
+    out: Path | None = None
+    where: str | None = None
+    max_key_share: float = 0.6
+    max_keys: int = 6
+    min_interaction: float = 0.05
+    policy: str | None = None
+    least_likelihood: float | None = None
+    clips: int = 4
+    seed: int = 0
+    as_json: bool = False
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of `eyehand data`.
+
+    Attributes:
+        action: what to do.
+    """
+
+    action: (
+        Annotated[Index, tyro.conf.subcommand("index", prefix_name=False)]
+        | Annotated[List, tyro.conf.subcommand("list", prefix_name=False)]
+        | Annotated[Check, tyro.conf.subcommand("check", prefix_name=False)]
+        | Annotated[Gap, tyro.conf.subcommand("gap", prefix_name=False)]
+        | Annotated[Review, tyro.conf.subcommand("review", prefix_name=False)]
+        | Annotated[Reencode, tyro.conf.subcommand("reencode", prefix_name=False)]
+        | Annotated[Push, tyro.conf.subcommand("push", prefix_name=False)]
+        | Annotated[Pull, tyro.conf.subcommand("pull", prefix_name=False)]
+    )
+
+
+def run(options: Options) -> int:
+    """Do it. Ends with 2 if nothing usable is found."""
+    try:
+        import pyarrow as pa  # noqa: F401  # asked for here, so that the sentence is one
+    except ImportError as error:
+        raise UserError("Data at scale needs more packages: run `pip install 'eyehand[data]'`.") from error
+    match options.action:
+        case Index():
+            _index(options.action)
+        case List():
+            _list(options.action)
+        case Check():
+            return _check(options.action)
+        case Gap():
+            measure_picture_gap(options.action)
+        case Review():
+            review_index(options.action)
+        case Reencode():
+            return reencode_recordings(options.action)
+        case Push():
+            push_data(options.action)
+        case Pull():
+            pull_data(options.action)
+    return 0
+
+
+def _index(options: Index) -> None:
+    from rich.console import Console
+
+    from eyehand.data.indexing import build_index
+    from eyehand.data.summary import print_summary, summarise
+    from eyehand.jobs.progress import shown_progress
+
+    engine = options.make_engine()
+    with shown_progress() as progress:
+        rows = build_index(
+            *(options.sources, options.out),
+            keep=options.keep,
+            replace=options.replace,
+            engine=engine,
+            progress=progress,
+        )
+    usable = [row for row in rows if row.error is None]
+    print_summary(summarise(usable), Console())
+    print(f"wrote {options.out}: {len(usable)} recordings, and {len(rows) - len(usable)} that cannot be used")
+
+
+def _list(options: List) -> None:
+    from rich.console import Console
+
+    from eyehand.data.index import read_index
+    from eyehand.data.summary import print_summary, summarise
+
+    rows = read_index(options.index, options.where)
+    if not rows:
+        raise UserError(f"No recording of {options.index} fits the condition {options.where!r}: ask for less.")
+    if options.as_json:
+        print(json.dumps({"summary": asdict(summarise(rows)), "recordings": [asdict(row) for row in rows]}, indent=1))
+    else:
+        print_summary(summarise(rows), Console())
+
+
+def _check(options: Check) -> int:
+    from rich.console import Console
+
+    from eyehand.data.check import Limits, check
+    from eyehand.data.check_report import manifest_beside, places_at, print_verdicts
+    from eyehand.data.decisions import decisions_beside, write_decisions
+    from eyehand.jobs.progress import shown_progress
+
+    judge = _judge(options)
+    limits = Limits(
+        *(options.max_key_share, options.max_keys, options.min_interaction),
+        least_likelihood=options.least_likelihood or 0.0,
+    )
+    places, refused = places_at(options.source, options.where)
+    out = options.out
+    if out is None and options.source.endswith(".parquet"):
+        out = decisions_beside(Path(options.source))
+    engine = options.make_engine()
+    with shown_progress() as progress, manifest_beside(out, options.source, limits, judge) as manifest:
+        verdicts = [*refused, *check(places, limits, engine, manifest, progress, judge)]
+        if out is not None:
+            write_decisions(verdicts, out)
+        if manifest is not None:
+            manifest.remove()
+    if options.as_json:
+        print(json.dumps([asdict(verdict) for verdict in verdicts], indent=1))
+    else:
+        print_verdicts(verdicts, Console())
+    return 0 if any(verdict.is_used for verdict in verdicts) else 2
+
+
+def _judge(options: Check) -> Judge | None:
+    if options.policy is None:
+        if options.least_likelihood is not None:
+            raise UserError("Option --least-likelihood needs a policy that says how likely actions are: give --policy.")
+        return None
+    if options.clips < 1 or not 0 <= (options.least_likelihood or 0.0) <= 1:
+        raise UserError("Option --clips must be at least 1 and --least-likelihood between 0 and 1.")
+    from eyehand.evaluate.likelihood import Likelihood
+
+    return Likelihood.of(options.policy, options.clips, options.seed)

@@ -1,0 +1,74 @@
+"""`eyehand data gap`: what does compression change for a policy?"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from eyehand.errors import UserError
+
+__all__ = ["Gap", "measure_picture_gap"]
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Measure how far recorded pictures are from live ones for a policy: KL of its outputs, per head.
+
+    Attributes:
+        folder: recordings: their pictures, coded once more, are compared with what they are now.
+        policy: whose outputs are compared.
+        game: instead of a folder: a game that waits for its player, such as doom/center. It is played and recorded, and
+            the recorded pictures are compared with the game's own.
+        player: who plays that game.
+        clips: stretches of the policy's whole memory that are compared.
+        crf: qualities of x264 to compare; lower is better.
+        chroma: colour codings to compare.
+        seed: of the clips and the play.
+        as_json: print JSON instead of a table.
+    """
+
+    folder: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[DIR]")] = None
+    policy: str = "pocket-doom"
+    game: str | None = None
+    player: str = "demonstrator"
+    clips: int = 16
+    crf: tuple[int, ...] = (6, 12, 18)
+    chroma: tuple[Literal["420", "444", "rgb"], ...] = ("420", "444", "rgb")
+    seed: int = 0
+    as_json: bool = False
+
+
+def measure_picture_gap(options: Gap) -> None:
+    """Measure and print."""
+    from rich.console import Console
+
+    from eyehand.checkpoint import load_checkpoint
+    from eyehand.evaluate.gap import late_pictures, measure_gap, print_gaps, recoded
+    from eyehand.evaluate.gap_play import play_and_record, recorded_clips
+    from eyehand.recording.reader import find_recordings
+    from eyehand.recording.recode import Coding
+
+    if (options.folder is None) == (options.game is None):
+        raise UserError("There is nothing to compare, or too much: give either a folder of recordings or --game.")
+    if options.clips < 1 or not all(0 <= crf <= 51 for crf in options.crf):
+        raise UserError("Option --clips must be at least 1, and every --crf between 0 and 51.")
+    policy = load_checkpoint(options.policy).policy
+    codings = [Coding(crf, chroma) for chroma in options.chroma for crf in sorted(set(options.crf))]
+    variants = {str(coding): recoded(coding) for coding in codings} | {"one tick late": late_pictures}
+    if options.game is not None:
+        played = play_and_record(options.game, options.player, policy.config, options.clips, options.seed)
+        live, what = list(played.live), f"{options.game}: recorded pictures against the game's own"
+        variants = {**played.variants(), **variants}
+    else:
+        assert options.folder is not None
+        live = recorded_clips(find_recordings(options.folder), policy.config, options.clips, options.seed)
+        what = "recorded pictures, coded once more, against themselves"
+    gaps = measure_gap(policy, live, variants)
+    if options.as_json:
+        print(json.dumps({"compared": what, "policy": options.policy, "gaps": [asdict(gap) for gap in gaps]}, indent=1))
+    else:
+        print_gaps(gaps, what, Console())

@@ -1,0 +1,65 @@
+"""`eyehand data reencode`: 192x192 videos made anew, so that clips of them decode fast."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from eyehand.commands.workers import Workers
+
+__all__ = ["Reencode", "reencode_recordings"]
+
+
+@dataclass(frozen=True)
+class Reencode(Workers):
+    """Make 192x192 videos anew in a new folder, so that they decode fast; annotations stay byte for byte what they are.
+
+    For recordings made elsewhere, whose videos are slow to seek or to decode, and for those that have only video.mp4.
+    A killed run goes on when it is given again.
+
+    Attributes:
+        source: an index, a folder of recordings at any depth, a .tar archive, or the URL of one.
+        out: the folder to write; a new one.
+        where: only recordings of the index for which this holds.
+        crf: quality, from 0 (lossless) to 51 (worst); 18 is what recording uses.
+        small_only: leave video.mp4 out; training does not need it.
+        as_json: print JSON: what became of every recording.
+    """
+
+    source: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="SRC")]
+    out: Path
+    where: str | None = None
+    crf: int = 18
+    small_only: bool = False
+    as_json: bool = False
+
+
+def reencode_recordings(options: Reencode) -> int:
+    """Do it. Ends with 2 if nothing could be re-encoded."""
+    from eyehand.data.check_report import places_at
+    from eyehand.data.reencode import Reencoded, Settings, reencode
+    from eyehand.jobs.progress import shown_progress
+
+    engine = options.make_engine()
+    places, refused = places_at(options.source, options.where)
+    settings = Settings(options.crf, options.small_only)
+    with shown_progress() as progress:
+        done = reencode(dict(places), Path(options.out).absolute(), settings, engine, progress)
+    done += [Reencoded(each.source, " ".join(each.reasons)) for each in refused]
+    made = [each for each in done if each.error is None]
+    if options.as_json:
+        print(json.dumps([asdict(each) for each in done], indent=1))
+        return 0 if made else 2
+    for each in done:
+        if each.error is not None:
+            print(each.error if each.source in each.error else f"{each.source}: {each.error}")
+    before, after = (sum(getattr(each, name) for each in made) / 1e6 for name in ("bytes_before", "bytes_after"))
+    print(
+        f"wrote {options.out}: {len(made)} recordings, {after:.1f} MB of small video made from {before:.1f} MB, and "
+        f"{len(done) - len(made)} that could not be re-encoded"
+    )
+    return 0 if made else 2

@@ -1,0 +1,68 @@
+"""`eyehand data review`: a person decides about what the check left out."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+__all__ = ["Review", "review_index"]
+
+
+@dataclass(frozen=True)
+class Review:
+    """Go through what `data check` left out, and decide. Decisions lie beside the index, and training heeds them.
+
+    Without other options it asks about one recording after the other.
+
+    Attributes:
+        index: a Parquet file that was checked.
+        where: only recordings for which this holds, such as "likelihood < 0.1".
+        html: write a page with these recordings and the reasons, to look at before deciding; nothing is asked.
+        use: ids of recordings to use whatever the check says.
+        leave_out: ids of recordings to leave out.
+        note: why; kept with the decision.
+        again: also ask about what a person has decided already.
+        max_mb: how large the page may become.
+    """
+
+    index: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="INDEX")]
+    where: str | None = None
+    html: Path | None = None
+    use: tuple[str, ...] = ()
+    leave_out: tuple[str, ...] = ()
+    note: str = ""
+    again: bool = False
+    max_mb: float = 100.0
+
+
+def review_index(options: Review) -> None:
+    """Do what the options say."""
+    from rich.console import Console
+
+    from eyehand.data.review import ask, choose, queue_reports, review_queue
+
+    if options.use or options.leave_out:
+        num_used = choose(options.index, options.use, "use", options.note) if options.use else 0
+        num_left = choose(options.index, options.leave_out, "leave out", options.note) if options.leave_out else 0
+        print(f"{num_used} to be used, {num_left} left out")
+        return
+    queue = review_queue(options.index, options.where, with_decided=options.again)
+    if not queue:
+        print("Nothing is left to decide.")
+        return
+    if options.html is not None:
+        from eyehand.evaluate.recording_page import write_page
+
+        def tell(sentence: str) -> None:
+            print(sentence, file=sys.stderr)
+
+        reports = queue_reports(queue, tell)
+        write_page(reports, options.html, max_bytes=round(options.max_mb * 1e6), tell=tell)
+        tell(f"wrote {options.html} with {len(reports)} recordings: open it in a browser, then decide")
+        return
+    num_decided = ask(options.index, queue, lambda: sys.stdin.readline() or None, Console())
+    print(f"\n{num_decided} decided, {len(queue) - num_decided} left")

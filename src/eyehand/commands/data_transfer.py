@@ -1,0 +1,69 @@
+"""`eyehand data push` and `pull`: a data set to and from a hub or any file system."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+
+@dataclass(frozen=True)
+class Push:
+    """Upload a folder of recordings or a LeRobot data set, with a card and checksums. A killed push goes on.
+
+    Attributes:
+        source: the folder; hidden files in it stay here.
+        url: where to: hf://datasets/OWNER/NAME (made private if new), or a folder on any file system of fsspec.
+        licence: of the data, as hubs name it, such as mit or cc-by-4.0.
+        index: an index of these recordings, for the card; default: they are all read.
+        verify: read every uploaded file back and compare it.
+    """
+
+    source: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="SRC")]
+    url: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="URL")]
+    licence: str = "unknown"
+    index: Path | None = None
+    verify: bool = False
+
+
+@dataclass(frozen=True)
+class Pull:
+    """Fetch what was pushed, and compare every file with its checksum. A killed pull goes on.
+
+    Attributes:
+        url: hf://datasets/OWNER/NAME, or a folder on any file system of fsspec.
+        folder: where to; appears or changes when everything is there.
+        without_manifest: fetch whatever is there, for data sets that `eyehand data push` did not put there; only sizes
+            are compared, and checksums where the hub knows them.
+    """
+
+    url: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="URL")]
+    folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
+    without_manifest: bool = False
+
+
+def push_data(options: Push) -> None:
+    """Upload and say so."""
+    from eyehand.exchange.card import card_of
+    from eyehand.exchange.push import push
+    from eyehand.exchange.store import open_store
+
+    store = open_store(options.url)
+    card = card_of(options.source, options.licence, options.index)
+    report = push(options.source, store, card, verify=options.verify, progress=_say)
+    print(f"pushed {report.num_files} files, {report.num_bytes:,} bytes, {report.num_uploaded} of them new")
+
+
+def pull_data(options: Pull) -> None:
+    """Fetch and say so."""
+    from eyehand.exchange.pull import pull
+    from eyehand.exchange.store import open_store
+
+    report = pull(open_store(options.url), options.folder, options.without_manifest, progress=_say)
+    print(f"pulled {report.num_files} files, {report.num_bytes:,} bytes, {report.num_fetched} of them new")
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)

@@ -1,0 +1,278 @@
+"""Is this data fit to learn from? `check` looks into every recording; `Verdict` says what came of one, and why.
+
+The reference's filter (arXiv 2601.04575): one key held most of the time, too many keys at once, too little done,
+actions that a given policy finds unlikely. And what does silent harm besides: a frame rate that drifts, frozen or black
+video, a recording that is there twice, labels that are shifted against the pictures. Decisions are kept beside the data
+(`decisions.py`); no recording is touched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eyehand.action import Action
+from eyehand.errors import UserError
+from eyehand.jobs.engine import Engine
+from eyehand.jobs.job import Job, Progress, no_progress, run_job
+from eyehand.jobs.local import LocalEngine
+from eyehand.jobs.manifest import Manifest
+from eyehand.recording.labels import rate_problem
+from eyehand.recording.lag import estimate_lag
+from eyehand.recording.reader import Recording, RecordingFiles
+
+__all__ = ["Judge", "Limits", "Verdict", "check", "check_recording"]
+
+_CHUNK_FRAMES = 64
+_SAME_PICTURE = 0.05  # mean difference of brightness, 0 to 255: what stands still is coded as nothing
+_BLACK = 10.0  # brightness, 0 to 255, that no pixel of a black picture exceeds
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is still fit to learn from. Shares are of a recording's frames.
+
+    Attributes:
+        max_key_share: one key held.
+        max_keys: keys held at once, at any time.
+        min_interaction: anything held or moved.
+        max_rate_drift: between the rate that is stated and that of the frame times, as a share.
+        max_frozen: pictures that are the same as the one before.
+        max_black: pictures that are black.
+        least_likelihood: of the user's actions under a policy; see `Judge`.
+    """
+
+    max_key_share: float = 0.6
+    max_keys: int = 6
+    min_interaction: float = 0.05
+    max_rate_drift: float = 0.05
+    max_frozen: float = 0.5
+    max_black: float = 0.2
+    least_likelihood: float = 0.0
+
+
+Judge = Callable[[Recording], float | None]
+"""From a recording to how likely its actions are, between 0 and 1; None: it cannot tell. `evaluate.likelihood` is one.
+
+Picklable, and its repr says all that its judgement depends on.
+"""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found about one recording. Shares are of its frames.
+
+    Attributes:
+        id, source: as in the index.
+        reasons: why it is left out, a sentence each; none: it is used.
+        num_frames: with picture and annotation.
+        held_most, held_share: the key that was held most, and how much; empty if none was.
+        most_keys: held at once.
+        interaction: frames on which anything was held or moved, of those whose action is known.
+        measured_fps: from the frame times; 0 where they are not told.
+        frozen_share, black_share: of the pictures.
+        lag_ticks: by which labels come too late (positive) or early; None: the picture does not tell.
+        lag_correlation: of picture and mouse at that lag.
+        likelihood: of the user's actions under a policy; None: none was asked, or it cannot tell.
+    """
+
+    id: str
+    source: str
+    reasons: tuple[str, ...] = ()
+    num_frames: int = 0
+    held_most: str = ""
+    held_share: float = 0.0
+    most_keys: int = 0
+    interaction: float = 0.0
+    measured_fps: float = 0.0
+    frozen_share: float = 0.0
+    black_share: float = 0.0
+    lag_ticks: int | None = None
+    lag_correlation: float = 0.0
+    likelihood: float | None = None
+
+    @property
+    def is_used(self) -> bool:
+        return not self.reasons
+
+
+def check(
+    found: Iterable[tuple[str, RecordingFiles]],
+    limits: Limits,
+    engine: Engine | None = None,
+    manifest: Manifest | None = None,
+    progress: Progress = no_progress,
+    judge: Judge | None = None,
+) -> list[Verdict]:
+    """Check recordings, given with their `source`; of equal ones the first is used.
+
+    Args:
+        found: the recordings.
+        limits: what is fit.
+        engine: who does it; the verdicts do not depend on it. None: this process.
+        manifest: what an earlier run found; None: nothing is kept.
+        progress: see `jobs.job`.
+        judge: says how likely the actions are.
+    """
+    items = {source: _Unchecked(source, files, limits, judge) for source, files in found}
+    first: dict[str, str] = {}
+    verdicts = []
+    for source, (verdict, content) in run_job(_CHECK, items, engine or LocalEngine(), manifest, progress).items():
+        twin = first.setdefault(content, source) if content else source
+        if twin != source:
+            verdict = replace(verdict, reasons=(*verdict.reasons, f"It has the same pictures and actions as {twin}."))
+        verdicts.append(verdict)
+    return verdicts
+
+
+@dataclass(frozen=True)
+class _Unchecked:
+    source: str
+    files: RecordingFiles
+    limits: Limits
+    judge: Judge | None = None
+
+    def __str__(self) -> str:
+        return self.source
+
+
+def _check(item: _Unchecked) -> tuple[Verdict, str]:
+    """The verdict on one recording and the fingerprint of its content; none where it cannot be used at all."""
+    try:
+        verdict, content = check_recording(item.files, item.source, item.limits, item.judge)
+    except UserError as error:
+        return _unfit(item, str(error))
+    return verdict, content.hex()
+
+
+def _unfit(item: _Unchecked, reason: str) -> tuple[Verdict, str]:
+    return Verdict(item.files.path.name, item.source, (reason,)), ""
+
+
+def _checked_from_json(values: tuple[dict[str, Any], str]) -> tuple[Verdict, str]:
+    facts, content = values
+    return Verdict(**{**facts, "reasons": tuple(facts["reasons"])}), content
+
+
+_CHECK: Job[_Unchecked, tuple[Verdict, str]] = Job(
+    name="check",
+    function=_check,
+    given_up=_unfit,
+    is_final=lambda checked: bool(checked[1]),
+    to_json=lambda checked: (asdict(checked[0]), checked[1]),
+    from_json=_checked_from_json,
+)
+
+
+def check_recording(
+    files: RecordingFiles, source: str, limits: Limits, judge: Judge | None = None
+) -> tuple[Verdict, bytes]:
+    """Check one recording, and give a fingerprint of its pictures and actions.
+
+    Raises:
+        UserError: it cannot be used at all.
+    """
+    with Recording.open(files) as recording:
+        num_frames = recording.num_frames
+        actions = [recording.executed(index) for index in range(num_frames)]
+        known = [action for action in actions if action is not None]
+        key, most_keys, interaction = _held(known)
+        pictures = _Pictures(num_frames, recording.decode_clip)
+        mouse_N2 = np.array([(a.dx, a.dy) if a is not None else (0, 0) for a in actions], np.float64)
+        lag = estimate_lag(recording.decode_clip, mouse_N2, num_frames)
+        verdict = Verdict(
+            id=recording.info.id or files.path.name,
+            source=source,
+            num_frames=num_frames,
+            held_most=key[0],
+            held_share=key[1],
+            most_keys=most_keys,
+            interaction=interaction,
+            measured_fps=_measured_fps(recording.times_ns),
+            frozen_share=pictures.frozen_share,
+            black_share=pictures.black_share,
+            lag_ticks=lag.ticks,
+            lag_correlation=lag.correlation,
+            likelihood=None if judge is None else judge(recording),
+        )
+        fps = recording.fps
+        content = hashlib.sha256(pictures.brightness)
+        content.update(repr([_plain(action) for action in actions]).encode())
+    return replace(verdict, reasons=tuple(_reasons(verdict, limits, fps, len(known)))), content.digest()
+
+
+def _reasons(verdict: Verdict, limits: Limits, fps: float, num_known: int) -> Iterator[str]:
+    if not num_known:
+        yield "No action in it is known."
+        return
+    if verdict.held_share > limits.max_key_share:
+        yield f"The key {verdict.held_most} is held on {verdict.held_share:.0%} of its frames."
+    if verdict.most_keys > limits.max_keys:
+        yield f"Up to {verdict.most_keys} keys are held at once."
+    if verdict.interaction < limits.min_interaction:
+        yield f"Something is done on only {verdict.interaction:.1%} of its frames."
+    wrong_rate = rate_problem(fps)
+    if wrong_rate is not None:
+        yield wrong_rate
+    elif verdict.measured_fps and abs(verdict.measured_fps / fps - 1) > limits.max_rate_drift:
+        yield f"Its frames came at {verdict.measured_fps:.1f} per second, not {fps:g}."
+    if verdict.frozen_share > limits.max_frozen:
+        yield f"The picture stands still on {verdict.frozen_share:.0%} of its frames."
+    if verdict.black_share > limits.max_black:
+        yield f"The picture is black on {verdict.black_share:.0%} of its frames."
+    if verdict.likelihood is not None and verdict.likelihood < limits.least_likelihood:
+        yield f"Its actions have a likelihood of only {verdict.likelihood:.2g} under the policy."
+    if verdict.lag_ticks:
+        late = "late" if verdict.lag_ticks > 0 else "early"
+        yield f"Its labels come {abs(verdict.lag_ticks)} ticks too {late} for its pictures."
+
+
+def _held(known: Sequence[Action]) -> tuple[tuple[str, float], int, float]:
+    """The key held most and its share, the most keys at once, and the share of frames on which anything was done."""
+    if not known:
+        return ("", 0.0), 0, 0.0
+    counts = Counter(name for action in known for name in action.keys)
+    key, count = min(counts.items(), key=lambda item: (-item[1], item[0]), default=("", 0))
+    busy = sum(bool(a.keys or a.buttons or a.dx or a.dy or a.scroll_dx or a.scroll_dy or a.gamepad) for a in known)
+    return (key, count / len(known)), max(len(action.keys) for action in known), busy / len(known)
+
+
+def _measured_fps(times_ns: Sequence[int]) -> float:
+    seconds = (times_ns[-1] - times_ns[0]) / 1e9
+    return (len(times_ns) - 1) / seconds if seconds > 0 else 0.0
+
+
+def _plain(action: Action | None) -> object:
+    return None if action is None else (sorted(action.keys), sorted(action.buttons), action.dx, action.dy)
+
+
+class _Pictures:
+    """All pictures of a recording, looked at once.
+
+    Attributes:
+        frozen_share: of the pictures, those that are the same as the one before.
+        black_share: of the pictures.
+        brightness: mean of each, uint8: the same for the same video, however it is stored.
+    """
+
+    def __init__(self, num_frames: int, frames: Callable[[int, int], NDArray[np.uint8]]) -> None:
+        num_frozen = num_black = 0
+        before_1HW: NDArray[np.float32] | None = None
+        marks = []
+        for start in range(0, num_frames, _CHUNK_FRAMES):
+            frames_THWC = frames(start, min(_CHUNK_FRAMES, num_frames - start))
+            num_black += int(np.count_nonzero(frames_THWC.max(axis=(1, 2, 3)) <= _BLACK))
+            grey_THW = frames_THWC.mean(axis=3, dtype=np.float32)
+            row_THW = grey_THW if before_1HW is None else np.concatenate([before_1HW, grey_THW])
+            num_frozen += int(np.count_nonzero(np.abs(np.diff(row_THW, axis=0)).mean(axis=(1, 2)) < _SAME_PICTURE))
+            before_1HW = grey_THW[-1:]
+            marks.append(grey_THW.mean(axis=(1, 2)).round().astype(np.uint8))
+        self.frozen_share = num_frozen / max(1, num_frames - 1)
+        self.black_share = num_black / num_frames
+        self.brightness = np.concatenate(marks).tobytes()

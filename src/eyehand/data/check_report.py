@@ -1,0 +1,82 @@
+"""What `eyehand data check` looks at, and how it shows what it found."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from eyehand.data.archives import read_archive
+from eyehand.data.check import Judge, Limits, Verdict
+from eyehand.data.index import INDEX_ENDING, read_index
+from eyehand.data.sources import find_recordings_at, place_of
+from eyehand.errors import UserError
+from eyehand.jobs.manifest import Manifest
+from eyehand.recording.reader import RecordingFiles
+
+__all__ = ["manifest_beside", "places_at", "print_verdicts"]
+
+
+def places_at(source: str, where: str | None) -> tuple[list[tuple[str, RecordingFiles]], list[Verdict]]:
+    """The recordings of an index, a folder or an archive, and verdicts on those that are out of the question.
+
+    Raises:
+        UserError: nothing is there, a .tar.gz is not indexed, or a condition is given without an index.
+    """
+    if source.endswith(INDEX_ENDING):
+        rows = read_index(Path(source), where, heed_decisions=False)
+        if not rows:
+            raise UserError(f"No recording of {source} fits the condition {where!r}: ask for less.")
+        refused = [Verdict(row.id, row.source, (row.error,)) for row in rows if row.error is not None]
+        return [(row.source, row.files) for row in rows if row.error is None], refused
+    if where is not None:
+        raise UserError(f"A condition needs an index: make one of {source} with `eyehand data index`.")
+    found = find_recordings_at(source)
+    compressed = [archive.url for archive in found.archives if archive.is_compressed]
+    if compressed:
+        raise UserError(f"{compressed[0]} is read through its index: make one with `eyehand data index {source}`.")
+    located = [(place_of(each, source), each) for each in found.recordings]
+    for archive in found.archives:
+        located += [(f"{archive.url}!{each.name}", each) for each in read_archive(archive, None)]
+    return (
+        [(place, each.files) for place, each in located if each.files is not None],
+        [Verdict(each.name, place, (each.problem or "",)) for place, each in located if each.files is None],
+    )
+
+
+def manifest_beside(
+    out: Path | None, source: str, limits: Limits, judge: Judge | None = None
+) -> AbstractContextManager[Manifest | None, bool | None]:
+    """What an unfinished check of the same data found, kept beside its result; None if no result is written."""
+    if out is None:
+        return nullcontext()
+    content = hashlib.sha256(Path(source).read_bytes()).hexdigest() if source.endswith(INDEX_ENDING) else ""
+    options = {"check": source, "content": content, "limits": asdict(limits), "judge": repr(judge)}
+    return Manifest(out.with_name(out.name + ".journal"), options)
+
+
+def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
+    """A line per recording, then the reasons why some are left out."""
+    table = Table(title=f"{sum(each.is_used for each in verdicts)} of {len(verdicts)} recordings are fit to learn from")
+    heads = ["recording", "frames", "held most", "keys", "active", "fps", "frozen", "black", "labels", ""]
+    is_judged = any(each.likelihood is not None for each in verdicts)
+    for heading in [*heads[:-1], *["likelihood"] * is_judged, ""]:
+        table.add_column(heading, justify="left" if heading in ("recording", "held most", "labels", "") else "right")
+    for each in verdicts:
+        labels = "" if each.lag_ticks is None else f"{each.lag_ticks:+d} ticks" if each.lag_ticks else "agree"
+        table.add_row(
+            *(each.id[:8], str(each.num_frames), f"{each.held_most} {each.held_share:.0%}" if each.held_most else ""),
+            *(str(each.most_keys), f"{each.interaction:.0%}", f"{each.measured_fps:.1f}", f"{each.frozen_share:.0%}"),
+            *(f"{each.black_share:.0%}", labels),
+            *[("" if each.likelihood is None else f"{each.likelihood:.2g}")] * is_judged,
+            "use" if each.is_used else "leave out",
+        )
+    console.print(table)
+    for each in verdicts:
+        if each.reasons:
+            console.print(f"{each.source}: {' '.join(each.reasons)}", markup=False, highlight=False, soft_wrap=True)

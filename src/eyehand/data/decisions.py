@@ -1,0 +1,174 @@
+"""What is used of an index and what is not, kept beside it and never in the data: `INDEX.parquet.checked.json`.
+
+    {"SOURCE": {"decision": "leave out", "by": "check", "reasons": ["The picture is black on 80% of its frames."],
+                "likelihood": 0.31, ...}, ...}
+
+The check decides first, a person last: `decide` (`eyehand data review`), or "use" written in place of "leave out". A
+later check changes nothing that a person decided. `read_index` gives every recording that is left out its reasons as an
+error, and conditions may name what is decided and what was found (`CHECKED_COLUMNS`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from eyehand.data.check import Verdict
+from eyehand.errors import UserError
+
+__all__ = ["CHECKED_COLUMNS", "Choice", "Decided", "decide", "decisions_beside", "read_decisions", "write_decisions"]
+
+Choice = Literal["use", "leave out"]
+
+CHECKED_COLUMNS: dict[str, type] = {
+    "decision": str,
+    "decided_by": str,
+    "likelihood": float,
+    "held_share": float,
+    "most_keys": int,
+    "interaction": float,
+    "measured_fps": float,
+    "frozen_share": float,
+    "black_share": float,
+    "lag_ticks": int,
+}
+"""What a condition on an index may name besides the index's own columns; null where nothing was checked."""
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What is decided about one recording.
+
+    Attributes:
+        id, source: as in the index.
+        choice: what becomes of it.
+        by: who decided.
+        reasons: what the check found against it.
+        note: what the person said to it.
+        facts: what the check measured, by name.
+    """
+
+    id: str
+    source: str
+    choice: Choice
+    by: Literal["check", "person"]
+    reasons: tuple[str, ...] = ()
+    note: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def why_left_out(self) -> tuple[str, ...]:
+        """Sentences for an `error`; empty if it is used."""
+        if self.choice == "use":
+            return ()
+        said = f"A person left it out{': ' + self.note.rstrip('.') if self.note else ''}."
+        return self.reasons if self.by == "check" else (said, *self.reasons)
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """Values of `CHECKED_COLUMNS`."""
+        named = {"decision": self.choice, "decided_by": self.by}
+        return {name: named.get(name, self.facts.get(name)) for name in CHECKED_COLUMNS}
+
+    def to_json(self) -> dict[str, Any]:
+        said = {"note": self.note} if self.note else {}
+        return {"decision": self.choice, "by": self.by, **said, "id": self.id, "reasons": self.reasons, **self.facts}
+
+
+def decisions_beside(index: Path) -> Path:
+    """Where the decisions on an index are kept."""
+    return index.with_name(index.name + ".checked.json")
+
+
+def read_decisions(path: Path) -> dict[str, Decided]:
+    """What is decided, by source; empty if there is no such file.
+
+    Raises:
+        UserError: it is damaged.
+    """
+    try:
+        entries = json.loads(path.read_text())
+        return {source: _decided(source, entry, path) for source, entry in entries.items()}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} is damaged: restore it, or remove it and check the data again.") from error
+
+
+def write_decisions(verdicts: Sequence[Verdict], path: Path) -> None:
+    """Write what a check decided, at once or not at all.
+
+    What a person has decided stays decided, and so does what an older check found about recordings that this one did
+    not look at.
+
+    Raises:
+        UserError: the file cannot be written, or an older one is damaged.
+    """
+    decided = read_decisions(path)
+    for verdict in verdicts:
+        facts = {name: value for name, value in asdict(verdict).items() if name not in ("id", "source", "reasons")}
+        old = decided.get(verdict.source)
+        is_by_person = old is not None and old.by == "person"
+        decided[verdict.source] = Decided(
+            id=verdict.id,
+            source=verdict.source,
+            choice=old.choice if old is not None and is_by_person else "use" if verdict.is_used else "leave out",
+            by="person" if is_by_person else "check",
+            reasons=verdict.reasons,
+            note=old.note if old is not None else "",
+            facts=facts,
+        )
+    _write(decided, path)
+
+
+def decide(path: Path, choices: Mapping[str, tuple[str, Choice]], note: str = "") -> None:
+    """Write what a person decided.
+
+    Args:
+        path: the file of decisions.
+        choices: from the source of each recording to its id and what becomes of it.
+        note: why.
+
+    Raises:
+        UserError: the file cannot be written, or is damaged.
+    """
+    decided = read_decisions(path)
+    for source, (key, choice) in choices.items():
+        old = decided.get(source, Decided(key, source, choice, "person"))
+        decided[source] = Decided(old.id, source, choice, "person", old.reasons, note, old.facts)
+    _write(decided, path)
+
+
+def _decided(source: str, entry: dict[str, Any], path: Path) -> Decided:
+    values = dict(entry)
+    choice, reasons = values.pop("decision"), tuple(map(str, list(values.pop("reasons"))))
+    if choice not in ("use", "leave out"):
+        raise UserError(f'{path} decides {choice!r} about {source}: write "use" or "leave out".')
+    by = values.pop("by", "check")
+    if by == "check" and (choice == "use") == bool(reasons):
+        by = "person"  # who writes another decision into the file need not say more
+    return Decided(
+        id=str(values.pop("id", Path(source).name)),
+        source=source,
+        choice=choice,
+        by="person" if by == "person" else "check",
+        reasons=reasons,
+        note=str(values.pop("note", "")),
+        facts=values,
+    )
+
+
+def _write(decided: Mapping[str, Decided], path: Path) -> None:
+    partial = path.with_name(path.name + ".partial")
+    try:
+        partial.write_text(json.dumps({source: each.to_json() for source, each in decided.items()}, indent=1))
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise UserError(
+            f"Cannot write {path} ({error.strerror or error}): make space or give another --out."
+        ) from error

@@ -1,0 +1,170 @@
+"""The index of a data set: a Parquet file with one row for every recording, usable or not.
+
+`IndexRow` is the row, `read_index` and `write_index` are the file, which is written at once or not at all. Training and
+checking reach each recording through its row: path, offset and size of its two files. Made by `indexing.py`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from eyehand.data.decisions import CHECKED_COLUMNS, Decided, decisions_beside, read_decisions
+from eyehand.data.where import select
+from eyehand.errors import UserError
+from eyehand.jobs.manifest import unwritable
+from eyehand.recording.file_range import FileRange
+from eyehand.recording.reader import RecordingFiles
+
+__all__ = ["INDEX_ENDING", "IndexRow", "read_index", "row_of", "write_index"]
+
+INDEX_ENDING = ".parquet"
+
+
+@dataclass(frozen=True)
+class IndexRow:
+    """One recording.
+
+    Attributes:
+        id: unique in the index.
+        source: its folder, or its archive and the folder inside.
+        error: one sentence on why it cannot be used; None: it can, and the following is filled in.
+        env, env_subtype, env_version: the game.
+        user: who played.
+        fps: frames per second, as stated.
+        num_frames: frames that have a picture and an annotation.
+        seconds: of game time.
+        user_share, system_share: of the frames, those whose user's (system's) action is known.
+        texts: the distinct instructions; annotators: what wrote them.
+        problems: sentences on what is odd about it.
+        is_cut_off: writing it ended before its end.
+        annotation_*, video_*: where annotation and 192x192 video are: file, offset, size; and their SHA-256.
+    """
+
+    id: str
+    source: str
+    error: str | None = None
+    env: str = ""
+    env_subtype: str = ""
+    env_version: str = ""
+    user: str = ""
+    fps: float = 0.0
+    num_frames: int = 0
+    seconds: float = 0.0
+    user_share: float = 0.0
+    system_share: float = 0.0
+    texts: tuple[str, ...] = ()
+    annotators: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    is_cut_off: bool = False
+    annotation_url: str = ""
+    annotation_offset: int = 0
+    annotation_size: int = 0
+    annotation_sha256: str = ""
+    video_url: str = ""
+    video_offset: int = 0
+    video_size: int = 0
+    video_sha256: str = ""
+
+    @property
+    def task(self) -> str:
+        """Game and task, for example `doom/aim`."""
+        return f"{self.env}/{self.env_subtype}"
+
+    @property
+    def files(self) -> RecordingFiles:
+        """Where its files are."""
+        return RecordingFiles(
+            Path(self.source),
+            FileRange(self.annotation_url, self.annotation_offset, self.annotation_size),
+            FileRange(self.video_url, self.video_offset, self.video_size),
+            None,
+        )
+
+
+def write_index(rows: Sequence[IndexRow], out: Path) -> None:
+    """Write rows as a Parquet file, at once or not at all.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    table = pa.Table.from_pylist([asdict(row) for row in rows], schema=_schema())
+    partial = out.with_name(out.name + ".partial")
+    try:
+        pq.write_table(table, partial, compression="zstd")
+        os.replace(partial, out)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise unwritable(out, error) from error
+
+
+def read_index(path: Path, where: str | None = None, *, heed_decisions: bool = True) -> list[IndexRow]:
+    """The rows of an index for which a condition holds (see `where.select`).
+
+    What is decided to be left out has the reasons as its `error` (see `decisions.py`), unless told not to. Conditions
+    may name what was found and decided besides the index's own columns.
+
+    Raises:
+        UserError: it is missing, damaged, or no index; or the condition cannot be understood.
+    """
+    try:
+        table = pq.read_table(path)
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing: make it with `eyehand data index SRC --out {path}`.") from error
+    except pa.ArrowInvalid as error:
+        raise UserError(f"{path} cannot be read as an index (it is no whole Parquet file): make it anew.") from error
+    except OSError as error:
+        what = str(error).splitlines()[0].rstrip(".")
+        raise UserError(f"{path} cannot be read as an index ({what}): check the disk and the permissions.") from error
+    if not table.schema.equals(_schema()):
+        raise UserError(f"{path} is no index of this version of eyehand: make it anew with `eyehand data index`.")
+    decided = read_decisions(decisions_beside(path))
+    if heed_decisions:
+        table = _with_errors(table, decided)
+    if where is not None:
+        table = select(_with_findings(table, decided), where).select(_schema().names)
+    return [row_of(values) for values in table.to_pylist()]
+
+
+def _with_errors(table: pa.Table, decided: Mapping[str, Decided]) -> pa.Table:
+    """What is left out gets the reasons for it as its error."""
+    errors = [
+        error or (" ".join(decided[source].why_left_out) or None if source in decided else None)
+        for source, error in zip(table["source"].to_pylist(), table["error"].to_pylist(), strict=True)
+    ]
+    return table.set_column(table.schema.get_field_index("error"), "error", pa.array(errors, pa.string()))
+
+
+def _with_findings(table: pa.Table, decided: Mapping[str, Decided]) -> pa.Table:
+    """With a column for everything that a check found and what was decided."""
+    found = [decided[source].columns if source in decided else {} for source in table["source"].to_pylist()]
+    of_type = {str: pa.string(), int: pa.int64(), float: pa.float64()}
+    for name, kind in CHECKED_COLUMNS.items():
+        table = table.append_column(name, pa.array([each.get(name) for each in found], of_type[kind]))
+    return table
+
+
+def row_of(values: Mapping[str, Any]) -> IndexRow:
+    """The row of these values, by column."""
+    plain: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
+    return IndexRow(**plain)
+
+
+def _schema() -> pa.Schema:
+    """The columns, from the types of IndexRow."""
+    of_type = {
+        str: pa.string(),
+        str | None: pa.string(),
+        int: pa.int64(),
+        float: pa.float64(),
+        bool: pa.bool_(),
+        tuple[str, ...]: pa.list_(pa.string()),
+    }
+    hints = get_type_hints(IndexRow)
+    return pa.schema([(field.name, of_type[hints[field.name]]) for field in fields(IndexRow)])

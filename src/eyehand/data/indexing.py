@@ -1,0 +1,333 @@
+"""Makes an index: `build_index` reads every recording of some sources once and goes on where a killed run was.
+
+    sources --find--> where each recording lies --read--> rows --> INDEX.parquet
+
+    INDEX.parquet           the rows; written last
+    INDEX.parquet.kept/     packs of what training needs, for sources that are not read in place (see `archives.py`)
+    INDEX.parquet.journal   what is done so far
+
+Both steps are jobs (`jobs/job.py`): `find` walks an archive, or copies folders into a pack; `read` makes the row of one
+recording. Recordings in folders and in plain tars are read in place; .tar.gz is kept, and with `keep` everything is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from eyehand.data.archives import Pack, read_archive
+from eyehand.data.index import INDEX_ENDING, IndexRow, row_of, write_index
+from eyehand.data.sources import Archive, Located, Source, find_recordings_at, place_of
+from eyehand.errors import UserError
+from eyehand.jobs.engine import Engine
+from eyehand.jobs.job import Job, Progress, no_progress, run_job
+from eyehand.jobs.local import LocalEngine
+from eyehand.jobs.manifest import Manifest
+from eyehand.recording.file_range import FileRange
+from eyehand.recording.labels import rate_problem
+from eyehand.recording.reader import Recording, RecordingFiles
+
+__all__ = ["build_index"]
+
+_CHUNK = 1 << 20
+
+_PER_PACK = 200
+"""Recordings of folders that are copied into one pack: so many as an archive of the reference has."""
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A recording and its name in the index."""
+
+    key: str
+    located: Located
+
+    def __str__(self) -> str:
+        return self.key
+
+
+@dataclass(frozen=True)
+class _Place:
+    """What one process looks through at a time: an archive, or folders to be copied.
+
+    Attributes:
+        name: unique among all places.
+        archive: None: it is `folders`.
+        pack: where to keep what training needs; None: it is read in place.
+    """
+
+    name: str
+    archive: Archive | None
+    folders: tuple[_Found, ...]
+    pack: Path | None
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def build_index(
+    sources: Sequence[str],
+    out: Path,
+    *,
+    keep: bool = False,
+    replace: bool = False,
+    engine: Engine | None = None,
+    say: Callable[[str], None] = print,
+    progress: Progress = no_progress,
+) -> list[IndexRow]:
+    """Index everything at these places, or go on with it, and return the rows.
+
+    Args:
+        sources: paths and URLs (see `find_recordings_at`).
+        out: the Parquet file to write.
+        keep: keep what training needs beside the index also from plain archives and folders (of remote places, say).
+        replace: an index that is there is made anew.
+        engine: who does it; the rows do not depend on it. None: this process.
+        say: is told one sentence per unusable recording.
+        progress: see `jobs.job`.
+
+    Raises:
+        UserError: nothing to index, nothing usable in it, `out` exists or cannot be written, or it was begun with
+            other options.
+    """
+    if out.suffix != INDEX_ENDING:
+        raise UserError(f"The index is a Parquet file: give --out a name that ends in {INDEX_ENDING}.")
+    if out.exists() and not replace:
+        raise UserError(f"{out} exists: give --replace to make it anew, or another --out.")
+    out = Path(os.path.abspath(out))  # the rows name what is kept beside it, and are read from other folders
+    engine = engine or LocalEngine()
+    found = [find_recordings_at(source) for source in sources]
+    kept = out.with_name(out.name + ".kept")
+
+    def begin() -> None:  # whatever an older index kept is not this one's
+        out.unlink(missing_ok=True)
+        shutil.rmtree(kept, ignore_errors=True)
+
+    with Manifest(out.with_name(out.name + ".journal"), {"sources": list(sources), "keep": keep}, begin) as manifest:
+        places = {place.name: place for source in found for place in _places(source, kept, keep)}
+        located = run_job(_FIND, places, engine, manifest, progress)
+        everything = [each for several in located.values() for each in several]
+        everything += [] if keep else [each for source in found for each in _folders(source)]
+        usable = {each.key: each for each in everything if each.located.files is not None}
+        rows = list(run_job(_READ, usable, engine, manifest, progress).values())
+        rows += [_refused(each, each.located.problem or "") for each in everything if each.located.files is None]
+        rows = sorted(_without_twins(rows), key=lambda row: (row.id, row.source))
+        for row in rows:
+            if row.error is not None:
+                say(row.error if row.source in row.error else f"{row.source}: {row.error}")
+        is_usable = any(row.error is None for row in rows)
+        if is_usable:
+            write_index(rows, out)
+        manifest.remove()
+    if not is_usable:
+        raise UserError(f"None of the {len(rows)} recordings can be used: see the reasons above.")
+    return rows
+
+
+def _folders(source: Source) -> list[_Found]:
+    return [_Found(place_of(located, source.url), located) for located in source.recordings]
+
+
+def _places(source: Source, kept: Path, keep: bool) -> Iterator[_Place]:
+    """What has to be looked through before its recordings can be read."""
+    for archive in source.archives:
+        pack = kept / _pack_name(archive.url) if keep or archive.is_compressed else None
+        yield _Place(archive.url, archive, (), pack)
+    folders = _folders(source) if keep else []
+    for start in range(0, len(folders), _PER_PACK):
+        name = source.url if start == 0 else f"{source.url} from {start}"
+        yield _Place(name, None, tuple(folders[start : start + _PER_PACK]), kept / _pack_name(name))
+
+
+def _find(place: _Place) -> list[_Found]:
+    """The recordings at a place, and where their bytes lie.
+
+    Raises:
+        UserError: the pack cannot be written.
+    """
+    if place.pack is None:
+        return list(_recordings(place, None))
+    with Pack(place.pack) as pack:
+        found = list(_recordings(place, pack))
+        pack.finish()
+    return found
+
+
+def _recordings(place: _Place, pack: Pack | None) -> Iterator[_Found]:
+    if place.archive is None:
+        assert pack is not None
+        yield from (_Found(each.key, _copied(each.located, pack)) for each in place.folders)
+        return
+    for located in read_archive(place.archive, pack):
+        yield _Found(f"{place.archive.url}!{located.name}", located)
+
+
+def _copied(located: Located, pack: Pack) -> Located:
+    """The same recording, its files copied into the pack."""
+    if located.files is None:
+        return located
+    kept: list[FileRange] = []
+    for file in (located.files.annotation, located.files.small):
+        assert isinstance(file, FileRange)
+        try:
+            with file.open() as content:
+                size = content.seek(0, os.SEEK_END)
+                content.seek(0)
+                kept.append(pack.add(f"{located.name}/{Path(file.url).name}", content, size))
+        except FileNotFoundError:
+            return Located(located.name, problem=f"Its {Path(file.url).name} is missing: the recording is incomplete.")
+        except (EOFError, OSError) as error:
+            return Located(located.name, problem=f"{file} cannot be read ({getattr(error, 'strerror', 0) or error}).")
+    return Located(located.name, RecordingFiles(located.files.path, kept[0], kept[1], None))
+
+
+def _pack_name(url: str) -> str:
+    """A name that is unique to the place and still tells it."""
+    stem = Path(url).name.split(".")[0] or "root"
+    return f"{stem}-{hashlib.sha256(url.encode()).hexdigest()[:8]}.tar"
+
+
+def _read(found: _Found) -> IndexRow:
+    """The row of one recording."""
+    assert found.located.files is not None
+    try:
+        return _row(found.located.files, found.key)
+    except UserError as error:
+        return _refused(found, str(error))
+    except (OSError, ValueError, OverflowError) as error:  # numbers that no recorder writes: infinite durations
+        return _refused(found, f"It cannot be read ({str(error).rstrip('.')}): remove or restore it.")
+
+
+def _refused(found: _Found, problem: str) -> IndexRow:
+    return IndexRow(found.located.name, found.key, problem)
+
+
+def _row(files: RecordingFiles, source: str) -> IndexRow:
+    """Read one recording.
+
+    Raises:
+        UserError: it cannot be used.
+    """
+    with Recording.open(files) as recording:
+        info, num_frames = recording.info, recording.num_frames
+        problem = rate_problem(info.fps)
+        if problem is not None:
+            raise UserError(problem)
+        annotations = recording.annotations
+        annotators = {text.frame_text_annotator.version for each in annotations for text in each.frame_text_annotation}
+        instructions = {text for text in recording.instructions if text}
+        num_user = sum(annotation.user_action.is_known for annotation in annotations)
+        num_system = sum(annotation.system_action.is_known for annotation in annotations)
+        problems = recording.problems
+    assert isinstance(files.annotation, FileRange)
+    assert isinstance(files.small, FileRange)
+    annotation_sha256, annotation_size = _checksum(files.annotation)
+    video_sha256, video_size = _checksum(files.small)
+    row = IndexRow(
+        id=info.id or files.path.name,
+        source=source,
+        env=info.env,
+        env_subtype=info.env_subtype,
+        env_version=info.env_version,
+        user=info.user,
+        fps=info.fps,
+        num_frames=num_frames,
+        seconds=num_frames / info.fps,
+        user_share=num_user / num_frames,
+        system_share=num_system / num_frames,
+        texts=tuple(sorted(instructions)),
+        annotators=tuple(sorted(annotators)),
+        problems=problems,
+        is_cut_off=recording.is_cut_off,
+        annotation_url=files.annotation.url,
+        annotation_offset=files.annotation.offset,
+        annotation_size=annotation_size,
+        annotation_sha256=annotation_sha256,
+        video_url=files.small.url,
+        video_offset=files.small.offset,
+        video_size=video_size,
+        video_sha256=video_sha256,
+    )
+    _check_text(row)
+    return row
+
+
+def _check_text(row: IndexRow) -> None:
+    for name, value in asdict(row).items():
+        if isinstance(value, str) and len(value) > 100_000:
+            raise UserError(f"Its {name} is {len(value):,} characters long: the annotation is damaged.")
+
+
+def _checksum(file: FileRange) -> tuple[str, int]:
+    digest, size = hashlib.sha256(), 0
+    with file.open() as content:
+        while data := content.read(_CHUNK):
+            digest.update(data)
+            size += len(data)
+    return digest.hexdigest(), size
+
+
+def _without_twins(rows: Sequence[IndexRow]) -> Iterator[IndexRow]:
+    """Of usable recordings with the same id only the first; the others say of which one they are the twin."""
+    first: dict[str, IndexRow] = {}
+    for row in rows:
+        if row.error is not None:
+            yield row
+        elif row.id in first:
+            yield IndexRow(row.id, row.source, f"It has the same id as {first[row.id].source}, which is used instead.")
+        else:
+            first[row.id] = row
+            yield row
+
+
+def _files_to_json(files: RecordingFiles) -> dict[str, Any]:
+    assert isinstance(files.annotation, FileRange)
+    assert isinstance(files.small, FileRange)
+    return {"path": str(files.path), "annotation": asdict(files.annotation), "small": asdict(files.small)}
+
+
+def _found_to_json(several: list[_Found]) -> list[dict[str, Any]]:
+    return [
+        {
+            "key": each.key,
+            "name": each.located.name,
+            "problem": each.located.problem,
+            "files": None if each.located.files is None else _files_to_json(each.located.files),
+        }
+        for each in several
+    ]
+
+
+def _found_from_json(several: list[dict[str, Any]]) -> list[_Found]:
+    def files(values: dict[str, Any]) -> RecordingFiles:
+        annotation, small = FileRange(**values["annotation"]), FileRange(**values["small"])
+        return RecordingFiles(Path(values["path"]), annotation, small, None)
+
+    return [
+        _Found(each["key"], Located(each["name"], each["files"] and files(each["files"]), each["problem"]))
+        for each in several
+    ]
+
+
+_FIND: Job[_Place, list[_Found]] = Job(
+    name="find",
+    function=_find,
+    given_up=lambda place, problem: [_Found(place.name, Located(place.name, problem=problem))],
+    is_final=lambda several: all(each.located.problem is None for each in several),
+    to_json=_found_to_json,
+    from_json=_found_from_json,
+)
+
+_READ: Job[_Found, IndexRow] = Job(
+    name="read",
+    function=_read,
+    given_up=_refused,
+    is_final=lambda row: row.error is None,
+    to_json=asdict,
+    from_json=row_of,
+)

@@ -1,0 +1,109 @@
+"""`LabelStore`: the labels of all episodes in shared memory, read from annotations when an episode is first needed.
+
+Reading the annotations of a thousand recordings takes a minute, and a batch needs those of eight. So the store knows
+from the index how long every episode is, reserves room for all labels, and fills in an episode's when it is asked for:
+by whichever forked process is asked first, for all of them. Pages that nobody has filled take no memory. Knows nothing
+about clips and pictures.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eyehand.action_space import ActionSpace
+
+__all__ = ["EpisodeLabels", "LabelStore", "shared_bytes"]
+
+
+@dataclass(frozen=True)
+class EpisodeLabels:
+    """Labels of one episode of T steps; A action slots.
+
+    Attributes:
+        executed_TA, target_TA: uint8 tokens.
+        learn_T: bool, whether the target is known.
+        instructions: of every step.
+    """
+
+    executed_TA: NDArray[np.uint8]
+    target_TA: NDArray[np.uint8]
+    learn_T: NDArray[np.bool_]
+    instructions: tuple[str | None, ...]
+
+
+class LabelStore:
+    """Labels of E episodes, one behind the other; N counts their steps, A the action slots.
+
+    The arrays hold zeros where an episode was not read yet: ask with `load` or `load_all` before looking.
+
+    Attributes:
+        executed_NA, target_NA: uint8 tokens.
+        learn_N: bool, whether the target is known.
+        text_N: int32 rows of the table of instructions.
+    """
+
+    def __init__(
+        self,
+        num_steps: Sequence[int],
+        space: ActionSpace,
+        instructions: Sequence[str | None],
+        read: Callable[[int], EpisodeLabels],
+    ) -> None:
+        """Args:
+        num_steps: of every episode.
+        space: the vocabulary of the tokens.
+        instructions: the table: every distinct instruction, None first.
+        read: gives the labels of an episode, by its number. What it raises, `load` raises.
+        """
+        self._num_steps = tuple(num_steps)
+        self._first_step = np.concatenate([[0], np.cumsum(num_steps, dtype=np.int64)]).tolist()
+        self._row_of = {text: row for row, text in enumerate(instructions)} | {"": 0}
+        self._read = read
+        total, slots = self._first_step[-1], space.num_slots
+        self.executed_NA: NDArray[np.uint8] = shared_bytes(total * slots).reshape(total, slots)
+        self.target_NA: NDArray[np.uint8] = shared_bytes(total * slots).reshape(total, slots)
+        self.learn_N: NDArray[np.bool_] = shared_bytes(total).view(np.bool_)
+        self.text_N: NDArray[np.int32] = shared_bytes(total * 4).view(np.int32)
+        self._is_loaded_E = shared_bytes(len(self._num_steps))
+
+    def first_step(self, episode: int) -> int:
+        """Where an episode's steps begin in the arrays."""
+        return int(self._first_step[episode])
+
+    def is_loaded(self, episode: int) -> bool:
+        """Whether an episode's labels were read, by whichever process."""
+        return bool(self._is_loaded_E[episode])
+
+    def load(self, episode: int) -> None:
+        """Read an episode's labels if nobody has yet."""
+        if not self._is_loaded_E[episode]:
+            self.fill(episode, self._read(episode))
+
+    def fill(self, episode: int, labels: EpisodeLabels) -> None:
+        """Take over an episode's labels. Several processes may do so: they write the same, and the flag goes last.
+
+        Raises:
+            ValueError: they are not as long as was said, or hold an instruction that the table lacks.
+        """
+        first, length = self._first_step[episode], self._num_steps[episode]
+        if len(labels.learn_T) != length:
+            raise ValueError(f"{len(labels.learn_T)} steps instead of {length}")
+        here = slice(first, first + length)
+        unknown = set(labels.instructions) - self._row_of.keys()
+        if unknown:
+            raise ValueError(f"the instruction {min(map(str, unknown))!r}")
+        self.executed_NA[here], self.target_NA[here] = labels.executed_TA, labels.target_TA
+        self.learn_N[here] = labels.learn_T
+        self.text_N[here] = [self._row_of[text] for text in labels.instructions]
+        self._is_loaded_E[episode] = 1
+
+
+def shared_bytes(num_bytes: int) -> NDArray[Any]:
+    """Zeroed uint8 memory that forked processes share; pages are taken only when first written."""
+    return np.frombuffer(mmap.mmap(-1, max(num_bytes, 1)), dtype=np.uint8)[:num_bytes]

@@ -1,0 +1,283 @@
+"""Makes the 192x192 videos of recordings anew, so that clips of them decode fast: `reencode`, a job per recording.
+
+    OUT/NAME/annotation.proto   byte for byte what it was
+    OUT/NAME/192x192.mp4        encoded as our recorder does, at a quality of your choice; made from video.mp4, through
+                                `frame.resize`, where a recording has no small video of the right size
+    OUT/NAME/video.mp4          byte for byte what it was, or left out
+    OUT/.reencode.journal       what is done so far; gone at the end
+
+A recording is made in OUT/.partial and moved to its place when it is whole, so that nothing in OUT is ever half.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import posixpath
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eyehand.errors import UserError
+from eyehand.frame import MODEL_SIZE, resize
+from eyehand.jobs.engine import Engine
+from eyehand.jobs.job import Job, Progress, no_progress, run_job
+from eyehand.jobs.manifest import Manifest, unwritable
+from eyehand.recording.annotation import Annotation, parse_annotation
+from eyehand.recording.file_range import FileRange
+from eyehand.recording.format import ANNOTATION_FILE, CAPTURED_FILE, SMALL_FILE, RecordingInfo
+from eyehand.recording.reader import Recording, RecordingFiles
+from eyehand.recording.video import SMALL, VideoReader, VideoWriter
+
+__all__ = ["Reencoded", "Settings", "reencode", "target_names"]
+
+_CHUNK_FRAMES = 64
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How.
+
+    Attributes:
+        crf: quality of the small video, x264's constant rate factor: 0 is lossless, 18 our recorder's, 51 worst.
+        small_only: leave `video.mp4` out; training does not need it.
+    """
+
+    crf: int = 18
+    small_only: bool = False
+
+
+@dataclass(frozen=True)
+class Reencoded:
+    """What became of one recording.
+
+    Attributes:
+        source: where it was.
+        error: one sentence on why it is not in OUT; None: it is, and the following is filled in.
+        is_resized: its small video was made from `video.mp4`.
+        num_frames: with a picture and an annotation.
+        bytes_before, bytes_after: of the video that was read, and of the small one that was written.
+    """
+
+    source: str
+    error: str | None = None
+    is_resized: bool = False
+    num_frames: int = 0
+    bytes_before: int = 0
+    bytes_after: int = 0
+
+
+@dataclass(frozen=True)
+class _Item:
+    source: str
+    files: RecordingFiles
+    out: Path
+    name: str
+    settings: Settings
+
+    def __str__(self) -> str:
+        return self.source
+
+
+def reencode(
+    found: Mapping[str, RecordingFiles],
+    out: Path,
+    settings: Settings,
+    engine: Engine,
+    progress: Progress = no_progress,
+) -> list[Reencoded]:
+    """Re-encode recordings into a new folder, or go on with it; everything of `found` has its result.
+
+    Args:
+        found: the recordings by their source, and their names are those of `target_names`.
+        out: the folder; empty, missing, or begun by a run that was killed.
+        settings: how.
+        engine: who does it; the files do not depend on it.
+        progress: see `jobs.job`.
+
+    Raises:
+        UserError: `out` cannot be written, or holds something else.
+    """
+    if not 0 <= settings.crf <= 51:
+        raise UserError(f"--crf goes from 0 (lossless) to 51 (worst), not {settings.crf}.")
+    journal = out / ".reencode.journal"
+
+    def begin() -> None:
+        if any(path != journal for path in out.iterdir()):
+            journal.unlink()
+            raise UserError(f"{out} is not empty: give a new folder as --out.")
+
+    names = target_names(found)
+    items = {key: _Item(key, files, out, names[key], settings) for key, files in found.items()}
+    with Manifest(journal, {"sources": sorted(found), "settings": asdict(settings)}, begin) as manifest:
+        shutil.rmtree(out / ".partial", ignore_errors=True)  # of a run that was killed
+        done = run_job(_REENCODE, items, engine, manifest, progress)
+        shutil.rmtree(out / ".partial", ignore_errors=True)
+        manifest.remove()
+    return list(done.values())
+
+
+def target_names(sources: Sequence[str] | Mapping[str, object]) -> dict[str, str]:
+    """A name in OUT for every source: its last part, with a few letters more where two would have the same."""
+    names: dict[str, str] = {}
+    taken: set[str] = set()
+    for source in sorted(sources):
+        name = posixpath.basename(source.rstrip("/").replace("!", "/")) or "recording"
+        if name in taken or name.startswith("."):
+            name = f"{name.lstrip('.')}-{hashlib.sha256(source.encode()).hexdigest()[:8]}"
+        names[source] = name
+        taken.add(name)
+    return names
+
+
+def _reencode(item: _Item) -> Reencoded:
+    """Make one recording.
+
+    Raises:
+        UserError: `out` cannot be written.
+    """
+    target = item.out / item.name
+    try:
+        if not target.exists():  # else a run was killed between making it and noting it
+            _make(item, target)
+        return _facts(item, target)
+    except UserError as error:
+        return _failed(item, str(error))
+    except OSError as error:  # reading raises UserErrors
+        raise unwritable(target, error) from error
+
+
+def _failed(item: _Item, problem: str) -> Reencoded:
+    return Reencoded(item.source, problem)
+
+
+def _facts(item: _Item, target: Path) -> Reencoded:
+    with Recording.open(target) as recording:
+        num_frames = recording.num_frames
+    video, is_resized = _picture_source(item.files)
+    size = _size(video)
+    return Reencoded(item.source, None, is_resized, num_frames, size, (target / SMALL_FILE).stat().st_size)
+
+
+def _make(item: _Item, target: Path) -> None:
+    """Make the recording aside, look whether it is whole, and move it to its place."""
+    data = _read(item.files.annotation)
+    annotation = parse_annotation(data, item.files.annotation)
+    video, is_resized = _picture_source(item.files)
+    (item.out / ".partial").mkdir(exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=item.out / ".partial"))
+    try:
+        (folder / ANNOTATION_FILE).write_bytes(data)
+        num_pictures = _encode(video, folder / SMALL_FILE, _rate(annotation, item.source), item.settings, is_resized)
+        if not item.settings.small_only and item.files.captured is not None and item.files.captured.is_file():
+            _copy(item.files.captured, folder / CAPTURED_FILE)
+        with Recording.open(folder) as made:  # what is damaged in the source is not made to look whole
+            num_annotations = len(annotation.message.frame_annotations)
+            if made.num_frames != min(num_pictures, num_annotations):
+                raise UserError(
+                    f"{item.source} lost frames when it was re-encoded: look for a full disk, and try again."
+                )
+        folder.chmod(0o755)
+        folder.rename(target)
+    except UserError as error:
+        raise UserError(str(error).replace(str(folder), item.source)) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _picture_source(files: RecordingFiles) -> tuple[Path | FileRange, bool]:
+    """The video to make the small one from, and whether that is the captured one."""
+    if files.small.is_file() and _size(files.small):
+        reader = VideoReader(files.small)
+        try:
+            if reader.size == (MODEL_SIZE, MODEL_SIZE) or files.captured is None:
+                return files.small, reader.size != (MODEL_SIZE, MODEL_SIZE)
+        finally:
+            reader.close()
+    if files.captured is None or not files.captured.is_file():
+        raise UserError(
+            f"{files.small} is missing or empty, and there is no {CAPTURED_FILE} to make it from: restore it."
+        )
+    return files.captured, True
+
+
+def _encode(video: Path | FileRange, path: Path, fps: float, settings: Settings, is_resized: bool) -> int:
+    """Write the small video and return the number of its pictures.
+
+    Raises:
+        UserError: the source is damaged.
+        OSError: `path` cannot be written.
+    """
+    reader = VideoReader(video)
+    writer = VideoWriter(path, MODEL_SIZE, MODEL_SIZE, fps, {**SMALL, "crf": str(settings.crf)})
+    try:
+        for picture_HWC in _pictures(reader):
+            writer.write(resize(picture_HWC) if is_resized else picture_HWC)
+        writer.close()
+        return reader.num_frames
+    finally:
+        reader.close()
+        writer.close()
+
+
+def _pictures(reader: VideoReader) -> Iterator[NDArray[np.uint8]]:
+    for start in range(0, reader.num_frames, _CHUNK_FRAMES):
+        yield from reader.clip(start, min(_CHUNK_FRAMES, reader.num_frames - start))
+
+
+def _rate(annotation: Annotation, source: str) -> float:
+    fps = RecordingInfo.from_message(annotation.message.metadata, annotation.seed).fps
+    if not (math.isfinite(fps) and 1 <= fps <= 1000):
+        raise UserError(f"{source} states {fps:g} frames per second: that is no rate of a video; leave it out.")
+    return fps
+
+
+def _copy(file: Path | FileRange, path: Path) -> None:
+    with _open(file) as source, open(path, "xb") as target:
+        while data := _some(source, file):
+            target.write(data)
+
+
+def _read(file: Path | FileRange) -> bytes:
+    with _open(file) as source:
+        return b"".join(iter(lambda: _some(source, file), b""))
+
+
+def _size(file: Path | FileRange) -> int:
+    with _open(file) as source:
+        return source.seek(0, 2)
+
+
+def _open(file: Path | FileRange) -> BinaryIO:
+    try:
+        return open(file, "rb") if isinstance(file, Path) else file.open()
+    except OSError as error:
+        raise _unreadable(file, error) from error
+
+
+def _some(source: BinaryIO, file: Path | FileRange) -> bytes:
+    try:
+        return source.read(_CHUNK)
+    except OSError as error:
+        raise _unreadable(file, error) from error
+
+
+def _unreadable(file: Path | FileRange, error: OSError) -> UserError:
+    return UserError(f"{file} cannot be read ({error.strerror or error}): check the disk and the permissions.")
+
+
+_REENCODE: Job[_Item, Reencoded] = Job(
+    name="re-encode",
+    function=_reencode,
+    given_up=_failed,
+    is_final=lambda done: done.error is None,
+    to_json=asdict,
+    from_json=lambda values: Reencoded(**values),
+)

@@ -1,0 +1,116 @@
+"""Going through what a check left out, one recording after the other, and deciding: `review_queue`, `ask`.
+
+The queue holds what the check found reasons against and nobody has decided about. What cannot be read at all is not in
+it: no decision makes it usable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+
+from eyehand.data.decisions import Choice, Decided, decide, decisions_beside, read_decisions
+from eyehand.data.index import read_index
+from eyehand.errors import UserError
+from eyehand.recording.inspect import RecordingReport, inspect_recording
+
+__all__ = ["ask", "choose", "queue_reports", "review_queue"]
+
+_ANSWERS: dict[str, Choice] = {"u": "use", "l": "leave out"}
+
+
+def review_queue(index: Path, where: str | None = None, *, with_decided: bool = False) -> list[Decided]:
+    """What is to be decided, in the order of the index.
+
+    Args:
+        index: a Parquet file that was checked.
+        where: only recordings for which this holds.
+        with_decided: also what a person has decided already.
+
+    Raises:
+        UserError: the index is missing or damaged, or was not checked.
+    """
+    decided = read_decisions(decisions_beside(index))
+    if not decided:
+        raise UserError(f"Nothing is checked in {index} yet: run `eyehand data check {index}` first.")
+    rows = [row for row in read_index(index, where, heed_decisions=False) if row.error is None]
+    found = [decided[row.source] for row in rows if row.source in decided]
+    return [each for each in found if (each.reasons and each.by == "check") or (with_decided and each.by == "person")]
+
+
+def choose(index: Path, keys: Sequence[str], choice: Choice, note: str = "") -> int:
+    """Decide about the recordings with these ids or sources, checked or not; how many these are.
+
+    Raises:
+        UserError: one of them is not in the index, or the decisions cannot be written.
+    """
+    rows = read_index(index, heed_decisions=False)
+    choices: dict[str, tuple[str, Choice]] = {}
+    for key in keys:
+        named = [row for row in rows if key in (row.id, row.source)]
+        if not named:
+            raise UserError(
+                f"There is no recording {key!r} in {index}: give an id or source as `data list` shows them."
+            )
+        choices.update((row.source, (row.id, choice)) for row in named)
+    decide(decisions_beside(index), choices, note)
+    return len(choices)
+
+
+def ask(index: Path, queue: Sequence[Decided], answer: Callable[[], str | None], console: Console) -> int:
+    """Show one recording after the other and write every decision at once.
+
+    Args:
+        index: whose decisions these are.
+        queue: from `review_queue`.
+        answer: gives a line that was typed; None: no more come.
+        console: where it is shown.
+
+    Returns:
+        How many were decided.
+    """
+    num_decided = 0
+    for number, each in enumerate(queue, start=1):
+        console.print(f"\n{number} of {len(queue)}  {each.id}  {each.source}", markup=False, highlight=False)
+        for line in _findings(each):
+            console.print(f"  {line}", markup=False, highlight=False)
+        while True:
+            console.print("u: use it, l: leave it out (and why), s: later, q: stop > ", end="", markup=False)
+            word, _, note = (answer() or "q").strip().partition(" ")
+            if word == "q":
+                return num_decided
+            if word == "s":
+                break
+            if word in _ANSWERS:
+                decide(decisions_beside(index), {each.source: (each.id, _ANSWERS[word])}, note.strip())
+                num_decided += 1
+                break
+    return num_decided
+
+
+def queue_reports(queue: Iterable[Decided], tell: Callable[[str], None]) -> list[RecordingReport]:
+    """Reports for a page to look at, with the check's reasons as their problems; archives are left out, and told."""
+    reports = []
+    for each in queue:
+        if not Path(each.source).is_dir():
+            tell(f"{each.source} lies in an archive or behind a URL: it cannot be shown on the page.")
+            continue
+        report = inspect_recording(each.source)
+        reports.append(replace(report, problems=[*each.reasons, *report.problems]))
+    return reports
+
+
+def _findings(each: Decided) -> list[str]:
+    lines = list(each.reasons)
+    if each.by == "person":
+        lines.append(f'A person decided "{each.choice}"{": " + each.note if each.note else ""}.')
+    facts = {name: each.facts.get(name) for name in ("num_frames", "held_most", "interaction", "likelihood")}
+    shown = [
+        f"{name} {value:.2g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in facts.items()
+        if value
+    ]
+    return [*lines, ", ".join(shown)]

@@ -1,0 +1,151 @@
+"""A connection to an X display, with clear sentences when it cannot be had or is lost.
+
+`XDisplay.open` connects; `display.talk()` wraps every conversation, so that a display that dies in the middle becomes
+one `UserError`. (XCB tells us of a lost display; Xlib would end the whole process, keys held or not.) Knows windows by
+their number only: finding them is `windows`', pictures are `capture`'s, input is `hands`'.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import struct
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import xcffib
+import xcffib.shm
+import xcffib.xproto
+import xcffib.xtest
+
+from eyehand.errors import UserError
+
+__all__ = ["XDisplay"]
+
+_MAX_PROPERTY_WORDS = 16384
+
+_environment = threading.Lock()
+
+
+class XDisplay:
+    """One connection. Make it with `open`.
+
+    Attributes:
+        name: as in the environment variable DISPLAY, e.g. ":0".
+        connection: xcffib's connection; requests on it belong into `with display.talk()`.
+        core: the core protocol's requests.
+        root: the number of the root window.
+    """
+
+    def __init__(self, name: str, connection: Any) -> None:
+        self.name = name
+        self.connection = connection
+        self.core = connection.core
+        self._screen = connection.get_setup().roots[connection.pref_screen]
+        self.root: int = self._screen.root
+        self._atoms: dict[str, int] = {}
+
+    @staticmethod
+    def open(name: str | None = None, authority: str | None = None) -> XDisplay:
+        """Connect to a display.
+
+        Args:
+            name: as in DISPLAY; None: the one of the environment.
+            authority: file with the key to it; None: what XAUTHORITY says.
+
+        Raises:
+            UserError: there is none, or it does not let us in.
+        """
+        wanted = name or os.environ.get("DISPLAY")
+        if not wanted:
+            if os.environ.get("WAYLAND_DISPLAY"):
+                raise UserError(
+                    "This is a Wayland session without XWayland: log in to an X11 session, or add --own-screen 640x480."
+                )
+            raise UserError("There is no display (DISPLAY is not set): add --own-screen 640x480, or start X first.")
+        connect: Any = xcffib.connect
+        try:
+            with _authority(authority):
+                return XDisplay(wanted, connect(wanted))
+        except xcffib.XcffibException as error:
+            raise UserError(
+                f"The display {wanted!r} does not answer or does not let us in: check DISPLAY and XAUTHORITY."
+            ) from error
+
+    @contextlib.contextmanager
+    def talk(self) -> Iterator[None]:
+        """Around requests and replies.
+
+        Raises:
+            UserError: the display is gone.
+        """
+        try:
+            yield
+        except xcffib.ConnectionException as error:
+            raise UserError(f"The display {self.name!r} is gone: the X server has ended or closed us out.") from error
+
+    @property
+    def size_px(self) -> tuple[int, int]:
+        """Width and height of the whole screen, all monitors together."""
+        with self.talk():
+            reply = self.core.GetGeometry(self.root).reply()
+        return int(reply.width), int(reply.height)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the server still answers."""
+        try:
+            self.core.GetInputFocus().reply()
+        except xcffib.XcffibException:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Disconnect. May be called twice."""
+        self.connection.disconnect()
+
+    def atom(self, name: str) -> int:
+        """The number of a name."""
+        if name not in self._atoms:
+            self._atoms[name] = int(self.core.InternAtom(False, len(name), name).reply().atom)
+        return self._atoms[name]
+
+    def property_bytes(self, window: int, name: str) -> bytes:
+        """The raw value of a window's property; empty if it has none or the window is gone."""
+        try:
+            reply = self.core.GetProperty(False, window, self.atom(name), 0, 0, _MAX_PROPERTY_WORDS).reply()
+        except xcffib.Error:
+            return b""
+        return bytes(reply.value.buf())
+
+    def property_numbers(self, window: int, name: str) -> list[int]:
+        """The value of a property of 32-bit numbers."""
+        raw = self.property_bytes(window, name)
+        return list(struct.unpack(f"={len(raw) // 4}I", raw[: len(raw) // 4 * 4]))
+
+    def property_text(self, window: int, name: str) -> str:
+        """The value of a property of text; parts that end with a zero byte are told apart by it."""
+        return self.property_bytes(window, name).decode("utf-8", errors="replace").rstrip("\0")
+
+    def has_extension(self, name: str) -> bool:
+        """Whether the server has an extension, e.g. "XTEST"."""
+        return bool(self.core.QueryExtension(len(name), name).reply().present)
+
+
+@contextlib.contextmanager
+def _authority(file: str | None) -> Iterator[None]:
+    """XCB takes the key from the file that the environment names (xcffib's own `auth` points to freed memory)."""
+    if file is None:
+        yield
+        return
+    with _environment:
+        before = os.environ.get("XAUTHORITY")
+        os.environ["XAUTHORITY"] = file
+        try:
+            yield
+        finally:
+            if before is None:
+                del os.environ["XAUTHORITY"]
+            else:
+                os.environ["XAUTHORITY"] = before

@@ -1,0 +1,26 @@
+"""Desktop windows where there is no X11 of ours: through mss, pynput and PyWinCtl, on Windows, macOS and X11."""
+
+from __future__ import annotations
+
+import importlib
+
+from eyehand.errors import UserError
+
+__all__ = ["require_portable"]
+
+
+def require_portable() -> None:
+    """Call before importing a module of this package.
+
+    Raises:
+        UserError: the libraries are not there, or find no display.
+    """
+    try:
+        for name in ("mss", "pynput.keyboard", "pynput.mouse", "pywinctl"):
+            importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise UserError(f"The portable backend needs {error.name}: pip install 'eyehand[portable]'.") from error
+    except Exception as error:  # each of them connects to the display when it is imported, and fails in its own way
+        raise UserError(
+            f"The portable backend finds no display ({error}): log in to a desktop, or add --own-screen 640x480."
+        ) from error

@@ -1,0 +1,143 @@
+"""A window of any desktop, seen through mss and played through pynput; PyWinCtl finds it and knows its state.
+
+The picture is cut out of the screen, so what covers the window is in it: a window that is not the active one is not
+seen, and not played. `PlayedWindow` is the better one under X11.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from typing import Any
+
+import mss
+import numpy as np
+import pywinctl
+from numpy.typing import NDArray
+
+from eyehand.action import Action
+from eyehand.desktop.portable.hands import PortableHands
+from eyehand.desktop.portable.watchdog import STALE_AFTER_S, PortableGuard
+from eyehand.desktop.window_query import WindowInfo, WindowQuery, WindowState
+from eyehand.errors import UserError
+
+__all__ = ["PortableWindow", "find_portable_window"]
+
+
+def find_portable_window(query: WindowQuery) -> Any:
+    """The one window that is meant, as PyWinCtl's object.
+
+    Raises:
+        UserError: none fits, or several do.
+    """
+    if query.by_click:
+        raise UserError("The portable backend cannot ask for a click: give a part of the window's title.")
+    known = [(window, _info(window)) for window in pywinctl.getAllWindows()]
+    found = [(window, info) for window, info in known if query.matches(info)]
+    if not found:
+        there = ", ".join(str(info) for _, info in known) or "none"
+        raise UserError(f"No window matches: there is {there}.")
+    if len(found) > 1:
+        names = ", ".join(str(info) for _, info in found)
+        raise UserError(f"Several windows match, {names}: say which with pid=PID or more of the title.")
+    return found[0][0]
+
+
+def _info(window: Any) -> WindowInfo:
+    box = window.box
+    handle = window.getHandle()
+    number = handle if isinstance(handle, int) else -1
+    name = window.getAppName() or ""
+    return WindowInfo(number, window.title or "", (name,), window.getPID(), box.width, box.height)
+
+
+class PortableWindow:
+    """A `games.desktop_game.GameWindow`.
+
+    Args:
+        window: PyWinCtl's.
+        guard: releases what is held if we die.
+    """
+
+    def __init__(self, window: Any, guard: PortableGuard) -> None:
+        self.hands = PortableHands()
+        self._window = window
+        self._guard = guard
+        self._screen = mss.MSS()
+        self._done_s = time.monotonic()
+
+    def state(self) -> WindowState:
+        """How the window stands. Covered ones are not told from others: the active window is in front."""
+        if not self._window.isAlive:
+            return WindowState.GONE
+        if self._window.isMinimized or not self._window.isVisible:
+            return WindowState.MINIMISED
+        return WindowState.READY if self._window.isActive else WindowState.UNFOCUSED
+
+    def picture(self) -> NDArray[np.uint8] | WindowState:
+        """The picture, uint8 RGB (height, width, 3), or why there is none. Black where the screen ends."""
+        state = self.state()
+        if state is not WindowState.READY:
+            return state
+        left, top, right, bottom = self._place()
+        whole = self._screen.monitors[0]
+        inside_left, inside_top = max(left, whole["left"]), max(top, whole["top"])
+        width = min(right, whole["left"] + whole["width"]) - inside_left
+        height = min(bottom, whole["top"] + whole["height"]) - inside_top
+        if width <= 0 or height <= 0:
+            return WindowState.MINIMISED
+        shot = self._screen.grab({"left": inside_left, "top": inside_top, "width": width, "height": height})
+        # A Retina screen gives more pixels than it was asked for.
+        visible_HWC = np.frombuffer(shot.bgra, np.uint8).reshape(shot.height, shot.width, 4)[..., 2::-1]
+        if (width, height) == (right - left, bottom - top) or (shot.width, shot.height) != (width, height):
+            return np.ascontiguousarray(visible_HWC)
+        pixels = np.zeros((bottom - top, right - left, 3), np.uint8)
+        below, beside = inside_top - top, inside_left - left
+        pixels[below : below + height, beside : beside + width] = visible_HWC
+        return pixels
+
+    def do(self, action: Action) -> WindowState:
+        """Hold and do this if the window is ready; release everything if it is not.
+
+        Raises:
+            RuntimeError: the watchdog is gone; everything was released.
+        """
+        state = self.state()
+        if state is not WindowState.READY:
+            self.release()
+            return state
+        if time.monotonic() - self._done_s > STALE_AFTER_S / 2:
+            self.hands.let_go()  # the watchdog may have done so, and there is no telling what is still held
+        try:
+            self._guard.hold(action.keys | self.hands.keys, action.buttons | self.hands.buttons)
+        except OSError as error:
+            self.release()
+            raise RuntimeError("the watchdog process has ended, so nothing more is pressed") from error
+        self.hands.do(action)
+        self._done_s = time.monotonic()
+        return state
+
+    def release(self) -> None:
+        """Let go of everything. Never raises."""
+        self.let_go(frozenset())
+
+    def let_go(self, kept: frozenset[str]) -> None:
+        """Let go of everything but these keys. Never raises; may be called on any thread."""
+        with contextlib.suppress(Exception):  # a desktop that is gone holds nothing; every system says so differently
+            self.hands.let_go(kept)
+        with contextlib.suppress(OSError):
+            self._guard.hold(self.hands.keys, self.hands.buttons)
+
+    def close(self) -> None:
+        """Let go of everything. May be called twice."""
+        self.release()
+        self._screen.close()
+
+    def _place(self) -> tuple[int, int, int, int]:
+        """Left, top, right and bottom of what the game draws, on the screen."""
+        # Under X11 a frame is a window of its own, and PyWinCtl's "box" is what is inside it.
+        place = self._window.box if sys.platform == "linux" else self._window.getClientFrame()
+        if hasattr(place, "right"):
+            return place.left, place.top, place.right, place.bottom
+        return place.left, place.top, place.left + place.width, place.top + place.height

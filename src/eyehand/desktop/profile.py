@@ -1,0 +1,288 @@
+"""Game profiles: small TOML files that say how to start a game, find its window, begin a round, and what its keys do.
+
+`load_profile` takes the name of a profile that comes with eyehand or the path of one's own file. Every name in a file
+must be known, so that a slip of the pen is found before the game starts. docs/desktop.md explains how to write one.
+"""
+
+from __future__ import annotations
+
+import difflib
+import shutil
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar
+
+from eyehand.action import Action
+from eyehand.desktop.screen import parse_size
+from eyehand.errors import UserError
+
+__all__ = ["GAME_FOLDERS", "Launch", "Profile", "Proof", "Step", "Together", "load_profile", "profile_names"]
+
+GAME_FOLDERS = ("/usr/games", "/usr/local/games")
+"""Where distributions put games, searched after PATH."""
+
+Section = TypeVar("Section")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing to do with the hands.
+
+    Attributes:
+        keys, buttons: held during the step.
+        dx, dy: motion at its beginning, in pixels.
+        hold_s: how long keys and buttons are held.
+        wait_s: how long to wait afterwards.
+        until_change: wait afterwards until the picture has become another one (at most the profile's timeout).
+    """
+
+    keys: tuple[str, ...] = ()
+    buttons: tuple[str, ...] = ()
+    dx: int = 0
+    dy: int = 0
+    hold_s: float = 0.1
+    wait_s: float = 0.2
+    until_change: bool = False
+
+    @property
+    def action(self) -> Action:
+        """What the hands do."""
+        return Action.of(self.keys, self.buttons, self.dx, self.dy)
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How a game starts.
+
+    Attributes:
+        command: program and arguments; `{folder}` is a fresh folder of the game's own (also its HOME), `{width}` and
+            `{height}` are the size of its screen or `size`, and every name of `find` stands for the file found.
+        size: width and height of the game's window, e.g. "640x480".
+        environment: more variables.
+        find: name to the places where a file or folder of the game may be; the first that exists counts.
+        files: path within the folder to text, with the same placeholders, written before the game starts.
+    """
+
+    command: tuple[str, ...]
+    size: str = "640x480"
+    environment: dict[str, str] = field(default_factory=dict)
+    find: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    files: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What `eyehand games check` does to see that the game obeys; a step that is missing is not tried.
+
+    Attributes:
+        move, turn, fire: each must change the picture more than doing nothing does.
+        steer_left, steer_right: done in turns, must give pictures that can be told apart, in a game that never stands
+            still.
+        change: how many times more.
+        arguments: added to the command for the check: a calm round, in which nobody attacks the player.
+    """
+
+    move: Step | None = None
+    turn: Step | None = None
+    fire: Step | None = None
+    steer_left: Step | None = None
+    steer_right: Step | None = None
+    change: float = 1.5
+    arguments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Together:
+    """How two of the game on one machine play together over the network, see `eyehand play-with`.
+
+    Attributes:
+        host: added to the command of the person's game, which waits for the other; `{port}` is a free port.
+        join: added to the command of the agent's.
+        without: the words of the command that the agent's game does without, one after the other in it.
+        modes: name to what is further added to the host's command; the first is the usual one.
+        instructions: name of the mode to what the agent is to do, in words.
+        window_title: part of the title of the window that is played; another one may show that the game waits.
+    """
+
+    host: tuple[str, ...]
+    join: tuple[str, ...]
+    modes: dict[str, tuple[str, ...]]
+    without: tuple[str, ...] = ()
+    instructions: dict[str, str] = field(default_factory=dict)
+    window_title: str | None = None
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One game.
+
+    Attributes:
+        name: as the user types it; from the file's name.
+        title: what it is.
+        instructions: what to do, in words; the first is the usual one.
+        packages: what to install (Debian's names).
+        notes: what one should know.
+        launch: how it starts.
+        window_title, window_class: which of its windows is played; a part of the title, the class or instance.
+        timeout_s: it must show its window, and after that its picture, within this time.
+        ready_output: the game prints this when it is ready to be played; None: it does not tell.
+        round_s: a round ends after so many seconds; the next one starts the game afresh.
+        start: what the hands do before a round can begin (menus).
+        keys, buttons: what the game listens to.
+        px_per_degree: mouse pixels that turn the view by one degree; 0: the mouse does not turn it.
+        proof: what `games check` tries.
+        together: how a person and an agent play it together; None: they cannot.
+    """
+
+    name: str
+    title: str
+    launch: Launch
+    instructions: tuple[str, ...] = ("play", "play the game")
+    packages: tuple[str, ...] = ()
+    notes: str = ""
+    window_title: str | None = None
+    window_class: str | None = None
+    timeout_s: float = 60.0
+    ready_output: str | None = None
+    round_s: float = 600.0
+    start: tuple[Step, ...] = ()
+    keys: tuple[str, ...] = ()
+    buttons: tuple[str, ...] = ()
+    px_per_degree: float = 0.0
+    proof: Proof = Proof()
+    together: Together | None = None
+
+    @property
+    def program(self) -> str | None:
+        """Path of the program; None: it is not installed."""
+        path = shutil.which(self.launch.command[0])
+        return path or shutil.which(self.launch.command[0], path=":".join(GAME_FOLDERS))
+
+    def found_files(self) -> dict[str, str]:
+        """The files of `launch.find`.
+
+        Raises:
+            UserError: one is nowhere.
+        """
+        found: dict[str, str] = {}
+        for name, places in self.launch.find.items():
+            place = next((place for place in places if Path(place).expanduser().exists()), None)
+            if place is None:
+                raise UserError(f"{self.name} needs {' or '.join(places)}: {self.how_to_install}.")
+            found[name] = str(Path(place).expanduser())
+        return found
+
+    @property
+    def calm(self) -> Profile:
+        """The same game as `games check` starts it: with the arguments of its proof."""
+        return replace(self, launch=replace(self.launch, command=self.launch.command + self.proof.arguments))
+
+    @property
+    def how_to_install(self) -> str:
+        """Half a sentence."""
+        if not self.packages:
+            return "install it"
+        return f"install it (Debian, Ubuntu: apt install {' '.join(self.packages)})"
+
+
+def profile_names() -> list[str]:
+    """The profiles that come with eyehand."""
+    folder = resources.files("eyehand.desktop") / "profiles"
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def load_profile(name: str) -> Profile:
+    """Read a profile.
+
+    Args:
+        name: of one that comes with eyehand, or the path of a file that ends with .toml.
+
+    Raises:
+        UserError: there is none, or it has a mistake.
+    """
+    if name.endswith(".toml"):
+        path = Path(name)
+        try:
+            text = path.read_text()
+        except OSError as error:
+            raise UserError(f"Cannot read the profile {name}: {error.strerror}.") from error
+        return parse_profile(path.stem, text)
+    if name not in profile_names():
+        close = difflib.get_close_matches(name, profile_names(), n=3) or profile_names()
+        raise UserError(f"Unknown game {name!r}: did you mean {', '.join(close)}? `eyehand games list` lists all.")
+    return parse_profile(name, (resources.files("eyehand.desktop") / "profiles" / f"{name}.toml").read_text())
+
+
+def parse_profile(name: str, text: str) -> Profile:
+    """A profile from its text.
+
+    Raises:
+        UserError: a mistake in it, said with the name of the place.
+    """
+    try:
+        values = tomllib.loads(text)
+        launch = _section(Launch, "launch", values.pop("launch", {}))
+        parse_size(launch.size)
+        if not launch.command:
+            raise UserError("launch.command is missing or empty")
+        proof = values.pop("proof", {})
+        named = [one.name for one in fields(Proof) if one.name in proof and one.name not in ("change", "arguments")]
+        steps = {name: _step(f"proof.{name}", proof.pop(name)) for name in named}
+        values["proof"] = _section(Proof, "proof", {**proof, **steps})
+        if "together" in values:
+            values["together"] = _section(Together, "together", values["together"])
+        values["start"] = tuple(_step(f"start[{i}]", step) for i, step in enumerate(values.get("start", ())))
+        profile = _section(Profile, "", {**values, "name": name, "launch": launch})
+        Action.of(profile.keys, profile.buttons)
+        if len(profile.instructions) < 2:
+            raise UserError("instructions must hold at least two ways to say what to do")
+    except (tomllib.TOMLDecodeError, ValueError, UserError) as error:
+        raise UserError(f"The profile {name} has a mistake: {str(error).rstrip('.')}.") from error
+    return profile
+
+
+def _step(place: str, values: Any) -> Step:
+    step = _section(Step, place, values)
+    step.action  # noqa: B018 - checks the names of keys and buttons
+    return step
+
+
+def _section(kind: type[Section], place: str, values: Any) -> Section:
+    """A dataclass from a TOML table: known names only, values of the declared kind."""
+    if not isinstance(values, Mapping):
+        raise UserError(f"{place} must be a table")
+    known = {one.name: str(one.type) for one in fields(kind)}  # type: ignore[arg-type]
+    checked: dict[str, Any] = {}
+    for key, value in values.items():
+        where = f"{place}.{key}" if place else key
+        if key not in known:
+            close = difflib.get_close_matches(key, known, n=1)
+            raise UserError(f"{where} is not known" + (f", did you mean {close[0]}?" if close else ""))
+        checked[key] = _value(where, known[key], value)
+    missing = [one for one in ("command", "title", "host", "join", "modes") if one in known and one not in checked]
+    if missing:
+        raise UserError(f"{place + '.' if place else ''}{missing[0]} is missing")
+    return kind(**checked)
+
+
+def _value(where: str, kind: str, value: Any) -> Any:
+    """The value as its field wants it."""
+    if kind.startswith("dict["):
+        inner = kind.removeprefix("dict[str, ").removesuffix("]")
+        if not isinstance(value, Mapping):
+            raise UserError(f"{where} must be a table")
+        return {key: _value(f"{where}.{key}", inner, item) for key, item in value.items()}
+    if kind == "tuple[str, ...]":
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise UserError(f'{where} must be a list of texts, like ["a", "b"]')
+        return tuple(value)
+    wanted: dict[str, tuple[type, ...]] = {"str": (str,), "str | None": (str,), "int": (int,), "bool": (bool,)}
+    wanted["float"] = (int, float)
+    if kind in wanted and (not isinstance(value, wanted[kind]) or (kind != "bool" and isinstance(value, bool))):
+        raise UserError(
+            f"{where} must be {'a text' if 'str' in kind else 'true or false' if kind == 'bool' else 'a number'}"
+        )
+    return value

@@ -1,0 +1,125 @@
+"""Live pictures and recorded ones of the same moments: a stepped game is played and recorded while its raw pictures are
+kept. Beside `gap.py`, which compares them.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eyehand.errors import UserError
+from eyehand.evaluate.clips import PolicyClip, read_policy_clips
+from eyehand.evaluate.gap import Variant
+from eyehand.frame import resize
+from eyehand.games.registry import open_game
+from eyehand.model.config import PolicyConfig
+from eyehand.players.registry import needs_state, open_player
+from eyehand.recording.reader import Recording
+from eyehand.recording.recorder import Recorder
+from eyehand.session import EpisodeEnd, EpisodeStart, Session, Tick
+
+__all__ = ["PlayedClips", "play_and_record", "recorded_clips"]
+
+_CLIPS_OF_EPISODE = 4
+_EPISODE_S = 30.0
+_MAX_EPISODES = 1000
+
+
+@dataclass(frozen=True)
+class PlayedClips:
+    """What was played.
+
+    Attributes:
+        live: clips whose pictures are the game's own, resized once.
+        recorded: the same moments as the recording's small video has them, by the clip's place in `live`.
+        captured: as its large video has them, resized once.
+    """
+
+    live: tuple[PolicyClip, ...]
+    recorded: tuple[NDArray[np.uint8], ...]
+    captured: tuple[NDArray[np.uint8], ...]
+
+    def variants(self) -> dict[str, Variant]:
+        """The recordings' two videos, for `measure_gap`."""
+        places = {id(clip): place for place, clip in enumerate(self.live)}
+        return {
+            "192x192.mp4": lambda clip: self.recorded[places[id(clip)]],
+            "video.mp4": lambda clip: self.captured[places[id(clip)]],
+        }
+
+
+class _Raw:
+    """An observer that keeps every picture as the network would see it live."""
+
+    def __init__(self, size: int) -> None:
+        self.frames: list[NDArray[np.uint8]] = []
+        self._size = size
+
+    def on_start(self, start: EpisodeStart) -> None:
+        self.frames = []
+
+    def on_tick(self, tick: Tick) -> None:
+        self.frames.append(resize(tick.frame.pixels, self._size))
+
+    def on_end(self, end: EpisodeEnd) -> None:
+        pass
+
+
+def play_and_record(game_name: str, player_name: str, config: PolicyConfig, num_clips: int, seed: int) -> PlayedClips:
+    """Play seeded episodes of at most half a minute until there are so many clips, a few of each episode.
+
+    Raises:
+        UserError: there is no such game or player, the game does not wait for its player, or the disk is full.
+    """
+    live: list[PolicyClip] = []
+    recorded: list[NDArray[np.uint8]] = []
+    captured: list[NDArray[np.uint8]] = []
+    game = open_game(game_name, with_state=needs_state(player_name))
+    try:
+        if game.is_realtime:
+            raise UserError(
+                f"{game_name} does not wait for its player, so no play is like another: choose a task of doom."
+            )
+        player, raw = open_player(player_name, game), _Raw(config.frame_size)
+        with tempfile.TemporaryDirectory(prefix="eyehand-gap-") as folder:
+            for episode_seed in range(seed, seed + _MAX_EPISODES):
+                instruction = str(np.random.default_rng(episode_seed).choice(game.task.instructions))
+                recorder = Recorder(Path(folder), user=player_name)
+                Session(game, player, [recorder, raw], instruction=instruction).run_episode(episode_seed, _EPISODE_S)
+                with Recording.open(recorder.recordings[-1]) as recording:
+                    for clip in read_policy_clips(
+                        recording, config, _CLIPS_OF_EPISODE, seed, f"{game_name} {episode_seed}"
+                    )[: num_clips - len(live)]:
+                        here = slice(clip.start, clip.start + len(clip.known_T))
+                        live.append(clip.with_frames(np.stack(raw.frames[here])))
+                        recorded.append(clip.frames_THWC)
+                        captured.append(_resized(recording.decode_captured(here.start, len(clip.known_T)), config))
+                if len(live) >= num_clips:
+                    break
+    finally:
+        game.close()
+    return PlayedClips(tuple(live), tuple(recorded), tuple(captured))
+
+
+def recorded_clips(paths: Sequence[Path], config: PolicyConfig, num_clips: int, seed: int) -> list[PolicyClip]:
+    """At most `num_clips` clips, spread evenly over the recordings in these folders.
+
+    Raises:
+        UserError: a recording is damaged, or the policy's text encoder is not available.
+    """
+    few = min(num_clips, len(paths))
+    chosen = [paths[round(i * (len(paths) - 1) / max(few - 1, 1))] for i in range(few)]
+    clips = []
+    for path in chosen:
+        with Recording.open(path) as recording:
+            clips += read_policy_clips(recording, config, -(-num_clips // few), seed)
+    return clips[:num_clips]
+
+
+def _resized(frames_THWC: NDArray[np.uint8], config: PolicyConfig) -> NDArray[np.uint8]:
+    return np.stack([resize(frame_HWC, config.frame_size) for frame_HWC in frames_THWC])

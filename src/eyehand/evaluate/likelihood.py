@@ -1,0 +1,79 @@
+"""How likely a policy finds what the user did: `Likelihood`, the part of the reference's filter that needs a policy.
+
+What is far from everything that a policy has learnt is often no play at all: a menu, a chat, hands that are elsewhere.
+It may also be what the policy lacks, so the threshold is to be chosen with a look at the recordings below it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import multiprocessing
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from eyehand.checkpoint import find_checkpoint, load_checkpoint
+from eyehand.evaluate.clips import log_probabilities, read_policy_clips, token_log_probabilities
+from eyehand.model.policy import Policy
+from eyehand.recording.reader import Recording
+
+__all__ = ["Likelihood"]
+
+_DESCRIPTION = "checkpoint.json"
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """Judges recordings by a policy; made once, used in any process.
+
+    Attributes:
+        checkpoint: its folder.
+        digest: of the checkpoint's description, which holds that of its weights.
+        num_clips: of a full history, looked at in each recording.
+        seed: of where they lie.
+    """
+
+    checkpoint: Path
+    digest: str
+    num_clips: int = 4
+    seed: int = 0
+
+    @staticmethod
+    def of(name: str, num_clips: int = 4, seed: int = 0) -> Likelihood:
+        """By the checkpoint of this name or folder, which is read once to see that it is whole.
+
+        Raises:
+            UserError: it is missing or damaged.
+        """
+        folder = find_checkpoint(name).resolve()
+        _policy(folder)
+        return Likelihood(folder, hashlib.sha256((folder / _DESCRIPTION).read_bytes()).hexdigest(), num_clips, seed)
+
+    def __call__(self, recording: Recording) -> float | None:
+        """The geometric mean, over frames, of the probability of the user's whole action, given what came before.
+
+        None where no frame of the clips has a user's action.
+
+        Raises:
+            UserError: see `read_policy_clips`.
+        """
+        policy = _policy(self.checkpoint)
+        clips = read_policy_clips(recording, policy.config, self.num_clips, self.seed)
+        clips = [clip for clip in clips if clip.known_T.any()]
+        per_frame = [
+            token_log_probabilities(outputs, clip.target_TA)[clip.known_T].sum(axis=1)
+            for clip, outputs in zip(clips, log_probabilities(policy, clips), strict=True)
+        ]
+        return math.exp(float(np.concatenate(per_frame).mean())) if per_frame else None
+
+
+@lru_cache(maxsize=1)
+def _policy(folder: Path) -> Policy:
+    """The network, read once per process; a worker has one core."""
+    if multiprocessing.parent_process() is not None:
+        torch.set_num_threads(1)
+    return load_checkpoint(folder).policy

@@ -1,0 +1,147 @@
+"""What a policy's predictions cost on recordings that it never learnt from: perplexity per head, beside two baselines.
+
+Teacher-forced, with the true history, over every step of the recordings, in clips of the policy's history length that
+begin with an empty one. `marginal` knows how often each token occurs, `copy_last` that the last action goes on (see
+`train.validation`, which training uses on its held-out part). None of it says how well the policy plays.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from eyehand.checkpoint import load_checkpoint
+from eyehand.data.dataset import load_dataset
+from eyehand.data.split import Selection
+from eyehand.data.text import text_encoder
+from eyehand.errors import UserError
+from eyehand.train.device import choose_device, has_bfloat16
+from eyehand.train.validation import HeldOut, Scores, copy_last_scores, marginal_scores
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["OfflineReport", "evaluate_offline", "print_offline", "write_offline"]
+
+_BATCH_CLIPS = 4
+
+
+@dataclass(frozen=True)
+class OfflineReport:
+    """What predictions cost.
+
+    Attributes:
+        checkpoint: the policy's.
+        data: the recordings that were predicted.
+        baseline_data: the recordings in which the baselines counted; equal to `data` where none were named, which lets
+            them know what they are to predict.
+        num_recordings, num_steps: that were predicted; steps whose user action is known.
+        scores: of `policy`, `marginal` and `copy_last`.
+    """
+
+    checkpoint: str
+    data: tuple[str, ...]
+    baseline_data: tuple[str, ...]
+    num_recordings: int
+    num_steps: int
+    scores: dict[str, Scores]
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything, with the perplexity of every head."""
+        return {
+            "checkpoint": self.checkpoint,
+            "data": self.data,
+            "baseline_data": self.baseline_data,
+            "num_recordings": self.num_recordings,
+            "num_steps": self.num_steps,
+            **{
+                name: {"perplexity": scores.perplexity, "cross_entropy": scores.cross_entropy, "loss": scores.loss}
+                for name, scores in self.scores.items()
+            },
+        }
+
+
+def evaluate_offline(
+    checkpoint: str,
+    data: Sequence[Path],
+    baseline_data: Sequence[Path] = (),
+    *,
+    where: str | None = None,
+    device: str = "auto",
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> OfflineReport:
+    """Measure a checkpoint on recordings.
+
+    Args:
+        checkpoint: a bundled checkpoint's name or a folder.
+        data: folders of recordings, or indexes, that the policy has not learnt from.
+        baseline_data: where the baselines count: what the policy has learnt from. Empty: `data`.
+        where: a condition on the rows of the indexes in `data`.
+        device: `auto`, `cpu`, `cuda`.
+        progress: is told how many of the clips are done.
+
+    Raises:
+        UserError: the checkpoint or the recordings cannot be used.
+    """
+    loaded = load_checkpoint(checkpoint)
+    config = loaded.config
+    on = choose_device(device)
+    held_out_data = load_dataset(data, config.space, selection=Selection(where=where))
+    counted = load_dataset(baseline_data, config.space) if baseline_data else held_out_data
+    shared = {episode.id for episode in held_out_data.episodes} & {episode.id for episode in counted.episodes}
+    if baseline_data and shared:
+        raise UserError(
+            f"{len(shared)} of the recordings to be predicted are in the baseline's data too: they are not held out."
+        )
+    held_out = HeldOut(held_out_data, config.history_steps, _BATCH_CLIPS, held_out_data.num_steps, is_kept=False)
+    encoder = text_encoder(config.text_encoder)
+    text_table_MND = torch.from_numpy(np.stack([encoder.embed(text) for text in held_out_data.instructions])).to(on)
+    autocast = torch.autocast(on.type, torch.bfloat16, enabled=has_bfloat16(on))
+    rows = held_out.rows()
+    return OfflineReport(
+        checkpoint=loaded.name,
+        data=tuple(map(str, data)),
+        baseline_data=tuple(map(str, baseline_data or data)),
+        num_recordings=len(held_out_data.episodes),
+        num_steps=len(rows),
+        scores={
+            "policy": held_out.evaluate(loaded.policy.to(on), text_table_MND, autocast, progress),
+            "marginal": marginal_scores(counted, held_out_data, rows),
+            "copy_last": copy_last_scores(counted, held_out_data, rows),
+        },
+    )
+
+
+def print_offline(report: OfflineReport, console: Console) -> None:
+    """Perplexities as a table; lower is better, 1 is certainty."""
+    from rich.table import Table
+
+    heads = list(next(iter(report.scores.values())).cross_entropy)
+    table = Table(title=f"perplexity of {report.num_steps} actions in {report.num_recordings} recordings")
+    for column in ("", *heads, "loss"):
+        table.add_column(column, justify="left" if not column else "right")
+    for name, scores in report.scores.items():
+        values = (f"{scores.perplexity[head]:.3f}" for head in heads)
+        table.add_row(report.checkpoint if name == "policy" else name, *values, f"{scores.loss:.4f}")
+    console.print(table)
+    if report.baseline_data == report.data:
+        console.print("The baselines counted in the very recordings that they predict: see --baseline-data.")
+
+
+def write_offline(report: OfflineReport, path: Path) -> None:
+    """Write it as JSON.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(report.to_json(), indent=1) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"Cannot write {path} ({error.strerror or error}): choose another place.") from error

@@ -1,0 +1,76 @@
+"""The pictures of a foreign video, one after another: `pictures_of`. Damage raises, it ends no video in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.video.reformatter import VideoReformatter
+from numpy.typing import NDArray
+
+from eyehand.clock import SECOND_NS
+from eyehand.errors import UserError
+
+__all__ = ["Picture", "pictures_of", "stated_rate"]
+
+
+class Picture:
+    """A decoded picture.
+
+    Attributes:
+        time_ns: when it is shown, on the video's own clock.
+    """
+
+    def __init__(self, frame: Any, to_rgb: VideoReformatter) -> None:
+        self.time_ns = round(frame.pts * frame.time_base * SECOND_NS)
+        self._frame = frame
+        self._to_rgb = to_rgb
+
+    def pixels(self) -> NDArray[np.uint8]:
+        """As RGB, uint8 (H, W, 3). Converted when asked for: most pictures of a fast video are never looked at."""
+        return np.asarray(self._to_rgb.reformat(self._frame, format="rgb24", threads=1).to_ndarray(), np.uint8)
+
+
+def stated_rate(path: Path) -> float:
+    """Frames per second that a video's header states; 0 where it states none.
+
+    Raises:
+        UserError: it is missing or no video.
+    """
+    try:
+        with av.open(str(path)) as container:
+            return float(container.streams.video[0].average_rate or 0)
+    except (av.FFmpegError, IndexError, OSError, UnicodeDecodeError) as error:
+        raise _damaged(path, error) from error
+
+
+def pictures_of(path: Path) -> Iterator[Picture]:
+    """Decode a whole video in the order of showing, on one thread, in bounded memory.
+
+    Raises:
+        UserError: it is missing, no video, truncated or damaged.
+    """
+    to_rgb = VideoReformatter()
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            stream.thread_count = 1
+            stream.codec_context.options = {"err_detect": "explode"}
+            for packet in container.demux(stream):
+                if packet.is_corrupt:
+                    raise UserError(f"{path} is damaged or cut off: fetch it again or leave it out.")
+                for frame in packet.decode():
+                    if frame.is_corrupt or frame.pts is None:
+                        raise UserError(f"{path} is damaged or cut off: fetch it again or leave it out.")
+                    yield Picture(frame, to_rgb)
+    except (av.FFmpegError, IndexError, OSError, UnicodeDecodeError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> UserError:
+    if isinstance(error, FileNotFoundError):
+        return UserError(f"{path} is missing: fetch it, or leave its partner out.")
+    return UserError(f"{path} is no video, or it is damaged or cut off: fetch it again or leave it out.")

@@ -1,0 +1,1 @@
+"""Work over many recordings, on one machine or a cluster."""

@@ -1,0 +1,104 @@
+"""Engines: who works through many items, and what becomes of an item whose worker dies.
+
+    for done in engine.run(function, items):
+        done.item, done.result        # or done.problem: one sentence on why there is no result
+
+`LocalEngine` (`local.py`) has one process per core of this machine, `RayEngine` (`ray_cluster.py`) all cores of a Ray
+cluster. Results come in the order in which they are finished, and mean the same whoever made them. Knows nothing about
+recordings; what is done so far is kept by `manifest.py`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Generic, Literal, Protocol, TypeVar
+
+from eyehand.errors import UserError
+
+__all__ = ["Done", "Engine", "EngineName", "make_engine", "num_cores", "results_of"]
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+EngineName = Literal["local", "ray"]
+
+
+@dataclass(frozen=True)
+class Done(Generic[Item, Result]):
+    """What became of one item.
+
+    Attributes:
+        number: its place among the items.
+        item: itself.
+        result: what the function made of it; None where there is a problem.
+        problem: one sentence on why it was given up: it killed its worker every time.
+    """
+
+    number: int
+    item: Item
+    result: Result | None
+    problem: str | None = None
+
+
+class Engine(Protocol):
+    """Runs a function over items."""
+
+    @property
+    def num_workers(self) -> int:
+        """How many items are worked on at once."""
+        ...
+
+    def run(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Done[Item, Result]]:
+        """Yield what became of every item, in the order in which they are finished.
+
+        Args:
+            function: importable by name, and pure: an item may be worked on again when its worker dies.
+            items: picklable; worked off in this order. `str(item)` names one in messages.
+
+        Raises:
+            what the function raises: the rest is abandoned, and the workers ended.
+        """
+        ...
+
+
+def num_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def make_engine(name: EngineName = "local", workers: int | None = None, address: str | None = None) -> Engine:
+    """The engine of this name.
+
+    Args:
+        name: `local` or `ray`.
+        workers: items at once; None: as many as there are cores.
+        address: of the Ray cluster's head, HOST:PORT; None: $RAY_ADDRESS, or the cluster that this machine is part of.
+
+    Raises:
+        UserError: there is no such cluster, Ray is not installed, or the numbers make no sense.
+    """
+    if workers is not None and workers < 1:
+        raise UserError("--workers must be above 0: leave it out to use every core.")
+    if name == "ray":
+        from eyehand.jobs.ray_cluster import RayEngine
+
+        return RayEngine(address, workers)
+    if address is not None:
+        raise UserError("--address names a Ray cluster: give --engine ray with it.")
+    from eyehand.jobs.local import LocalEngine
+
+    return LocalEngine(workers or num_cores())
+
+
+def results_of(done: Iterable[Done[Item, Result]]) -> Iterator[Result]:
+    """The results, where every item must have one.
+
+    Raises:
+        UserError: an item was given up.
+    """
+    for each in done:
+        if each.problem is not None:
+            raise UserError(each.problem)
+        yield each.result  # type: ignore[misc]  # None only if the function gives None

@@ -1,0 +1,153 @@
+"""Items over processes of this machine, in which a process that dies is noticed, named and survived by the others.
+
+The standard pools say only that "a process was terminated abruptly" and lose what it was busy with; here the item is
+tried again, and only then given up. Workers are spawned, own one core each, and end with us, however we end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from types import FrameType
+from typing import Any, TypeVar
+
+from eyehand.jobs.engine import Done
+
+__all__ = ["LocalEngine"]
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_NUM_TRIES = 2
+_END_TIMEOUT_S = 5.0
+
+
+@dataclass(eq=False)
+class _Worker:
+    """A process; `task` is the number of the item that it has and which try at it this is."""
+
+    process: BaseProcess
+    connection: Connection
+    task: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class LocalEngine:
+    """One process per worker; with one worker, or one item, this process does all the work."""
+
+    num_workers: int = 1
+
+    def run(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Done[Item, Result]]:
+        """See `Engine.run`. An item is given up when two workers have died of it."""
+        if self.num_workers <= 1 or len(items) <= 1:
+            for number, item in enumerate(items):
+                yield Done(number, item, function(item))
+            return
+        waiting = deque((number, 1) for number in range(len(items)))
+        workers: list[_Worker] = []
+        try:
+            while waiting or any(worker.task is not None for worker in workers):
+                while waiting and len(workers) < min(self.num_workers, len(items)):
+                    workers.append(_start(function))
+                for worker in workers:
+                    if worker.task is None and waiting:
+                        worker.task = waiting.popleft()
+                        with contextlib.suppress(OSError):  # it died already: found out below
+                            worker.connection.send(items[worker.task[0]])
+                for ready in wait([worker.connection for worker in workers if worker.task is not None]):
+                    worker = next(worker for worker in workers if worker.connection is ready)
+                    assert worker.task is not None
+                    number, num_tries = worker.task
+                    try:
+                        result, error = worker.connection.recv()
+                    except (EOFError, OSError):
+                        workers.remove(worker)
+                        status = _bury(worker)
+                        if num_tries < _NUM_TRIES:
+                            waiting.appendleft((number, num_tries + 1))
+                        else:
+                            yield Done(number, items[number], None, _given_up(items[number], num_tries, status))
+                        continue
+                    if error is not None:
+                        raise error
+                    worker.task = None
+                    yield Done(number, items[number], result)
+        finally:
+            _end(workers)
+
+
+def _given_up(item: object, num_tries: int, status: int | None) -> str:
+    return (
+        f"A worker process died {num_tries} times over {item} (exit status {status}; often: out of memory): try again "
+        "with fewer --workers."
+    )
+
+
+def _start(function: Callable[[Any], object]) -> _Worker:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_work, args=(function, theirs), name="eyehand worker")
+    process.start()
+    theirs.close()
+    return _Worker(process, ours)
+
+
+def _bury(worker: _Worker) -> int | None:
+    """The exit status of a worker that died."""
+    worker.process.join(_END_TIMEOUT_S)
+    worker.connection.close()
+    return worker.process.exitcode
+
+
+def _end(workers: Sequence[_Worker]) -> None:
+    """Idle workers end when their pipe closes; busy ones are told to close what they have open, then killed."""
+    for worker in workers:
+        worker.connection.close()
+        if worker.task is not None:
+            worker.process.terminate()
+    for worker in workers:
+        worker.process.join(_END_TIMEOUT_S)
+        if worker.process.exitcode is None:
+            worker.process.kill()
+            worker.process.join()
+
+
+def _work(function: Callable[[Any], object], connection: Connection) -> None:
+    """The worker: items in, (result, error) out, until the pipe closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that owns us
+    signal.signal(signal.SIGTERM, _leave)  # as an exception, so that games are closed on the way out
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    os.environ["OMP_NUM_THREADS"] = "1"
+    with contextlib.suppress(EOFError, OSError):
+        while True:
+            item = connection.recv()
+            if "torch" in sys.modules:
+                sys.modules["torch"].set_num_threads(1)
+            try:
+                connection.send((function(item), None))
+            except Exception as error:
+                error.add_note(f"while a worker was busy with {item}")
+                connection.send((None, error))
+
+
+def _end_with_parent() -> None:
+    """End at once when the process that owns us is killed: it is begun again, and two must not write the same."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+        threading.Event().wait(_END_TIMEOUT_S)  # a library that does not return keeps nothing alive
+        os._exit(1)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)

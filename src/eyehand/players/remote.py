@@ -1,0 +1,112 @@
+"""A player whose decisions are made by a model server on another machine (`eyehand serve`).
+
+Sends what it sees, and what was really done, and gives back what the server answers to exactly this picture. When the
+connection is lost, or nothing is heard for `silence_s`, its decision is to hold nothing, so that a Session lets go of
+every key at once; it reconnects by itself and the server then begins the episode again. Knows no game.
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eyehand.action import NOTHING
+from eyehand.frame import RESIZE_VERSION, resize
+from eyehand.players.player import Decision, Observation
+from eyehand.wire.address import Address
+from eyehand.wire.client import Look, ModelClient
+
+__all__ = ["RemotePlayer"]
+
+
+class RemotePlayer:
+    """A `players.player.Player`. Call `connect` first and `close` at the end.
+
+    Args:
+        address: of the server.
+        token: that it asks for, if it does.
+        silence_s: after so long without a word from the server all keys are let go. An answer that takes longer would
+            come too late for a real-time Session anyway.
+        tick_s: the time from one `act` to the next: of a longer pause only this much counts as silence.
+        dead_after_s: after so long without a word the connection is given up and made anew.
+
+    Attributes:
+        stage_ms: milliseconds of the last answer by stage: network (there and back), wait (for other clients of the
+            model), and the server's own.
+        num_unanswered: decisions to hold nothing because no answer came.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        token: str | None = None,
+        *,
+        silence_s: float = 0.1,
+        tick_s: float = 0.05,
+        dead_after_s: float = 2.0,
+    ) -> None:
+        self.stage_ms: dict[str, float] = {}
+        self.num_unanswered = 0
+        self._client = ModelClient(address, token, dead_after_s=dead_after_s)
+        self._silence_s, self._tick_s = silence_s, tick_s
+        self._seed, self._begins = 0, True
+
+    @property
+    def name(self) -> str:
+        """Of the checkpoint that the server plays with."""
+        return self._client.service.checkpoint
+
+    def connect(self, timeout_s: float = 10.0) -> None:
+        """Find the server, and load what the first `act` would have to wait for.
+
+        Raises:
+            UserError: it is not there, is no eyehand server, or does not accept the token.
+        """
+        self._client.connect(timeout_s)
+        self._small(np.zeros((480, 640, 3), np.uint8))
+
+    def close(self) -> None:
+        """End the connection. May be called twice."""
+        self._client.close()
+
+    def reset(self, seed: int) -> None:
+        """The next picture begins an episode."""
+        self._seed, self._begins = seed, True
+
+    def act(self, observation: Observation) -> Decision:
+        """The server's decision on this picture, or nothing at all.
+
+        Raises:
+            UserError: the server does not want us any more, for example because it has no text encoder.
+        """
+        begin_s = time.monotonic()
+        look = Look(
+            pixels=self._small(observation.frame.pixels),
+            captured_ns=observation.frame.time_ns,
+            instruction=observation.instruction,
+            executed=observation.executed,
+            seed=self._seed,
+            begins=self._begins,
+        )
+        number = self._client.offer(look)
+        if number == 0:
+            self.num_unanswered += 1
+            return Decision(NOTHING)
+        self._begins = False
+        reply = self._client.reply(number, begin_s - self._tick_s, self._silence_s)
+        if reply is None:
+            self.num_unanswered += 1
+            return Decision(NOTHING)
+        timing = reply.timing
+        network_ms = 1e3 * (time.monotonic() - begin_s) - timing.wait_ms - timing.decide_ms
+        self.stage_ms = {"network": max(0.0, network_ms), "wait": timing.wait_ms, **timing.stage_ms}
+        return Decision(reply.action)
+
+    def _small(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """What is sent: already resized, if the server's resize is the same as ours and less remains to be sent."""
+        service = self._client.service
+        size = service.frame_size
+        is_smaller = 0 < size * size * 3 < pixels.size
+        return resize(pixels, size) if service.resize_version == RESIZE_VERSION and is_smaller else pixels

@@ -1,0 +1,329 @@
+"""The hand-over between a person and an agent: `Takeover` is the player of both, `SharedGame` the game between them.
+
+The agent plays until the person does anything with keyboard or mouse: at that event, on the thread that heard it,
+everything that the agent holds is let go of, and nothing of the agent's is carried out until the hand-back key. The
+agent goes on seeing every picture and what was really done, so that its memory has no hole. A person at the
+game's own keyboard reaches the game directly; one far away (`eyehand view`) is carried out through the game's hands.
+Ticks of the person's are recorded as a user's, the agent's as the system's; where both acted in one tick, all of it is
+the system's and the person's part of a takeover is its label. Knows no X11 and no network.
+"""
+
+from __future__ import annotations
+
+import _thread
+import enum
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from eyehand.action import NOTHING, Action
+from eyehand.clock import Clock, SystemClock
+from eyehand.desktop.hotkeys import Hotkeys
+from eyehand.frame import Frame
+from eyehand.games.game import Game, Outcome
+from eyehand.players.person import PersonsHands
+from eyehand.players.player import Decision, Observation, Player
+from eyehand.recording.format import HOTKEY, InputEvent
+
+__all__ = ["SharedGame", "Takeover", "TakeoverKeys", "Turn"]
+
+_MOTION_MEMORY_NS = 250_000_000
+_HAND_BACK, _PANIC = "hand-back", "panic"
+
+
+class Turn(enum.Enum):
+    """Who has the hands."""
+
+    AGENT = "agent"
+    PERSON = "person"
+    NOBODY = "nobody"
+
+
+@dataclass(frozen=True)
+class TakeoverKeys:
+    """Keys that speak to us and not to the game, written as in `desktop.hotkeys`.
+
+    Attributes:
+        hand_back: the agent plays on.
+        panic: everything is let go of and play ends.
+    """
+
+    hand_back: str = "RightAlt+Home"
+    panic: str = "F12"
+
+    def hotkeys(self) -> Hotkeys:
+        """What hears them.
+
+        Raises:
+            UserError: no such key, or one for both.
+        """
+        return Hotkeys({_HAND_BACK: self.hand_back, _PANIC: self.panic})
+
+
+class Takeover:
+    """A `Player` that is an agent and a person in turns, and the `session.Witness` of what the person did.
+
+    Args:
+        agent: who plays while the person does not.
+        keys: the hotkeys.
+        motion_px: so much motion of the mouse within a quarter of a second takes over.
+        say: told, in one sentence, when the hands change.
+        stop: called when the panic key was pressed; by default it does what Ctrl-C does.
+    """
+
+    def __init__(
+        self,
+        agent: Player,
+        keys: TakeoverKeys | None = None,
+        *,
+        motion_px: int = 20,
+        say: Callable[[str], None] = lambda _: None,
+        stop: Callable[[], None] = _thread.interrupt_main,
+    ) -> None:
+        self.agent = agent
+        self.keys = keys or TakeoverKeys()
+        self.motion_px = motion_px
+        self.lock = threading.RLock()
+        self.turn = Turn.AGENT
+        self.is_playing = False
+        self.is_paused: Callable[[], bool] = lambda: False
+        self.let_go: Callable[[frozenset[str]], None] = lambda _: None
+        self._say, self._stop = say, stop
+        self._near, self._far = PersonsHands(), PersonsHands()
+        self._near_hotkeys, self._far_hotkeys = self.keys.hotkeys(), self.keys.hotkeys()
+        self._events: deque[InputEvent] = deque()
+        self._tick_ns = self._until_ns = 0
+        self._recent: deque[tuple[int, int]] = deque()
+        self._changes: deque[tuple[int, Turn]] = deque()
+        self._turn_at_tick = Turn.AGENT
+        self._held, self._shared = NOTHING, frozenset[str]()
+        self._by_agent, self._by_far = NOTHING, NOTHING
+
+    @property
+    def stage_ms(self) -> dict[str, float]:
+        """The agent's, see `PolicyPlayer.stage_ms`."""
+        return dict(getattr(self.agent, "stage_ms", {}))
+
+    def reset(self, seed: int) -> None:
+        """A new episode. Who has the hands keeps them."""
+        self.agent.reset(seed)
+        with self.lock:
+            self._near.forget()
+            self._far.forget()
+            self._events.clear()
+            self._tick_ns = self._until_ns = 0
+            self._changes.clear()
+            self._turn_at_tick = self.turn
+            self._by_agent = self._by_far = self._held = NOTHING
+            self.is_playing = True
+
+    def act(self, observation: Observation) -> Decision:
+        """What the agent would do. Whether it is done is decided when it would be, by `carry_out`."""
+        return self.agent.act(observation)
+
+    def hear(self, event: InputEvent, *, is_far: bool = False) -> None:
+        """This happened; called on any thread, as soon as it is known. Simulated events are kept, and nobody's."""
+        with self.lock:
+            event, hotkey = (self._far_hotkeys if is_far else self._near_hotkeys).hear(event)
+            is_release = event.kind in ("key", "button") and not event.is_pressed
+            is_for_game = self.is_playing and not self.is_paused()
+            if is_for_game or (self.is_playing and is_release):
+                self._events.append(event)
+            if hotkey is not None:
+                self._obey(hotkey, event.time_ns)
+                return
+            if event.is_simulated or event.name.startswith(HOTKEY) or not (is_for_game or is_release):
+                return
+            hands = self._far if is_far else self._near
+            if hands.hear(event) and self.turn is Turn.AGENT and is_for_game and self._is_meant(event):
+                self._take_over(event.time_ns)
+
+    def take_events(self) -> list[InputEvent]:
+        """Everything heard before the picture of the tick that was witnessed last, since this was called before."""
+        with self.lock:
+            events: list[InputEvent] = []
+            while self._events and self._events[0].time_ns < self._tick_ns:
+                events.append(self._events.popleft())
+            return events
+
+    def lose_far(self, time_ns: int) -> None:
+        """The person far away cannot be heard any more: what they hold is let go of."""
+        with self.lock:
+            if self._far.is_holding:
+                self._far.let_go(time_ns)
+                self.let_go(frozenset())
+
+    def hand_back(self, time_ns: int) -> None:
+        """The agent plays on."""
+        with self.lock:
+            if self.turn is Turn.PERSON:
+                self.let_go(frozenset())
+                self._change(Turn.AGENT, time_ns)
+                self._say("the agent plays; any key, click or motion of the mouse takes over.")
+
+    def panic(self, time_ns: int) -> None:
+        """Everything is let go of, nothing more is carried out, and play ends."""
+        with self.lock:
+            if self.turn is not Turn.NOBODY:
+                self.let_go(frozenset())
+                self._change(Turn.NOBODY, time_ns)
+                self._say("everything is released, play ends.")
+                self._stop()
+
+    def carry_out(self, action: Action, now_ns: int) -> Action:
+        """What the game's hands are to do at this moment, when the agent wants `action`."""
+        with self.lock:
+            if self.turn is Turn.AGENT:
+                return action
+            if self.turn is Turn.NOBODY:
+                return NOTHING
+            done = self._far.take(now_ns + 1)
+            # A key that the agent held when the person pressed it stays down as long as the person holds it: letting
+            # go of ours would take it from them, for the server knows one state of a key.
+            self._shared &= self._near.keys
+            return Action(done.keys | self._shared, done.buttons, done.dx, done.dy, done.scroll_dx, done.scroll_dy)
+
+    def note_done(self, done: Action) -> None:
+        """What came of `carry_out`; called in the same breath."""
+        if self.turn is Turn.AGENT:
+            self._by_agent = self._by_agent.then(done)
+            self._held = done.held()
+        else:
+            # The shared keys are the person's own, and their events say how long.
+            self._by_far = self._by_far.then(replace(done, keys=done.keys - self._shared))
+
+    def witness(self, decision: Decision | None, executed: Action, until_ns: int) -> tuple[Decision | None, Action]:
+        """Whose tick it was, and what was done in it; see `session.Witness`."""
+        with self.lock:
+            self._tick_ns, self._until_ns = self._until_ns, until_ns
+            turns = [self._turn_at_tick]
+            while self._changes and self._changes[0][0] < until_ns:
+                turns.append(self._changes.popleft()[1])
+            self._turn_at_tick = turns[-1]
+            near, far, agents = self._near.take(until_ns), self._by_far, self._by_agent
+            self._by_far = self._by_agent = NOTHING
+        if set(turns) <= {Turn.AGENT}:
+            return decision, executed
+        persons = _both(near, far)
+        if set(turns) == {Turn.PERSON}:
+            return Decision(persons, by_user=True), persons
+        if turns == [Turn.AGENT, Turn.PERSON]:
+            everything = agents.then(persons)
+            return Decision(everything, label=persons), everything
+        everything = persons.then(agents)
+        return Decision(everything), everything
+
+    def _obey(self, hotkey: str, time_ns: int) -> None:
+        if hotkey == _HAND_BACK:
+            self.hand_back(time_ns)
+        else:
+            self.panic(time_ns)
+
+    def _take_over(self, time_ns: int) -> None:
+        self._shared = self._held.keys & self._near.keys
+        self.let_go(self._shared)
+        self._change(Turn.PERSON, time_ns)
+        self._say(f"you play; {self.keys.hand_back} gives the game back to the agent, {self.keys.panic} ends it.")
+
+    def _change(self, turn: Turn, time_ns: int) -> None:
+        self.turn = turn
+        self._changes.append((time_ns, turn))
+        self._recent.clear()
+        self._held = NOTHING
+
+    def _is_meant(self, event: InputEvent) -> bool:
+        """Whether the person wants the hands: a press, a turn of the wheel, or more than a nudge of the mouse."""
+        if event.kind in ("key", "button"):
+            return event.is_pressed
+        if event.kind == "wheel":
+            return True
+        self._recent.append((event.time_ns, abs(event.x) + abs(event.y)))
+        while event.time_ns - self._recent[0][0] > _MOTION_MEMORY_NS:
+            self._recent.popleft()
+        return sum(px for _, px in self._recent) >= self.motion_px
+
+
+class SharedGame:
+    """A real-time Game that an agent and a person play in turns.
+
+    Args:
+        game: the game itself; it is closed with this one.
+        takeover: decides whose actions are carried out.
+        listen: called whenever an episode begins: its window is there, and the person can be heard.
+        looked: told of every picture.
+        clock: of the person's events.
+    """
+
+    def __init__(
+        self,
+        game: Game,
+        takeover: Takeover,
+        listen: Callable[[], None] = lambda: None,
+        looked: Callable[[Frame], None] = lambda _: None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._game = game
+        self._takeover = takeover
+        self._listen = listen
+        self._looked: Callable[[Frame], None] = looked
+        self._clock: Clock = clock or SystemClock()
+        self.task, self.fps, self.is_realtime = game.task, game.fps, game.is_realtime
+        takeover.let_go = self._let_go
+        takeover.is_paused = lambda: bool(getattr(game, "is_paused", False))
+
+    @property
+    def state(self) -> Any:
+        return self._game.state
+
+    def reset(self, seed: int) -> None:
+        """Begin an episode. What the person does until it has begun is not for the game."""
+        self._takeover.is_playing = False
+        self._game.reset(seed)
+        self._listen()
+
+    def observe(self) -> Frame:
+        frame = self._game.observe()
+        self._looked(frame)
+        return frame
+
+    def act(self, action: Action) -> Action | None:
+        """Carry out what `Takeover.carry_out` makes of it."""
+        with self._takeover.lock:
+            wanted = self._takeover.carry_out(action, self._clock.now_ns())
+            done = self._game.act(wanted)
+            done = wanted if done is None else done
+            self._takeover.note_done(done)
+            return done
+
+    def outcome(self) -> Outcome:
+        return self._game.outcome()
+
+    def release(self) -> None:
+        with self._takeover.lock:
+            self._game.release()
+
+    def close(self) -> None:
+        with self._takeover.lock:
+            self._game.close()
+
+    def _let_go(self, kept: frozenset[str]) -> None:
+        """Let go of everything but these keys. Called with the lock held, on the thread of the person's event."""
+        let_go = getattr(self._game, "let_go", None)
+        if kept and let_go is not None:
+            let_go(kept)
+        else:
+            self._game.release()
+
+
+def _both(one: Action, other: Action) -> Action:
+    """What two pairs of hands do together."""
+    return Action(
+        one.keys | other.keys,
+        one.buttons | other.buttons,
+        one.dx + other.dx,
+        one.dy + other.dy,
+        one.scroll_dx + other.scroll_dx,
+        one.scroll_dy + other.scroll_dy,
+    )

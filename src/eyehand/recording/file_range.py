@@ -1,0 +1,134 @@
+"""`FileRange`: a file, or a stretch of bytes inside one, on this machine or behind a URL.
+
+A recording in a plain .tar is three stretches of one large file: it is read where it lies. Local files are opened by
+the operating system, everything else by fsspec (`s3://`, `hf://`, `memory://`), which is imported only then. Knows
+nothing about what the bytes mean.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+from eyehand.errors import UserError
+
+__all__ = ["FileRange", "open_url"]
+
+
+@dataclass(frozen=True, slots=True)
+class FileRange:
+    """Bytes `offset` to `offset + size - 1` of a file.
+
+    Attributes:
+        url: a local path, or a URL that fsspec understands.
+        offset: where they begin.
+        size: how many; None: all until the end of the file.
+    """
+
+    url: str
+    offset: int = 0
+    size: int | None = None
+
+    def __str__(self) -> str:
+        return self.url if not self.offset else f"{self.url} (from byte {self.offset})"
+
+    def is_file(self) -> bool:
+        """Whether there is such a file."""
+        if _is_local(self.url):
+            return Path(self.url).is_file()
+        file_system, path = _file_system(self.url)
+        return bool(file_system.isfile(path))
+
+    def open(self, block_bytes: int | None = None) -> BinaryIO:
+        """A readable, seekable file that holds these bytes and no others; the caller closes it.
+
+        Args:
+            block_bytes: read a remote file here and there, so much at once, and keep what was read; None: read it on.
+
+        Raises:
+            OSError: it cannot be opened.
+            UserError: the URL needs a package that is not installed, or names no file system.
+        """
+        whole = open_url(self.url, block_bytes)
+        if not self.offset and self.size is None:
+            return whole
+        return io.BufferedReader(_Window(whole, self.offset, self.size))
+
+    def read_bytes(self) -> bytes:
+        """All of it, and of a remote file nothing besides. Errors as of `open`."""
+        if self.size is not None and not _is_local(self.url):
+            file_system, path = _file_system(self.url)
+            return bytes(file_system.cat_file(path, start=self.offset, end=self.offset + self.size))
+        with self.open() as file:
+            return file.read()
+
+
+def open_url(url: str, block_bytes: int | None = None) -> BinaryIO:
+    """Open a local path or a URL for reading. Arguments and errors as of `FileRange.open`."""
+    if _is_local(url):
+        return open(url, "rb")  # the caller closes it
+    file_system, path = _file_system(url)
+    if block_bytes is None:
+        return cast(BinaryIO, file_system.open(path, "rb"))
+    return cast(BinaryIO, file_system.open(path, "rb", block_size=block_bytes, cache_type="blockcache"))
+
+
+def _is_local(url: str) -> bool:
+    return "://" not in url and "::" not in url
+
+
+def _file_system(url: str) -> tuple[Any, str]:
+    try:
+        from fsspec.core import url_to_fs
+    except ImportError as error:
+        raise UserError(f"{url} needs the package fsspec: run `pip install 'eyehand[data]'`.") from error
+    try:
+        file_system, path = url_to_fs(url)
+    except (ImportError, ValueError) as error:
+        raise UserError(f"{url} cannot be opened: {str(error).rstrip('.')}.") from error
+    return file_system, path
+
+
+class _Window(io.RawIOBase):
+    """A stretch of a file that looks like a file."""
+
+    def __init__(self, whole: BinaryIO, offset: int, size: int | None) -> None:
+        self._whole = whole
+        self._offset = offset
+        self._size = size if size is not None else max(0, whole.seek(0, os.SEEK_END) - offset)
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        if base + offset < 0:
+            raise ValueError(f"cannot seek to {base + offset}, before the start")
+        self._position = base + offset
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        view = memoryview(buffer).cast("B")
+        wanted = min(len(view), max(0, self._size - self._position))
+        if not wanted:
+            return 0
+        self._whole.seek(self._offset + self._position)
+        data = self._whole.read(wanted)
+        view[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._whole.close()
+        super().close()

@@ -1,0 +1,153 @@
+"""The index of an mp4 file: which boxes it is made of, and when each of its pictures is shown, without reading them.
+
+An ordinary mp4 describes all of its pictures in one box (`moov`, ISO/IEC 14496-12). With it a clip of a long video
+behind a URL, or inside an archive, costs that box and the bytes of the clip. A fragmented file has no such box (a
+recording that was cut off, or is being written): it has to be read through.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Box", "Layout", "indexed_times", "read_index", "read_layout"]
+
+_MAX_INDEX_BYTES = 256 << 20  # of a day at 60 frames per second: garbage claims more
+_PATH_TO_TABLES = (b"mdia", b"minf", b"stbl")
+
+
+@dataclass(frozen=True)
+class Box:
+    """A box of a file.
+
+    Attributes:
+        kind: its four letters.
+        start: of its header.
+        content: of what follows the header.
+        end: behind it.
+    """
+
+    kind: bytes
+    start: int
+    content: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a file is made of.
+
+    Attributes:
+        boxes: the outermost, those that are whole, in order.
+        broken: where the box begins that the file breaks off in; None: it does not, or only in pictures.
+        size: of the file, in bytes.
+    """
+
+    boxes: tuple[Box, ...]
+    broken: int | None
+    size: int
+
+
+def read_layout(file: BinaryIO) -> Layout:
+    """Walk over the outermost boxes, of which only the headers are read."""
+    size = file.seek(0, io.SEEK_END)
+    boxes: list[Box] = []
+    start = 0
+    while start < size:
+        file.seek(start)
+        box = _box(file.read(16), start, size)
+        if box.kind != b"mdat" and (box.end <= box.start or box.end > size):
+            return Layout(tuple(boxes), start, size)
+        boxes.append(box)
+        start = max(box.end, start + 8)
+    return Layout(tuple(boxes), None, size)
+
+
+def read_index(file: BinaryIO, layout: Layout) -> bytes | None:
+    """The box that describes all pictures; None: there is none, or it is not all."""
+    index = [box for box in layout.boxes if box.kind == b"moov"]
+    is_fragmented = any(box.kind == b"moof" for box in layout.boxes)
+    if is_fragmented or len(index) != 1 or index[0].end - index[0].start > _MAX_INDEX_BYTES:
+        return None
+    file.seek(index[0].content)
+    return file.read(index[0].end - index[0].content)
+
+
+def indexed_times(index: bytes, layout: Layout, container: Any, stream: Any) -> list[int] | None:
+    """When each whole picture is shown, sorted, in the stream's time base; None: the file has to be read through.
+
+    Args:
+        index: from `read_index`.
+        layout: of the same file.
+        container, stream: of PyAV, just opened: one packet is read from it.
+    """
+    delays = _delays(index)
+    entries = stream.index_entries
+    if delays is None or not len(entries) or len(entries) != len(delays):
+        return None
+    facts_N4 = np.array([(e.timestamp, e.pos, e.size, e.is_discard) for e in entries], np.int64)
+    first = next((packet for packet in container.demux(stream) if packet.pts is not None), None)
+    if first is None or first.dts != facts_N4[0, 0] or facts_N4[:, 3].any():
+        container.seek(0)
+        return None
+    whole = facts_N4[:, 1] + facts_N4[:, 2] <= layout.size
+    num_whole = len(whole) if whole.all() else int(np.argmin(whole))  # until the file breaks off within a picture
+    shown = facts_N4[:, 0] + delays + (first.pts - first.dts - int(delays[0]))
+    times: list[int] = np.sort(shown[:num_whole][facts_N4[:num_whole, 2] > 0]).tolist()
+    return times
+
+
+def _delays(moov: bytes) -> NDArray[np.int64] | None:
+    """By how much each picture of the first video is shown after it is decoded; None where that is not told plainly."""
+    for track in _inside(moov, b"trak"):
+        handler = next((each for media in _inside(track, b"mdia") for each in _inside(media, b"hdlr")), b"")
+        if handler[8:12] != b"vide":
+            continue
+        tables = track
+        for kind in _PATH_TO_TABLES:
+            tables = next(_inside(tables, kind), b"")
+        sizes = next(_inside(tables, b"stsz"), None)
+        if sizes is None or len(sizes) < 12:
+            return None
+        num_pictures = int.from_bytes(sizes[8:12], "big")
+        delays = next(_inside(tables, b"ctts"), None)
+        if num_pictures > len(moov):  # garbage: every picture takes bytes of the index
+            return None
+        return np.zeros(num_pictures, np.int64) if delays is None else _expanded(delays, num_pictures)
+    return None
+
+
+def _expanded(ctts: bytes, num_pictures: int) -> NDArray[np.int64] | None:
+    """A table of (how many, delay) as one delay per picture. Signed in either version, as in practice."""
+    pairs = np.frombuffer(ctts[8 : 8 + (len(ctts) - 8) // 8 * 8], ">i4").reshape(-1, 2).astype(np.int64)
+    pairs = pairs[: int.from_bytes(ctts[4:8], "big")]
+    if (pairs[:, 0] < 0).any() or pairs[:, 0].sum() != num_pictures:
+        return None
+    return np.repeat(pairs[:, 1], pairs[:, 0])
+
+
+def _inside(content: bytes, kind: bytes) -> Iterator[bytes]:
+    """The contents of the boxes of one kind that lie directly inside."""
+    start = 0
+    while start + 8 <= len(content):
+        box = _box(content[start : start + 16], start, len(content))
+        if box.end <= start or box.end > len(content):
+            return
+        if box.kind == kind:
+            yield content[box.content : box.end]
+        start = box.end
+
+
+def _box(header: bytes, start: int, size: int) -> Box:
+    """A box by its first 16 bytes, in a file or box of `size` bytes. One that makes no sense ends where it starts."""
+    length, kind, skip = int.from_bytes(header[:4], "big"), header[4:8], 8
+    if length == 1:
+        length, skip = int.from_bytes(header[8:16], "big"), 16
+    if length == 0:  # to the end
+        length = size - start
+    return Box(kind, start, start + skip, start + length if length >= skip else start)

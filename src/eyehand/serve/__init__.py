@@ -1,0 +1,1 @@
+"""Serves a model to many clients over sockets."""

@@ -1,0 +1,271 @@
+"""One client at the other end of a socket: what it says becomes Requests, Answers become what it is told.
+
+A client whose first message is no Hello gets the plain protocol and never sees anything else. Whatever a client does
+wrong ends this connection only: a message that makes no sense, a wrong token, no greeting in time where one is asked
+for, replies that it does not read. A client that sends much faster than any game is read no faster than `Limits` says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hmac
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from eyehand import __version__
+from eyehand.action_space import ActionSpace
+from eyehand.errors import UserError
+from eyehand.frame import RESIZE_VERSION
+from eyehand.recording.format import action_from_message
+from eyehand.serve.model_thread import Answer, ModelThread, Request
+from eyehand.wire import extended_pb2, live_pb2
+from eyehand.wire.framing import MAX_MESSAGE_BYTES, ProtocolError, Unpacker, pack
+from eyehand.wire.messages import EXTENSION_VERSION, fill_action, instruction_of, parse, picture_of
+
+__all__ = ["Connection", "Limits", "Service"]
+
+LOG = logging.getLogger("eyehand.serve")
+
+_MAX_GREETING_BYTES = 4096
+_PARTING_S = 1.0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a server puts up with.
+
+    Attributes:
+        connections: at once; a further one is closed at once.
+        messages_per_s: of one client, on average; a faster one is left waiting.
+        unread_bytes: of replies that a client has not read, beyond what the system holds; then it is disconnected.
+        greeting_s: until the Hello must have come, where a token is asked for.
+    """
+
+    connections: int = 64
+    messages_per_s: float = 400.0
+    unread_bytes: int = 64 * 1024
+    greeting_s: float = 10.0
+
+
+@dataclass(frozen=True)
+class Service:
+    """What is served, told to clients that say Hello.
+
+    Attributes:
+        checkpoint: its name.
+        fps: ticks per second that it was trained on.
+        frame_size: height and width in pixels of what it sees.
+        space: what it can press and move.
+        instruction: what clients want that do not say; None: nothing.
+    """
+
+    checkpoint: str
+    fps: float
+    frame_size: int
+    space: ActionSpace
+    instruction: str | None = None
+
+    def welcome(self, version: int) -> extended_pb2.ServerMessage:
+        """The answer to a Hello."""
+        space = self.space
+        told = extended_pb2.ActionSpace(
+            name=space.name,
+            keys=space.keys,
+            num_key_slots=space.num_key_slots,
+            buttons=space.buttons,
+            num_button_slots=space.num_button_slots,
+            has_scroll=space.scroll is not None,
+        )
+        welcome = extended_pb2.Welcome(
+            version=version,
+            server=f"eyehand {__version__}",
+            checkpoint=self.checkpoint,
+            fps=self.fps,
+            frame_size=self.frame_size,
+            resize_version=RESIZE_VERSION,
+            action_space=told,
+        )
+        return extended_pb2.ServerMessage(welcome=welcome)
+
+
+class Connection(asyncio.Protocol):
+    """See the module. Lives on the event loop.
+
+    Args:
+        service: what is served.
+        model: where decisions are made.
+        limits: see `Limits`.
+        name: for the log.
+        token: what the Hello must carry; None: no Hello is needed.
+        connected: the connections of the server; this one is in it from its beginning to its end.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        model: ModelThread,
+        limits: Limits,
+        name: str,
+        token: str | None,
+        connected: set[Connection],
+    ) -> None:
+        self.name = name
+        self._service, self._limits, self._token, self._connected = service, limits, token, connected
+        self._loop = asyncio.get_running_loop()
+        self._mailbox = model.mailbox(
+            lambda answer: self._from_model(self._reply, answer), lambda error: self._from_model(self._fail, error)
+        )
+        self._unpacker = Unpacker(MAX_MESSAGE_BYTES if token is None else _MAX_GREETING_BYTES)
+        self._transport: asyncio.Transport | None = None
+        self._is_greeted = False
+        self._is_extended = False
+        self._reason = ""
+        self._instruction = service.instruction
+        self._seed: int | None = None
+        self._num_frames = self._num_answers = 0
+        self._credit, self._paced_s = limits.messages_per_s, self._loop.time()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._connected.add(self)
+        LOG.info("%s: connected", self.name)
+        if self._token is not None:
+            self._loop.call_later(self._limits.greeting_s, self._expect_greeting)
+
+    def data_received(self, data: bytes) -> None:
+        num_messages = 0
+        try:
+            for message in self._unpacker.feed(data):
+                num_messages += 1
+                self._receive(parse(extended_pb2.ClientMessage, message))
+                if self._reason:
+                    return
+        except ProtocolError as error:
+            self.end(str(error), is_final=True)
+        else:
+            self._pace(num_messages)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._mailbox.close()
+        reason = self._reason or (str(error) if error else "closed by the client")
+        LOG.info("%s: %s (%d frames, %d answers)", self.name, reason, self._num_frames, self._num_answers)
+        self._connected.discard(self)
+
+    def end(self, reason: str, *, is_final: bool) -> None:
+        """Close the connection; a client of the extension is told why, and whether it is welcome back."""
+        transport = self._transport
+        if self._reason or transport is None or transport.is_closing():
+            return
+        self._reason = reason
+        self._mailbox.close()
+        if self._is_extended:
+            parting = extended_pb2.Parting(reason=reason, is_final=is_final)
+            transport.write(pack(extended_pb2.ServerMessage(parting=parting).SerializeToString()))
+        transport.close()
+        # A client that reads nothing would keep the rest of its replies here for ever.
+        self._loop.call_later(_PARTING_S, transport.abort)
+
+    def _receive(self, message: extended_pb2.ClientMessage) -> None:
+        if not self._is_greeted:
+            self._greet(message)
+        elif message.HasField("hello"):
+            raise ProtocolError("a second Hello")
+        if self._is_extended:
+            self._follow(message)
+        picture = picture_of(message)
+        if picture is None:
+            if not self._is_extended:
+                raise ProtocolError("a Frame without a picture")
+            return
+        self._num_frames += 1
+        executed = action_from_message(message.executed) if self._is_extended else None
+        captured_ns = message.captured_ns if self._is_extended else 0
+        arrived_ns = time.monotonic_ns()
+        seed, self._seed = self._seed, None
+        self._mailbox.put(Request(message.id, picture, arrived_ns, captured_ns, self._instruction, executed, seed))
+
+    def _greet(self, message: extended_pb2.ClientMessage) -> None:
+        """The first message decides which protocol is spoken."""
+        hello = message.hello
+        self._is_extended = message.HasField("hello")
+        if self._token is not None and not hmac.compare_digest(hello.token.encode(), self._token.encode()):
+            raise ProtocolError("the token is wrong or missing: give --token-file with the one of the server")
+        self._is_greeted = True
+        self._unpacker.max_bytes = MAX_MESSAGE_BYTES
+        if not self._is_extended:
+            return
+        if hello.version < 1:
+            raise ProtocolError("a Hello without a version")
+        LOG.info("%s: is %r", self.name, hello.client[:80])
+        self._send(self._service.welcome(min(hello.version, EXTENSION_VERSION)).SerializeToString())
+
+    def _follow(self, message: extended_pb2.ClientMessage) -> None:
+        """Everything in a message of the extension but its picture."""
+        if message.HasField("instruction"):
+            self._instruction = instruction_of(message)
+        if message.HasField("reset"):
+            self._seed = message.reset.seed
+        if message.heartbeat:
+            self._send(extended_pb2.ServerMessage(heartbeat=message.heartbeat).SerializeToString())
+
+    def _reply(self, answer: Answer) -> None:
+        request = answer.request
+        message: live_pb2.Action | extended_pb2.ServerMessage
+        if self._is_extended:
+            timing = extended_pb2.Timing(
+                captured_ns=request.captured_ns,
+                wait_ms=answer.wait_ms,
+                decide_ms=answer.decide_ms,
+                stage_ms=answer.stage_ms,
+                num_dropped=request.num_dropped,
+            )
+            message = extended_pb2.ServerMessage(timing=timing)
+        else:
+            message = live_pb2.Action()
+        fill_action(message, request.frame_id, answer.action)
+        self._num_answers += 1
+        self._send(message.SerializeToString())
+
+    def _fail(self, error: Exception) -> None:
+        """What the player raised: the user's fault is told to the user, ours stands in the log."""
+        if isinstance(error, UserError):
+            self.end(str(error), is_final=True)
+            return
+        LOG.error("%s: the model failed", self.name, exc_info=error)
+        self.end("the model failed", is_final=False)
+
+    def _from_model(self, function: Callable[..., None], *arguments: object) -> None:
+        """Have the event loop call this; the model's thread may outlive the loop by a turn."""
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(function, *arguments)
+
+    def _send(self, message: bytes) -> None:
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        transport.write(pack(message))
+        if transport.get_write_buffer_size() > self._limits.unread_bytes:
+            self._reason = "does not read its replies"
+            self._mailbox.close()
+            transport.abort()
+
+    def _pace(self, num_messages: int) -> None:
+        """A second's worth of messages may come at once, then only so many a second."""
+        rate, now_s = self._limits.messages_per_s, self._loop.time()
+        self._credit = min(rate, self._credit + (now_s - self._paced_s) * rate) - num_messages
+        self._paced_s = now_s
+        if self._credit < 0 and self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+            self._loop.call_later(-self._credit / rate, self._resume)
+
+    def _resume(self) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def _expect_greeting(self) -> None:
+        if not self._is_greeted:
+            self.end("no Hello in time", is_final=True)

@@ -1,0 +1,124 @@
+"""Serves a checkpoint until SIGINT or SIGTERM: sockets opened, model loaded and warm, clients let in."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from eyehand.checkpoint import load_checkpoint
+from eyehand.errors import UserError
+from eyehand.model.runtime import Runtime
+from eyehand.players.policy import PolicyPlayer
+from eyehand.serve.connection import Limits, Service
+from eyehand.serve.server import Server
+from eyehand.serve.sockets import ListeningSocket, listen
+from eyehand.wire.address import Address, read_token
+
+__all__ = ["ServeOptions", "serve"]
+
+_SWITCH_S = 0.0005
+
+
+@dataclass(frozen=True)
+class ServeOptions:
+    """What to serve, and where.
+
+    Attributes:
+        checkpoint: a bundled checkpoint's name or a folder.
+        socket: path of a Unix socket; None: none.
+        socket_mode: permissions of its file.
+        tcp: HOST:PORT; None: no TCP.
+        token_file: what TCP clients must know; None: nothing, and only this machine can connect.
+        instruction: what clients want that cannot say it themselves.
+        temperature: of the sampling; None: the checkpoint's.
+        runtime: what the network runs on, see `model.runtime`.
+        threads: CPU threads of the network.
+        limits: what clients may do.
+    """
+
+    checkpoint: str
+    socket: Path | None = None
+    socket_mode: int = 0o600
+    tcp: str | None = None
+    token_file: Path | None = None
+    instruction: str | None = None
+    temperature: float | None = None
+    runtime: Runtime = "auto"
+    threads: int = 1
+    limits: Limits = field(default_factory=Limits)
+
+
+def serve(options: ServeOptions, on_ready: Callable[[list[Address]], None]) -> signal.Signals:
+    """Serve until a signal asks for the end; every socket is closed and its file removed then.
+
+    Args:
+        options: see there.
+        on_ready: told where clients can connect now.
+
+    Returns:
+        The signal: SIGINT or SIGTERM.
+
+    Raises:
+        UserError: a checkpoint that cannot be used, or an address where it is impossible or unwise to listen.
+    """
+    if options.token_file is not None and options.tcp is None:
+        raise UserError("--token-file is for TCP clients: give --tcp HOST:PORT with it.")
+    with ExitStack() as stack:
+        sockets = _open_sockets(options, stack)
+        checkpoint = load_checkpoint(options.checkpoint)
+        player = PolicyPlayer(
+            checkpoint, temperature=options.temperature, runtime=options.runtime, threads=options.threads
+        )
+        player.warm_up()
+        service = Service(
+            checkpoint=checkpoint.name,
+            fps=checkpoint.fps,
+            frame_size=checkpoint.config.frame_size,
+            space=checkpoint.policy.space,
+            instruction=options.instruction or None,
+        )
+        server = Server(service, player.sibling, sockets, options.limits)
+        _be_punctual()
+        return asyncio.run(_until_signal(server, lambda: on_ready([listening.address for listening in sockets])))
+
+
+def _open_sockets(options: ServeOptions, stack: ExitStack) -> list[ListeningSocket]:
+    """Listen before the model is loaded: a wrong address is told at once, and early clients wait in the queue."""
+    sockets = []
+    if options.socket is not None:
+        sockets.append(listen(Address(path=options.socket), mode=options.socket_mode))
+        stack.callback(sockets[-1].close)
+    if options.tcp is not None:
+        token = None if options.token_file is None else read_token(options.token_file)
+        sockets.append(listen(Address.parse_tcp(options.tcp), token=token))
+        stack.callback(sockets[-1].close)
+    if not sockets:
+        raise UserError("There is nowhere to serve: give --socket PATH or --tcp HOST:PORT.")
+    return sockets
+
+
+def _be_punctual() -> None:
+    """Keep Python's garbage collector away from what stays, and let threads change over after half a millisecond."""
+    gc.collect()
+    gc.freeze()
+    sys.setswitchinterval(_SWITCH_S)
+
+
+async def _until_signal(server: Server, on_listening: Callable[[], None]) -> signal.Signals:
+    received: list[signal.Signals] = []
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def end(number: signal.Signals) -> None:
+        received.append(number)
+        stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, end, number)
+    await server.run(stop, on_listening)
+    return received[0]

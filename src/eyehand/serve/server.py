@@ -1,0 +1,117 @@
+"""The server: accepts clients on its sockets until it is told to stop. One model, many connections.
+
+The event loop does the talking and never waits for the model; the model's thread never waits for a client.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import socket
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from eyehand.players.player import Player
+from eyehand.serve.connection import LOG, Connection, Limits, Service
+from eyehand.serve.model_thread import ModelThread
+from eyehand.serve.sockets import ListeningSocket
+
+__all__ = ["Server"]
+
+_SEND_BUFFER_BYTES = 64 * 1024
+"""Replies are small: what the system holds of them is a second or two of play, not minutes."""
+_KEEPALIVE = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
+"""A TCP client whose machine has vanished is noticed after half a minute."""
+
+
+class Server:
+    """Serves players to clients.
+
+    Args:
+        service: what clients are told about the model.
+        new_player: makes the player of one connection; all players share one network.
+        sockets: where to listen; closed at the end.
+        limits: what clients may do.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        new_player: Callable[[], Player],
+        sockets: Sequence[ListeningSocket],
+        limits: Limits | None = None,
+    ) -> None:
+        self._service, self._new_player, self._sockets = service, new_player, tuple(sockets)
+        self._limits = limits or Limits()
+        self._connections: set[Connection] = set()
+        self._numbers = itertools.count(1)
+
+    @property
+    def num_connections(self) -> int:
+        """Clients connected now."""
+        return len(self._connections)
+
+    async def run(self, stop: asyncio.Event, on_listening: Callable[[], None] = lambda: None) -> None:
+        """Serve until `stop` is set, then close every connection and socket.
+
+        Args:
+            stop: of the running event loop.
+            on_listening: called once when clients can connect.
+        """
+        async with contextlib.AsyncExitStack() as stack:
+            for listening in self._sockets:
+                stack.callback(listening.close)
+            model = stack.enter_context(ModelThread(self._new_player))
+            accepting = [asyncio.ensure_future(self._accept(listening, model)) for listening in self._sockets]
+            on_listening()
+            try:
+                await stop.wait()
+            finally:
+                for task in accepting:
+                    task.cancel()
+                await asyncio.gather(*accepting, return_exceptions=True)
+                await self._close_connections()
+
+    async def _accept(self, listening: ListeningSocket, model: ModelThread) -> None:
+        loop = asyncio.get_running_loop()
+        listening.socket.setblocking(False)
+        while True:
+            try:
+                client, _ = await loop.sock_accept(listening.socket)
+            except OSError as error:  # out of files, or the client has gone already
+                LOG.warning("cannot accept a client: %s", error)
+                await asyncio.sleep(0.1)
+                continue
+            name = f"client {next(self._numbers)} at {listening.address}"
+            if len(self._connections) >= self._limits.connections:
+                LOG.warning("%s: refused, %d are connected", name, len(self._connections))
+                client.close()
+                continue
+            client.setblocking(False)
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+            if client.family in (socket.AF_INET, socket.AF_INET6):
+                _keep_alive(client)
+            connection = Connection(self._service, model, self._limits, name, listening.token, self._connections)
+            try:
+                await loop.connect_accepted_socket(partial(_same, connection), client)
+            except OSError as error:
+                LOG.warning("%s: %s", name, error)
+
+    async def _close_connections(self) -> None:
+        """Tell every client and wait until all are gone; who does not read is cut off after a second."""
+        for connection in tuple(self._connections):
+            connection.end("the server ends", is_final=False)
+        while self._connections:
+            await asyncio.sleep(0.01)
+
+
+def _same(connection: Connection) -> Connection:
+    return connection
+
+
+def _keep_alive(client: socket.socket) -> None:
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE:
+        if hasattr(socket, name):  # macOS has other names
+            client.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)

@@ -1,0 +1,147 @@
+"use strict";
+// Shows what `Viewer` sends, and sends what the hands do while they have been asked for. A message to us: the length
+// of the facts (uint32), the facts (JSON), the picture (JPEG). A message from us: JSON, see `Viewer._obey`.
+
+const ALWAYS = ["q", "w", "e", "a", "s", "d", "LeftShift", "Space"];
+const BUTTONS = { 0: "0", 2: "1", 1: "2", 3: "3", 4: "4" }; // the browser counts left, middle, right
+const NAMED = {
+  Space: "Space", Enter: "Enter", Tab: "Tab", Escape: "Escape", Backspace: "Backspace", CapsLock: "CapsLock",
+  ShiftLeft: "LeftShift", ShiftRight: "RightShift", ControlLeft: "LeftControl", ControlRight: "RightControl",
+  AltLeft: "LeftAlt", AltRight: "RightAlt", MetaLeft: "LeftWin", MetaRight: "RightWin", ContextMenu: "Menu",
+  ArrowUp: "UpArrow", ArrowDown: "DownArrow", ArrowLeft: "LeftArrow", ArrowRight: "RightArrow",
+  Minus: "Minus", Equal: "Equal", BracketLeft: "LeftBracket", BracketRight: "RightBracket", Backslash: "Backslash",
+  Semicolon: "Semicolon", Quote: "Apostrophe", Backquote: "GraveAccent", Comma: "Comma", Period: "Period",
+  Slash: "Slash", Insert: "Insert", Delete: "Delete", Home: "Home", End: "End", PageUp: "PageUp", PageDown: "PageDown",
+  PrintScreen: "PrintScreen", ScrollLock: "ScrollLock", Pause: "Pause", NumLock: "NumLock",
+  NumpadAdd: "Add", NumpadSubtract: "Subtract", NumpadMultiply: "Multiply", NumpadDivide: "Divide",
+  NumpadDecimal: "Decimal", NumpadEnter: "Enter",
+};
+const BEAT_MS = 100;
+const NOTCH_PX = 120;
+
+const at = (id) => document.getElementById(id);
+const picture = at("picture"), pen = picture.getContext("2d");
+const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/play${location.search}`);
+socket.binaryType = "arraybuffer";
+const keys = new Set(), buttons = new Set();
+let dx = 0, dy = 0, scroll = 0, hasHands = false, timer = 0, times = [];
+
+function keyName(code) {
+  if (/^Key[A-Z]$/.test(code)) return code[3].toLowerCase();
+  if (/^Digit\d$/.test(code)) return code[5];
+  if (/^Numpad\d$/.test(code)) return code[6];
+  return /^F\d+$/.test(code) ? code : NAMED[code];
+}
+
+function say(message) {
+  if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
+}
+
+function sendHands() {
+  say({ hands: { keys: [...keys], buttons: [...buttons], dx: Math.round(dx), dy: Math.round(dy), scroll: Math.round(scroll) } });
+  dx -= Math.round(dx); dy -= Math.round(dy); scroll -= Math.round(scroll);
+}
+
+function take() {
+  if (hasHands || at("controls").hidden) return;
+  hasHands = true;
+  picture.classList.add("held");
+  picture.focus();
+  const lock = picture.requestPointerLock && picture.requestPointerLock();
+  if (lock && lock.catch) lock.catch(() => {}); // keys work without it, and the mouse inside the picture
+  timer = setInterval(sendHands, BEAT_MS);
+}
+
+function leave() {
+  if (!hasHands) return;
+  hasHands = false;
+  picture.classList.remove("held");
+  clearInterval(timer);
+  keys.clear(); buttons.clear(); dx = dy = scroll = 0;
+  sendHands();
+  if (document.pointerLockElement) document.exitPointerLock();
+}
+
+function handBack() {
+  leave();
+  say({ hand_back: true });
+}
+
+async function show(data) {
+  const length = new DataView(data).getUint32(0);
+  const facts = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 4, length)));
+  const image = await createImageBitmap(new Blob([new Uint8Array(data, 4 + length)], { type: "image/jpeg" }));
+  if (picture.width !== image.width || picture.height !== image.height) [picture.width, picture.height] = [image.width, image.height];
+  pen.drawImage(image, 0, 0);
+  image.close();
+  say({ shown: facts.frame });
+  showFacts(facts);
+}
+
+function showFacts(facts) {
+  at("task").textContent = facts.task;
+  at("instruction").textContent = facts.instruction ? `“${facts.instruction}”` : "";
+  at("turn").className = facts.turn;
+  at("turn").textContent = { agent: "the agent plays", person: "a person plays", nobody: "ended" }[facts.turn];
+  const held = facts.keys || [];
+  at("keys").replaceChildren(...[...new Set([...ALWAYS, ...held])].map((key) => {
+    const cap = document.createElement("span");
+    cap.textContent = key.length === 1 ? key.toUpperCase() : key;
+    cap.className = held.includes(key) ? "lit" : "";
+    return cap;
+  }));
+  for (const button of ["0", "1", "2"]) at(`button-${button}`).classList.toggle("lit", (facts.buttons || []).includes(button));
+  const moved = Math.hypot(facts.dx || 0, facts.dy || 0), reach = moved ? 46 * Math.min(1, Math.log1p(moved) / 6) / moved : 0;
+  at("moved").setAttribute("x2", (facts.dx || 0) * reach);
+  at("moved").setAttribute("y2", (facts.dy || 0) * reach);
+  const now = performance.now();
+  times = [...times.filter((time) => now - time < 1000), now];
+  at("figures").textContent = `${times.length} pictures/s` + (facts.turn === "agent" ? facts.late ? ", late" : facts.latency_ms ? `, ${facts.latency_ms} ms` : "" : "");
+  at("controls").hidden = facts.hand_back === null;
+  at("help").textContent = facts.hand_back === null ? "" : hasHands
+    ? `${facts.hand_back} hands back, ${facts.panic} ends play, Esc gives you your mouse back`
+    : "click into the picture to play yourself";
+}
+
+socket.onopen = () => say({ shown: -1 });
+socket.onmessage = (event) => show(event.data);
+socket.onclose = () => {
+  leave();
+  at("turn").className = "gone";
+  at("turn").textContent = "the play has ended";
+};
+
+for (const [kind, change] of [["keydown", (name) => keys.add(name)], ["keyup", (name) => keys.delete(name)]]) {
+  window.addEventListener(kind, (event) => {
+    const name = keyName(event.code);
+    if (!hasHands || !name) return;
+    event.preventDefault();
+    if (event.repeat) return;
+    change(name);
+    sendHands();
+  });
+}
+picture.addEventListener("mousedown", (event) => {
+  event.preventDefault();
+  if (!hasHands) return take();
+  buttons.add(BUTTONS[event.button]);
+  sendHands();
+});
+window.addEventListener("mouseup", (event) => {
+  if (hasHands && buttons.delete(BUTTONS[event.button])) sendHands();
+});
+picture.addEventListener("mousemove", (event) => {
+  if (hasHands) [dx, dy] = [dx + event.movementX, dy + event.movementY];
+});
+picture.addEventListener("wheel", (event) => {
+  if (!hasHands) return;
+  event.preventDefault();
+  scroll -= Math.sign(event.deltaY) * NOTCH_PX;
+}, { passive: false });
+picture.addEventListener("contextmenu", (event) => event.preventDefault());
+document.addEventListener("pointerlockchange", () => { if (!document.pointerLockElement) leave(); });
+window.addEventListener("blur", leave);
+window.setInterval(() => { if (hasHands && (dx || dy || scroll)) sendHands(); }, 25);
+at("take").onclick = take;
+at("give").onclick = handBack;
+at("stop").onclick = () => say({ stop: true });

@@ -1,0 +1,269 @@
+"""Live play as a page in the browser: `Viewer` shows the newest picture with what the hands do and who has them.
+
+It watches a Session (an Observer, told also of every picture at the moment in which it is taken), and serves one page
+on one address. Everybody needs the token. A viewer is sent the next picture when it has shown the last one, so that a
+slow line shows fewer pictures and never late ones; nobody is waited for. Keys and mouse of a viewer that asks for the
+hands go to `Takeover.hear` as a person's far away; one that falls silent holds nothing.
+"""
+
+from __future__ import annotations
+
+import hmac
+import io
+import json
+import secrets
+import struct
+import threading
+import time
+from collections.abc import Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from PIL import Image
+
+from eyehand.frame import Frame
+from eyehand.players.takeover import Takeover
+from eyehand.serve.sockets import listen
+from eyehand.session import EpisodeEnd, EpisodeStart, Tick
+from eyehand.viewer.far_hands import FarHands, parse_hands
+from eyehand.viewer.websocket import Broken, WebSocket, accept_key
+from eyehand.wire.address import Address
+
+__all__ = ["Viewer"]
+
+_JPEG_QUALITY = 80
+_SILENCE_NS = 500_000_000
+_MAX_WATCHERS = 8
+_FILES = {
+    "/": ("page.html", "text/html"),
+    "/page.js": ("page.js", "text/javascript"),
+    "/page.css": ("page.css", "text/css"),
+}
+_HERE = Path(__file__).parent
+
+
+class Viewer:
+    """The page of one play. Made, it listens; `close` ends it.
+
+    Args:
+        address: where to listen; port 0 takes a free one.
+        takeover: who is told of a viewer's keys and mouse; None: viewers only watch.
+
+    Attributes:
+        url: of the page, with its token.
+
+    Raises:
+        UserError: the address cannot be had.
+    """
+
+    def __init__(self, address: Address, takeover: Takeover | None = None) -> None:
+        token = secrets.token_urlsafe(24)
+        listening = listen(address, token=token)
+        self.takeover = takeover
+        self.url = f"http://{listening.address}/?token={token}"
+        self._changed = threading.Condition()
+        self._number = 0
+        self._frame: Frame | None = None
+        self._facts: dict[str, Any] = {}
+        self._task = ""
+        self._sockets: set[WebSocket] = set()
+        self._far = FarHands(takeover) if takeover is not None else None
+        self._is_open = True
+        self._server = _Server(listening.socket, _handler(self, token))
+        self._thread = threading.Thread(target=self._server.serve_forever, name="eyehand viewer", daemon=True)
+        self._thread.start()
+
+    @property
+    def num_watchers(self) -> int:
+        """How many pages are open."""
+        return len(self._sockets)
+
+    def look(self, frame: Frame) -> None:
+        """Show this picture from now on. Cheap: pictures are encoded by who sends them, if anybody watches."""
+        with self._changed:
+            self._frame = frame
+            self._number += 1
+            self._changed.notify_all()
+        if self._far is not None:
+            self._far.drop_silent(time.monotonic_ns(), _SILENCE_NS)
+
+    def on_start(self, start: EpisodeStart) -> None:
+        self._task = start.task.name
+
+    def on_tick(self, tick: Tick) -> None:
+        """Show what the hands did; the picture too, if `look` is not told of pictures."""
+        action, decision = tick.executed, tick.decision
+        self._facts = {
+            "keys": sorted(action.keys),
+            "buttons": sorted(action.buttons),
+            "dx": action.dx,
+            "dy": action.dy,
+            "scroll": action.scroll_dy,
+            "instruction": tick.instruction or "",
+            "score": tick.outcome.score,
+            "late": decision is None,
+            "latency_ms": None if tick.latency_ns is None else round(tick.latency_ns / 1e6, 1),
+        }
+        if self._frame is None or self._frame.time_ns < tick.frame.time_ns:
+            self.look(tick.frame)
+
+    def on_end(self, end: EpisodeEnd) -> None: ...
+
+    def close(self) -> None:
+        """Say good-bye to everybody who watches. May be called twice."""
+        with self._changed:
+            if not self._is_open:
+                return
+            self._is_open = False
+            self._changed.notify_all()
+            sockets = list(self._sockets)
+        self._server.shutdown()
+        self._server.server_close()
+        for one in sockets:
+            one.close()
+        self._thread.join()
+
+    def attend(self, connection: WebSocket) -> None:
+        """Serve one page until it is closed; on the thread of its connection."""
+        watcher = _Watcher()
+        with self._changed:
+            if not self._is_open or len(self._sockets) >= _MAX_WATCHERS:
+                return
+            self._sockets.add(connection)
+        sender = threading.Thread(target=self._send, args=(connection, watcher), name="eyehand watcher", daemon=True)
+        sender.start()
+        try:
+            while (message := connection.receive()) is not None:
+                self._obey(json.loads(message), watcher)
+        except (Broken, ValueError, TypeError, KeyError):
+            connection.close()
+        finally:
+            with self._changed:
+                self._sockets.discard(connection)
+                watcher.is_gone = True
+                self._changed.notify_all()
+            if self._far is not None:
+                self._far.leave(watcher, time.monotonic_ns())
+            sender.join()
+
+    def _obey(self, said: Mapping[str, Any], watcher: _Watcher) -> None:
+        """What a page says: it has shown a picture, its hands do this, or one of its two buttons."""
+        if "shown" in said:
+            with self._changed:
+                watcher.is_waiting = True
+                self._changed.notify_all()
+        if self._far is None or self.takeover is None:
+            return
+        now_ns = time.monotonic_ns()
+        if "hands" in said:
+            self._far.hear(watcher, parse_hands(said["hands"]), now_ns)
+        if said.get("hand_back"):
+            self.takeover.hand_back(now_ns)
+        if said.get("stop"):
+            self.takeover.panic(now_ns)
+
+    def _send(self, connection: WebSocket, watcher: _Watcher) -> None:
+        """One picture after another, each as soon as the page is ready for it and there is a newer one."""
+        shown = 0
+        while True:
+            with self._changed:
+                self._changed.wait_for(
+                    lambda: watcher.is_gone or not self._is_open or (watcher.is_waiting and self._number > shown)  # noqa: B023
+                )
+                if watcher.is_gone or not self._is_open or self._frame is None:
+                    return
+                frame, shown, watcher.is_waiting = self._frame, self._number, False
+            if not connection.send(self._message(frame)):
+                return
+
+    def _message(self, frame: Frame) -> bytes:
+        """Length of the facts as uint32 big-endian, the facts as JSON, the picture as JPEG."""
+        takeover = self.takeover
+        facts = json.dumps(
+            {
+                **self._facts,
+                "task": self._task,
+                "turn": "agent" if takeover is None else takeover.turn.value,
+                "hand_back": None if takeover is None else takeover.keys.hand_back,
+                "panic": None if takeover is None else takeover.keys.panic,
+                "frame": frame.index,
+            }
+        ).encode()
+        picture = io.BytesIO()
+        Image.fromarray(frame.pixels).save(picture, "JPEG", quality=_JPEG_QUALITY)
+        return struct.pack(">I", len(facts)) + facts + picture.getvalue()
+
+
+class _Watcher:
+    """One open page."""
+
+    def __init__(self) -> None:
+        self.is_waiting = False
+        self.is_gone = False
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, listening: Any, handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(listening.getsockname()[:2], handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listening
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A page that goes away in the middle of an answer is nobody's fault."""
+
+
+def _handler(viewer: Viewer, token: str) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        timeout = 600
+
+        def do_GET(self) -> None:
+            url = urlsplit(self.path)
+            given = parse_qs(url.query).get("token", [""])[0]
+            if url.path in ("/page.js", "/page.css"):
+                self._answer_file(url.path)
+            elif not hmac.compare_digest(given.encode(), token.encode()):
+                self._answer(403, "text/plain", b"The token is missing or wrong: use the whole address.\n")
+            elif url.path == "/":
+                self._answer_file("/")
+            elif url.path == "/play":
+                self._upgrade()
+            else:
+                self._answer(404, "text/plain", b"There is no such page.\n")
+
+        def _upgrade(self) -> None:
+            key = self.headers.get("Sec-WebSocket-Key")
+            if key is None or self.headers.get("Upgrade", "").lower() != "websocket":
+                self._answer(400, "text/plain", b"This is the page's own connection.\n")
+                return
+            self.close_connection = True
+            self.send_response(101)
+            self.send_header("Upgrade", "websocket")
+            self.send_header("Connection", "Upgrade")
+            self.send_header("Sec-WebSocket-Accept", accept_key(key))
+            self.end_headers()
+            self.wfile.flush()
+            viewer.attend(WebSocket(self.connection))
+
+        def _answer_file(self, path: str) -> None:
+            name, kind = _FILES[path]
+            self._answer(200, kind, (_HERE / name).read_bytes())
+
+        def _answer(self, status: int, kind: str, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", f"{kind}; charset=utf-8")
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Cache-Control", "no-store")
+            self.send_header("Referrer-Policy", "no-referrer")
+            self.send_header("X-Content-Type-Options", "nosniff")
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
+            """The terminal is the player's."""
+
+    return Handler

@@ -1,0 +1,1 @@
+"""The wire between game client and model server: framing, messages, addresses. Both ends use it."""

@@ -1,0 +1,284 @@
+"""Desktop windows and launched programs as Games on a real X server: play, pause, faults, and real games."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from eyehand.action import Action
+from eyehand.cli import main
+from eyehand.desktop.display import XDisplay
+from eyehand.desktop.doctor import check_game, check_own_screen
+from eyehand.desktop.profile import Launch, Profile, Step, load_profile, profile_names
+from eyehand.desktop.screen import OwnScreen
+from eyehand.desktop.windows import WindowQuery
+from eyehand.errors import UserError
+from eyehand.games.desktop import LaunchedDesktopGame, WindowGame
+from eyehand.games.game import Game
+from eyehand.players.player import Decision, Observation
+from eyehand.session import Session, Tick
+from x_window import Window, keys_down, wait_until
+
+BACK = (0x10, 0x20, 0x30)
+WINDOW_PROGRAM = """
+import os, sys
+sys.path[:0] = {path}
+from eyehand.desktop.screen import OwnScreen
+from x_window import Window
+class Screen:
+    name, authority = os.environ["DISPLAY"], os.environ["XAUTHORITY"]
+window = Window(Screen, "probe game", size=(320, 240))
+window.fill(0xFFFFFF, 0, 0, 160, 240)
+print("ready", flush=True)
+while (event := window.display.connection.wait_for_event()) is not None:
+    if type(event).__name__ == "KeyPressEvent":
+        window.fill(0x00FF00, 0, 0, 320, 240)
+    elif type(event).__name__ == "ButtonPressEvent":
+        sys.exit("the game fell over")
+"""
+
+
+class Holder:
+    """A player that holds W."""
+
+    def reset(self, seed: int) -> None: ...
+
+    def act(self, observation: Observation) -> Decision:
+        return Decision(Action.of("w"))
+
+
+@pytest.fixture
+def game(screen: OwnScreen, window: Window) -> Iterator[WindowGame]:
+    said: list[str] = []
+    game = WindowGame(WindowQuery(title="Freedoom"), screen.name, screen.authority, say=said.append)
+    game.said = said  # type: ignore[attr-defined]
+    yield game
+    game.close()
+    game.close()
+
+
+def _profile(tmp_path: Path, program: str = WINDOW_PROGRAM, **options: object) -> Profile:
+    file = tmp_path / "game.py"
+    file.write_text(program.replace("{path}", repr([str(Path(__file__).parent.parent)])))
+    launch = Launch((sys.executable, str(file)), "400x300", {"PYTHONPATH": ":".join(sys.path)})
+    return Profile("probe", "a probe", launch, window_class="probe", **options)  # type: ignore[arg-type]
+
+
+def test_a_session_plays_a_window(game: WindowGame, display: XDisplay) -> None:
+    assert isinstance(game, Game)
+    ticks: list[Tick] = []
+
+    class Watch:
+        def on_start(self, start: object) -> None: ...
+
+        def on_end(self, end: object) -> None: ...
+
+        def on_tick(self, tick: Tick) -> None:
+            ticks.append(tick)
+
+    end = Session(game, Holder(), [Watch()]).run_episode(0, max_seconds=1.0)
+    assert end.num_ticks == len(ticks) > 0
+    assert not end.outcome.done
+    assert all((tick.frame.pixels == BACK).all() and tick.frame.pixels.shape == (100, 200, 3) for tick in ticks)
+    indices = [tick.frame.index for tick in ticks]
+    assert indices == sorted(set(indices))
+    assert any("w" in tick.executed.keys for tick in ticks)
+    assert not keys_down(display), "the session released everything at its end"
+
+
+def test_what_the_window_did_not_get_is_not_recorded_as_done(
+    screen: OwnScreen, window: Window, open_window: Callable[..., Window]
+) -> None:
+    """The focus goes away between the look and the action, and comes back when the session says that it pauses."""
+    game = WindowGame(WindowQuery(title="Freedoom"), screen.name, screen.authority, say=lambda _: window.focus())
+    ticks: list[Tick] = []
+
+    class Distracted(Holder):
+        def act(self, observation: Observation) -> Decision:
+            if observation.frame.index == 0:
+                open_window("chat", size=(20, 20)).focus()
+            return super().act(observation)
+
+    class Watch:
+        def on_start(self, start: object) -> None: ...
+
+        def on_end(self, end: object) -> None: ...
+
+        def on_tick(self, tick: Tick) -> None:
+            ticks.append(tick)
+
+    try:
+        session = Session(game, Distracted(), [Watch()])
+        while not any(tick.executed.keys for tick in ticks):
+            session.run_episode(0, max_seconds=0.5)
+    finally:
+        game.close()
+    assert ticks[0].decision is None or ticks[0].decision.action == Action.of("w")
+    assert ticks[0].executed == Action()
+
+
+def test_without_the_focus_the_session_pauses(
+    game: WindowGame, window: Window, display: XDisplay, open_window: Callable[..., Window]
+) -> None:
+    game.reset(0)
+    game.act(Action.of("w"))
+    wait_until(lambda: bool(keys_down(display)), "the key is down")
+    other = open_window("chat", size=(20, 20))
+    other.focus()
+    frames: list[object] = []
+    looking = threading.Thread(target=lambda: frames.append(game.observe()))
+    looking.start()
+    wait_until(lambda: bool(game.said), "the pause is said")  # type: ignore[attr-defined]
+    assert not keys_down(display)
+    assert not frames
+    window.focus()
+    looking.join(timeout=60)
+    assert len(frames) == 1
+    assert [text.split(",")[0].split(":")[0] for text in game.said] == [  # type: ignore[attr-defined]
+        "paused",
+        "the window has the focus again",
+    ]
+
+
+def test_a_window_that_closes_ends_the_session_in_one_sentence(
+    game: WindowGame, window: Window, display: XDisplay
+) -> None:
+    game.reset(0)
+    game.act(Action.of("w"))
+    wait_until(lambda: bool(keys_down(display)), "the key is down")
+    window.core.DestroyWindow(window.id)
+    window.sync()
+    with pytest.raises(UserError, match="closed"):
+        game.observe()
+    assert not keys_down(display)
+    with pytest.raises(UserError, match="No window matches"):
+        game.reset(1)
+
+
+def test_a_display_that_dies_is_one_sentence(tmp_path: Path) -> None:
+    game = LaunchedDesktopGame(_profile(tmp_path), (400, 300))
+    try:
+        game.reset(0)
+        assert game.screen is not None
+        game.act(Action.of("w"))
+        psutil.Process(game.screen._process.pid).kill()
+        game.screen._process.wait()
+        with pytest.raises(UserError, match=r"gone|ended"):
+            game.observe()
+        game.release()
+    finally:
+        game.close()
+
+
+def test_a_launched_game_is_played_and_ended(tmp_path: Path) -> None:
+    profile = _profile(tmp_path, ready_output="ready", start=(Step(keys=("Enter",), until_change=True),))
+    game = LaunchedDesktopGame(profile, (400, 300))
+    try:
+        game.reset(0)
+        frame = game.observe()
+        assert frame.pixels.shape == (240, 320, 3)
+        np.testing.assert_array_equal(frame.pixels[0, 0], (0, 255, 0))
+        assert game._game is not None
+        assert game.screen is not None
+        pids = [game._game._process.pid, game.screen._process.pid]
+        folder = game._game._folder
+        assert folder.exists()
+    finally:
+        game.close()
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+    assert not folder.exists()
+
+
+def test_a_game_that_falls_over_says_its_last_words(tmp_path: Path) -> None:
+    game = LaunchedDesktopGame(_profile(tmp_path), (400, 300))
+    try:
+        game.reset(0)
+        game.act(Action.of((), "0"))
+        with pytest.raises(UserError, match=r"probe has ended .*the game fell over"):
+            _observe_for_ever(game)
+        game.reset(1)
+        assert game.observe().pixels.shape == (240, 320, 3), "the next round starts it afresh"
+    finally:
+        game.close()
+
+
+@pytest.mark.parametrize(
+    ("program", "sentence"),
+    [
+        ("import sys; sys.exit('no such level')", "ended before it showed its window .*no such level"),
+        ("import time; time.sleep(1000)", "showed no window"),
+    ],
+)
+def test_a_game_that_never_gets_ready_is_said(tmp_path: Path, program: str, sentence: str) -> None:
+    game = LaunchedDesktopGame(_profile(tmp_path, program, timeout_s=2.0), (400, 300))
+    try:
+        with pytest.raises(UserError, match=sentence):
+            game.reset(0)
+    finally:
+        game.close()
+
+
+def test_a_game_that_is_not_installed_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "nowhere.toml"
+    file.write_text(
+        'title = "x"\npackages = ["nowhere-data"]\ninstructions = ["a", "b"]\n[launch]\ncommand = ["nowhere-game"]\n'
+    )
+    out = str(tmp_path / "out")
+    play = ["play", "--game", str(file), "--own-screen", "320x240", "--player", "random", "--out", out, "--no-video"]
+    for arguments in (["games", "check", str(file)], play):
+        assert main(arguments) == 2
+        assert "nowhere-game is not installed" in capsys.readouterr().err
+
+
+def test_the_screen_of_our_own_is_healthy() -> None:
+    findings = list(check_own_screen())
+    assert [finding.name for finding in findings if finding.passed is False] == []
+    assert {"display", "picture", "mouse", "raw events", "watchdog"} <= {finding.name for finding in findings}
+
+
+def _observe_for_ever(game: LaunchedDesktopGame) -> None:
+    for _ in range(100_000):
+        game.observe()
+
+
+def _installed(name: str) -> Profile:
+    profile = load_profile(name)
+    if profile.program is None:
+        pytest.skip(f"{name} is not installed (apt install {' '.join(profile.packages)})")
+    return profile
+
+
+def test_chocolate_doom_is_played_for_real(tmp_path: Path, screen: OwnScreen) -> None:
+    """The whole way: command line, own screen, real game, recording; then nothing of it is left."""
+    _installed("chocolate-doom")
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "eyehand", "play", "--game", "chocolate-doom", "--own-screen", "640x480"),
+            *("--player", "random", "--seconds", "2", "--out", str(tmp_path), "--record", str(tmp_path / "recording")),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "play.mp4").stat().st_size > 10_000
+    assert list((tmp_path / "recording").glob("*/annotation.proto"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", profile_names())
+def test_every_profile_is_proven_by_its_real_game(name: str, screen: OwnScreen) -> None:
+    """It starts, moves, turns and fires as the profile says, and the picture shows it."""
+    profile = _installed(name)
+    findings = list(check_game(profile, profile.launch.size))
+    failed = [f"{finding.name}: {finding.text}" for finding in findings if finding.passed is False]
+    assert not failed
+    assert {finding.name for finding in findings} & {"move", "turn", "steer"}

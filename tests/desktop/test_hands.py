@@ -1,0 +1,142 @@
+"""Input through XTest, as the X server and the window see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from eyehand.action import BUTTONS, KEYS, Action
+from eyehand.clock import FakeClock
+from eyehand.desktop.display import XDisplay
+from eyehand.desktop.guard import Guard
+from eyehand.desktop.hands import Hands
+from eyehand.desktop.keys import BUTTON_NUMBERS, key_codes
+from eyehand.desktop.screen import OwnScreen
+from eyehand.desktop.windows import WindowState, WindowWatch
+from x_window import Window, buttons_down, keys_down, wait_until
+
+
+@pytest.fixture
+def hands(display: XDisplay, window: Window, guard: Guard, screen: OwnScreen) -> Iterator[Hands]:
+    guard.watch(screen.name, screen.authority, window.id)
+    hands = Hands(display, WindowWatch(display, window.id), guard, FakeClock())
+    hands.pointer_to(100, 50)
+    yield hands
+    hands.release()
+
+
+def _pointer(display: XDisplay) -> tuple[int, int]:
+    reply = display.core.QueryPointer(display.root).reply()
+    return reply.root_x, reply.root_y
+
+
+def test_every_key_has_a_code_of_its_own(display: XDisplay) -> None:
+    codes = key_codes(display)
+    assert set(codes) == set(KEYS)
+    assert len(set(codes.values())) == len(KEYS)
+
+
+def test_the_window_gets_each_change_once(hands: Hands, window: Window, display: XDisplay) -> None:
+    w, shift = key_codes(display)["w"], key_codes(display)["LeftShift"]
+    expected = [
+        *(("KeyPress", w), ("KeyPress", shift), ("ButtonPress", 1)),
+        *(("KeyRelease", w), ("ButtonRelease", 1), ("KeyRelease", shift)),
+    ]
+    actions = (Action.of("w"), Action.of(("w", "LeftShift"), "0"), Action.of(("LeftShift",)), Action())
+
+    def is_as_expected() -> bool:
+        window.events()
+        for action in actions:
+            assert hands.do(action) is WindowState.READY
+        return window.events() == expected
+
+    # Where the machine keeps us waiting for long between two ticks, hands and watchdog let go, as they should.
+    wait_until(is_as_expected, "four ticks without a pause")
+    assert not hands.is_holding
+
+
+def test_every_key_and_button_arrives(hands: Hands, window: Window, display: XDisplay) -> None:
+    codes = key_codes(display)
+    for key in KEYS:
+        hands.do(Action.of((key,)))
+        assert codes[key] in keys_down(display), key
+    window.events()
+    for button in BUTTONS:
+        hands.do(Action.of((), (button,)))
+        assert window.events()[-1] == ("ButtonPress", BUTTON_NUMBERS[button])
+    hands.do(Action())
+    assert not keys_down(display)
+    assert not buttons_down(display)
+
+
+def test_motion_is_exact_and_adds_up(hands: Hands, display: XDisplay) -> None:
+    hands.pointer_to(300, 200)
+    total_x = total_y = 0
+    for dx, dy in ((7, 0), (-3, 5), (120, -90), (-1, -1), (13, 37)):
+        hands.do(Action.of(dx=dx, dy=dy))
+        total_x, total_y = total_x + dx, total_y + dy
+        assert _pointer(display) == (300 + total_x, 200 + total_y)
+
+
+def test_the_wheel_keeps_what_does_not_fill_a_notch(hands: Hands, window: Window) -> None:
+    window.events()
+    hands.do(Action(scroll_dy=100))
+    assert window.events() == []
+    hands.do(Action(scroll_dy=150))
+    assert window.events() == [("ButtonPress", 4), ("ButtonRelease", 4)] * 2
+    hands.do(Action(scroll_dy=-130, scroll_dx=120))
+    assert window.events() == [("ButtonPress", 7), ("ButtonRelease", 7), ("ButtonPress", 5), ("ButtonRelease", 5)]
+
+
+def test_nothing_reaches_another_window(
+    hands: Hands, window: Window, display: XDisplay, open_window: Callable[..., Window]
+) -> None:
+    hands.do(Action.of("wd", "0"))
+    assert len(keys_down(display)) == 2
+    other = open_window("chat", size=(20, 20))
+    other.focus()
+    assert hands.do(Action.of("wd", "0", dx=9)) is WindowState.UNFOCUSED
+    assert not keys_down(display)
+    assert not buttons_down(display)
+    assert _pointer(display) == (100, 50)
+    assert not [event for event in other.events() if event[0].endswith("Press")]
+    window.focus()
+    assert hands.do(Action.of("w")) is WindowState.READY
+    assert len(keys_down(display)) == 1
+
+
+def test_a_click_beside_the_window_is_not_made(hands: Hands, display: XDisplay) -> None:
+    hands.pointer_to(500, 400)
+    assert hands.do(Action.of("w", "0")) is WindowState.READY
+    assert hands.done == Action.of("w")
+    assert len(keys_down(display)) == 1
+    assert not buttons_down(display)
+
+
+def test_keys_are_pressed_anew_after_the_focus_was_away_for_a_moment(
+    hands: Hands, window: Window, display: XDisplay, open_window: Callable[..., Window]
+) -> None:
+    hands.do(Action.of("w"))
+    other = open_window("notification", size=(20, 20))
+    other.focus()
+    window.focus()
+    window.events()
+    hands.do(Action.of("w"))
+    assert keys_down(display) == {key_codes(display)["w"]}
+    assert ("KeyPress", key_codes(display)["w"]) in window.events()
+
+
+def test_a_window_that_closes_gets_everything_released(
+    display: XDisplay, guard: Guard, screen: OwnScreen, open_window: Callable[..., Window]
+) -> None:
+    window = open_window("game")
+    window.focus()
+    guard.watch(screen.name, screen.authority, window.id)
+    hands = Hands(display, WindowWatch(display, window.id), guard)
+    hands.do(Action.of("w"))
+    window.core.DestroyWindow(window.id)
+    window.sync()
+    assert hands.do(Action.of("w")) is WindowState.GONE
+    assert not keys_down(display)
+    hands.release()

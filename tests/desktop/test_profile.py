@@ -1,0 +1,91 @@
+"""Profiles: every name is checked, every mistake is one sentence; those that come with eyehand are sound."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from eyehand.desktop.profile import load_profile, parse_profile, profile_names
+from eyehand.errors import UserError
+from eyehand.games.registry import open_game
+
+GOOD = """
+title = "A game"
+instructions = ["win", "win the game"]
+keys = ["w", "Space"]
+start = [{ keys = ["Enter"], wait_s = 1 }]
+[launch]
+command = ["game", "-w", "{width}"]
+[launch.environment]
+A = "b"
+[proof]
+arguments = ["--no-monsters"]
+turn = { dx = 100 }
+"""
+
+
+def test_a_profile_is_read() -> None:
+    profile = parse_profile("mine", GOOD)
+    assert (profile.name, profile.title, profile.keys) == ("mine", "A game", ("w", "Space"))
+    assert profile.launch.command == ("game", "-w", "{width}")
+    assert profile.launch.environment == {"A": "b"}
+    assert profile.start[0].action.keys == {"Enter"}
+    assert profile.start[0].wait_s == 1
+    assert profile.proof.turn is not None
+    assert profile.proof.turn.action.dx == 100
+    assert profile.calm.launch.command == ("game", "-w", "{width}", "--no-monsters")
+    assert profile.calm.launch.environment == profile.launch.environment
+
+
+@pytest.mark.parametrize("name", profile_names())
+def test_the_profiles_that_come_with_eyehand_are_sound(name: str) -> None:
+    profile = load_profile(name)
+    assert profile.packages
+    assert profile.keys
+    assert profile.window_class or profile.window_title
+    proof = profile.proof
+    assert proof.move or proof.turn or (proof.steer_left and proof.steer_right), "it must prove something"
+    tried = [step for step in (proof.move, proof.turn, proof.fire, proof.steer_left, proof.steer_right) if step]
+    assert all(set(step.keys) <= set(profile.keys) and set(step.buttons) <= set(profile.buttons) for step in tried)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (('keys = ["w", "Space"]', 'keys = ["w", "Spcae"]'), "unknown key 'Spcae'"),
+        (('keys = ["w", "Space"]', 'keys = "w"'), "keys must be a list of texts"),
+        (('title = "A game"', 'titel = "A game"'), "titel is not known, did you mean title?"),
+        (('title = "A game"', ""), "title is missing"),
+        (('command = ["game", "-w", "{width}"]', ""), "launch.command is missing"),
+        (('command = ["game", "-w", "{width}"]', "command = []"), "launch.command is missing or empty"),
+        (('instructions = ["win", "win the game"]', 'instructions = ["win"]'), "at least two ways"),
+        (("dx = 100", "dx = 1.5"), "proof.turn.dx must be a number"),
+        (("dx = 100", "dz = 1"), "proof.turn.dz is not known"),
+        (("[proof]", "[proof"), "has a mistake"),
+        (('A = "b"', "A = 1"), "launch.environment.A must be a text"),
+        (("[launch]", '[launch]\nsize = "big"'), "'big' cannot be used"),
+    ],
+)
+def test_every_mistake_is_one_sentence(change: tuple[str, str], sentence: str) -> None:
+    assert change[0] in GOOD
+    with pytest.raises(UserError) as caught:
+        parse_profile("mine", GOOD.replace(*change, 1))
+    assert sentence in str(caught.value)
+    assert "mine" in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_wrong_names_and_places(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="did you mean chocolate-doom"):
+        load_profile("chocolate-dom")
+    with pytest.raises(UserError, match="Cannot read the profile"):
+        load_profile(str(tmp_path / "none.toml"))
+    with pytest.raises(UserError, match="real time"):
+        open_game("chocolate-doom")
+    with pytest.raises(UserError, match="cannot be used"):
+        open_game("chocolate-doom", realtime=True, own_screen="640")
+    with pytest.raises(UserError, match="--own-screen is for desktop games"):
+        open_game("doom/aim", realtime=True, own_screen="640x480")
+    with pytest.raises(UserError, match="has its screen"):
+        open_game("window:Doom", realtime=True, own_screen="640x480")

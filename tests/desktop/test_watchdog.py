@@ -1,0 +1,155 @@
+"""A dead or hanging player never leaves a key or a button held: done for real, read back from the X server."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from eyehand.action import Action
+from eyehand.desktop.display import XDisplay
+from eyehand.desktop.guard import Guard
+from eyehand.desktop.hands import Hands
+from eyehand.desktop.keys import key_codes
+from eyehand.desktop.screen import OwnScreen
+from eyehand.desktop.windows import WindowWatch
+from x_window import Window, buttons_down, keys_down, wait_until
+
+PLAYER = """
+import subprocess, sys, tempfile, time
+from pathlib import Path
+from eyehand.action import Action
+from eyehand.desktop.display import XDisplay
+from eyehand.desktop.guard import Guard
+from eyehand.desktop.hands import Hands
+from eyehand.desktop.windows import WindowWatch
+
+name, authority, window, beats = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+guard = Guard()
+display = XDisplay.open(name, authority)
+guard.watch(name, authority, window)
+game = subprocess.Popen(["sh", "-c", "trap '' TERM; while :; do sleep 1; done"], start_new_session=True)
+folder = Path(tempfile.mkdtemp(prefix="eyehand-test-"))
+guard.will_end(game.pid, folder)
+hands = Hands(display, WindowWatch(display, window), guard)
+hands.pointer_to(100, 50)
+for beat in range(beats):
+    hands.do(Action.of(("w", "LeftShift"), ("0",), dx=1))
+    if beat == 0:
+        display.core.GetInputFocus().reply()
+        print(guard.pid, game.pid, folder, flush=True)
+    time.sleep(0.05)
+time.sleep(1000)
+"""
+
+
+class Player:
+    """A process that holds w, Shift and the left button in a window, in a process group of its own."""
+
+    def __init__(self, screen: OwnScreen, window: Window, beats: int = 100_000) -> None:
+        arguments = [screen.name, screen.authority, str(window.id), str(beats)]
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", PLAYER, *arguments], stdout=subprocess.PIPE, text=True, process_group=0
+        )
+        assert self.process.stdout is not None
+        watchdog, game, folder = self.process.stdout.readline().split()
+        self.watchdog_pid, self.game_pid, self.folder = int(watchdog), int(game), Path(folder)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+@pytest.fixture
+def start(screen: OwnScreen, window: Window) -> Iterator[Callable[..., Player]]:
+    started: list[Player] = []
+
+    def start_it(**options: int) -> Player:
+        started.append(Player(screen, window, **options))
+        return started[-1]
+
+    yield start_it
+    for player in started:
+        player.kill()
+
+
+def _held(display: XDisplay) -> tuple[int, int]:
+    return len(keys_down(display)), len(buttons_down(display))
+
+
+@pytest.mark.parametrize("whole_group", [False, True], ids=["process", "process-group"])
+def test_kill_9_leaves_nothing_held(display: XDisplay, start: Callable[..., Player], whole_group: bool) -> None:
+    player = start()
+    assert _held(display) == (2, 1)
+    if whole_group:
+        os.killpg(player.process.pid, signal.SIGKILL)
+    else:
+        os.kill(player.process.pid, signal.SIGKILL)
+    wait_until(lambda: _held(display) == (0, 0), "the watchdog releases everything")
+    wait_until(lambda: not _is_running(player.game_pid), "the watchdog ends a game that ignores SIGTERM")
+    wait_until(lambda: not _is_running(player.watchdog_pid), "the watchdog ends itself")
+    assert not player.folder.exists()
+
+
+def test_signals_to_the_watchdog_do_not_stop_it(display: XDisplay, start: Callable[..., Player]) -> None:
+    player = start()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        os.kill(player.watchdog_pid, number)
+    player.process.kill()
+    wait_until(lambda: _held(display) == (0, 0), "the watchdog releases everything")
+
+
+def test_a_player_that_hangs_lets_go(display: XDisplay, start: Callable[..., Player]) -> None:
+    player = start()
+    os.kill(player.process.pid, signal.SIGSTOP)
+    wait_until(lambda: _held(display) == (0, 0), "the watchdog releases everything")
+    os.kill(player.process.pid, signal.SIGCONT)
+    wait_until(lambda: _held(display) == (2, 1), "the player presses them anew")
+
+
+def test_the_watchdog_lets_go_at_the_moment_in_which_the_focus_is_lost(
+    display: XDisplay, window: Window, screen: OwnScreen, open_window: Callable[..., Window]
+) -> None:
+    """Not at the player's next tick, which may be late: a key that repeats must not type into another window."""
+    guard = Guard()
+    guard.watch(screen.name, screen.authority, window.id)
+    Hands(display, WindowWatch(display, window.id), guard).do(Action.of("w"))
+    codes = keys_down(display)
+    assert codes
+    open_window("chat", size=(20, 20)).focus()
+
+    def is_released() -> bool:
+        guard.hold(codes, ())  # the player lives and beats, but has not looked at the focus
+        return not keys_down(display)
+
+    wait_until(is_released, "the watchdog releases the key")
+    guard.close()
+
+
+def test_without_its_watchdog_the_player_presses_nothing(display: XDisplay, window: Window, screen: OwnScreen) -> None:
+    guard = Guard()
+    guard.watch(screen.name, screen.authority, window.id)
+    hands = Hands(display, WindowWatch(display, window.id), guard)
+    hands.do(Action.of("w"))
+    assert keys_down(display) == {key_codes(display)["w"]}
+    os.kill(guard.pid, signal.SIGKILL)
+    wait_until(lambda: not _is_running(guard.pid), "the watchdog is dead")
+    with pytest.raises(RuntimeError, match="watchdog"):
+        hands.do(Action.of("w"))
+    assert not keys_down(display)
+    guard.close()
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

@@ -1,0 +1,295 @@
+"""Takeover: who has the hands at every moment, what reaches the game, and what is recorded of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from eyehand.action import NOTHING, Action
+from eyehand.clock import FakeClock
+from eyehand.errors import UserError
+from eyehand.frame import Frame
+from eyehand.games.game import Outcome, TaskInfo
+from eyehand.players.person import PersonsHands
+from eyehand.players.player import Decision, Observation
+from eyehand.players.takeover import SharedGame, Takeover, TakeoverKeys, Turn
+from eyehand.recording.format import InputEvent
+from eyehand.recording.reader import Recording
+from eyehand.recording.recorder import Recorder
+from eyehand.session import EpisodeEnd, EpisodeStart, Session, Tick
+
+TICK_NS = 50_000_000
+AGENT = Action.of(["w"], ["0"], dx=3)
+
+
+class Agent:
+    """Holds W and fires, always, and keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[Action] = []
+
+    def reset(self, seed: int) -> None: ...
+
+    def act(self, observation: Observation) -> Decision:
+        self.told.append(observation.executed)
+        return Decision(AGENT)
+
+
+class HeldGame:
+    """A small game with real hands: it knows what is held. Before its picture number k a person does `script[k]`."""
+
+    task = TaskInfo("test/held", "test", "held", ("play", "win"), 10.0, "nothing")
+    fps = 20.0
+    is_realtime = True
+    state = None
+
+    def __init__(self, clock: FakeClock, num_ticks: int) -> None:
+        self.clock, self.num_ticks = clock, num_ticks
+        self.script: dict[int, Callable[[], None]] = {}
+        self.index = 0
+        self.held = NOTHING
+        self.done: list[Action] = []
+        self.is_paused = False
+
+    def reset(self, seed: int) -> None: ...
+
+    def observe(self) -> Frame:
+        # The person acts in the middle of the tick before, as far as the events say.
+        self.script.get(self.index, lambda: None)()
+        frame = Frame(np.full((8, 8, 3), self.index, np.uint8), self.clock.now_ns(), self.index)
+        self.index += 1
+        return frame
+
+    def act(self, action: Action) -> None:
+        self.held = action.held()
+        self.done.append(action)
+
+    def outcome(self) -> Outcome:
+        return Outcome(self.index >= self.num_ticks)
+
+    def let_go(self, kept: frozenset[str]) -> None:
+        self.held = Action(self.held.keys & kept)
+
+    def release(self) -> None:
+        self.held = NOTHING
+
+    def close(self) -> None: ...
+
+
+class Log:
+    def __init__(self) -> None:
+        self.ticks: list[Tick] = []
+
+    def on_start(self, start: EpisodeStart) -> None: ...
+
+    def on_tick(self, tick: Tick) -> None:
+        self.ticks.append(tick)
+
+    def on_end(self, end: EpisodeEnd) -> None: ...
+
+
+class Play:
+    """One episode of agent and person at a `HeldGame`."""
+
+    def __init__(self, num_ticks: int = 8, **options: object) -> None:
+        self.clock = FakeClock()
+        self.game = HeldGame(self.clock, num_ticks)
+        self.agent = Agent()
+        self.said: list[str] = []
+        self.stopped: list[bool] = []
+        self.takeover = Takeover(
+            self.agent,
+            TakeoverKeys("F9", "F12"),
+            say=self.said.append,
+            stop=lambda: self.stopped.append(True),
+            **options,  # type: ignore[arg-type]
+        )
+        self.shared = SharedGame(self.game, self.takeover, clock=self.clock)
+        self.log = Log()
+
+    def at(self, tick: int, *events: InputEvent, is_far: bool = False) -> None:
+        """In the middle of the tick before picture number `tick` the person does this."""
+
+        def hear() -> None:
+            for event in events:
+                self.takeover.hear(event, is_far=is_far)
+
+        self.game.script[tick] = hear
+
+    def run(self, *observers: object) -> list[Tick]:
+        session = Session(self.shared, self.takeover, [self.log, *observers], self.clock, witness=self.takeover)  # type: ignore[list-item]
+        session.run_episode(0)
+        return self.log.ticks
+
+
+def key(tick: int, name: str, is_pressed: bool = True, is_simulated: bool = False) -> InputEvent:
+    """In the middle of the tick before picture number `tick`."""
+    return InputEvent(tick * TICK_NS - TICK_NS // 2, "key", name, is_pressed, is_simulated=is_simulated)
+
+
+def motion(tick: int, dx: int, dy: int = 0) -> InputEvent:
+    return InputEvent(tick * TICK_NS - TICK_NS // 2, "mouse_delta", x=dx, y=dy)
+
+
+def test_a_key_takes_over_at_once_and_the_hotkey_hands_back() -> None:
+    play = Play(8)
+    held_after: list[Action] = []
+    play.at(3, key(3, "a"))
+    hear = play.game.script[3]
+    play.game.script[3] = lambda: (hear(), held_after.append(play.game.held))  # type: ignore[assignment, func-returns-value]
+    play.at(5, key(5, "a", False), motion(5, 40))
+    play.at(6, key(6, "F9"), key(6, "F9", False))
+    ticks = play.run()
+    assert held_after == [NOTHING], "everything of the agent's was let go of at the event, not at the next tick"
+    assert [tick.executed for tick in ticks] == [
+        *(AGENT, AGENT),
+        Action.of(["a"], dx=3),  # taken over in the middle: the agent's motion, the person's key
+        Action.of(["a"]),
+        Action.of(dx=40),
+        NOTHING,  # handed back in the middle: the agent acts from the next tick on
+        *(AGENT, AGENT),
+    ]
+    assert play.game.done[3:6] == [NOTHING] * 3, "nothing of the agent's reached the game"
+    assert [tick.decision and tick.decision.by_user for tick in ticks] == [False] * 3 + [True] * 2 + [False] * 3
+    assert ticks[2].decision == Decision(Action.of(["a"], dx=3), label=Action.of(["a"]))
+    assert ticks[5].decision == Decision(NOTHING)
+    assert play.agent.told == [NOTHING, *(tick.executed for tick in ticks[:-1])], "the agent learns what was done"
+    assert ["you play" in text for text in play.said] == [True, False]
+
+
+def test_the_recording_says_who_did_what(tmp_path: Path) -> None:
+    play = Play(8)
+    play.at(3, key(3, "a"))
+    play.at(6, key(6, "F9"), key(6, "a", False))
+    recorder = Recorder(tmp_path, "both")
+    play.run(recorder)
+    with Recording.open(recorder.recordings[0]) as recording:
+        users = [recording.user_action(frame) for frame in range(7)]
+        executed = [recording.executed(frame) for frame in range(7)]
+        system = [annotation.system_action.is_known for annotation in recording.annotations[1:]]
+    persons, both = Action.of(["a"]), Action.of(["a"], dx=3)
+    assert users == [None, None, persons, persons, persons, None, None]
+    assert executed == [AGENT, AGENT, both, persons, persons, NOTHING, AGENT]
+    assert system == [True, True, True, False, False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("events", "is_taken"),
+    [
+        ([motion(3, 19)], False),
+        ([motion(3, 10, -10)], True),
+        ([motion(3, 19), motion(9, 19)], False),
+        ([motion(3, 12), motion(4, -12)], True),
+        ([InputEvent(1, "wheel", y=120)], True),
+        ([InputEvent(1, "button", "0", True)], True),
+        ([InputEvent(1, "button", "0", False)], False),
+        ([key(3, "a", is_simulated=True)], False),
+        ([key(3, "F9")], False),
+        ([InputEvent(1, "mouse_position", x=100, y=100)], False),
+    ],
+)
+def test_what_takes_over(events: list[InputEvent], is_taken: bool) -> None:
+    play = Play()
+    play.takeover.reset(0)
+    for event in events:
+        play.takeover.hear(event)
+    assert play.takeover.turn is (Turn.PERSON if is_taken else Turn.AGENT)
+
+
+def test_a_held_key_that_repeats_after_the_hand_back_does_not_take_over_again() -> None:
+    play = Play()
+    play.takeover.reset(0)
+    play.takeover.hear(key(1, "a"))
+    play.takeover.hear(key(2, "F9"))
+    play.takeover.hear(key(3, "a"))
+    assert play.takeover.turn is Turn.AGENT
+    play.takeover.hear(key(4, "a", False))
+    play.takeover.hear(key(5, "a"))
+    assert play.takeover.turn is Turn.PERSON
+
+
+def test_a_key_that_both_hold_stays_down_until_the_person_lets_go() -> None:
+    play = Play(9)
+    held: dict[int, Action] = {}
+    play.at(3, key(3, "w"))
+    play.at(6, key(6, "w", False))
+    for tick in (4, 5, 8):
+        play.game.script[tick] = lambda tick=tick: held.update({tick: play.game.held})  # type: ignore[misc]
+    ticks = play.run()
+    assert held == {4: Action.of(["w"]), 5: Action.of(["w"]), 8: NOTHING}
+    assert [sorted(tick.executed.keys) for tick in ticks[3:7]] == [["w"], ["w"], [], []]
+
+
+def test_the_panic_key_releases_everything_and_ends_play() -> None:
+    play = Play(6)
+    play.at(3, key(3, "F12"))
+    play.run()
+    assert play.stopped == [True]
+    assert play.takeover.turn is Turn.NOBODY
+    assert play.game.done[3:] == [NOTHING] * 3
+    play.takeover.hear(key(9, "a"))
+    play.takeover.hear(key(9, "F9"))
+    assert play.takeover.turn is Turn.NOBODY
+
+
+def test_a_person_far_away_is_carried_out_by_the_hands_of_the_game() -> None:
+    play = Play(8)
+    play.at(3, key(3, "a"), motion(3, 25), is_far=True)
+    play.at(5, key(5, "d"), key(5, "d", False), is_far=True)
+    play.game.script[6] = lambda: play.takeover.lose_far(6 * TICK_NS)
+    ticks = play.run()
+    assert [action.keys for action in play.game.done[3:]] == [{"a"}, {"a"}, {"a", "d"}, set(), set()]
+    assert [action.dx for action in play.game.done[3:5]] == [25, 0]
+    assert [tick.executed for tick in ticks[3:]] == play.game.done[3:]
+    assert all(tick.decision is not None and tick.decision.by_user for tick in ticks[3:])
+
+
+def test_what_is_typed_while_the_session_pauses_is_not_the_games() -> None:
+    play = Play(6)
+    play.takeover.reset(0)
+    play.game.is_paused = True
+    play.takeover.hear(key(1, "a"))
+    play.takeover.hear(motion(1, 100))
+    assert play.takeover.turn is Turn.AGENT
+    play.game.is_paused = False
+    play.takeover.hear(key(2, "b"))
+    assert play.takeover.turn is Turn.PERSON
+    assert play.takeover.witness(None, NOTHING, 3 * TICK_NS)[1] == Action.of(["b"])
+
+
+@pytest.mark.parametrize("keys", [("F9", "F9"), ("Hyper", "F12")])
+def test_hotkeys_that_cannot_be_are_said(keys: tuple[str, str]) -> None:
+    with pytest.raises(UserError):
+        Takeover(Agent(), TakeoverKeys(*keys))
+
+
+names = st.sampled_from("wasd")
+events = st.lists(
+    st.tuples(st.integers(0, 999), st.one_of(st.tuples(names, st.booleans()), st.tuples(st.integers(-9, 9)))),
+    max_size=40,
+)
+
+
+@settings(deadline=None)
+@given(events=events, tick=st.integers(1, 200))
+def test_a_persons_ticks_hold_every_motion_and_every_press(
+    events: list[tuple[int, tuple[str, bool] | tuple[int]]], tick: int
+) -> None:
+    hands = PersonsHands()
+    pressed: list[tuple[int, str]] = []
+    total = 0
+    for time_ns, what in sorted(events, key=lambda event: event[0]):
+        if len(what) == 1:
+            total += what[0]
+            assert hands.hear(InputEvent(time_ns, "mouse_delta", x=what[0]))
+        elif hands.hear(InputEvent(time_ns, "key", what[0], what[1])) and what[1]:
+            pressed.append((time_ns, what[0]))
+    actions = [hands.take(end) for end in range(tick, 1000 + tick, tick)]
+    assert sum(action.dx for action in actions) == total
+    assert all(name in actions[time_ns // tick].keys for time_ns, name in pressed)
+    assert actions[-1].keys >= hands.keys

@@ -1,0 +1,249 @@
+"""The page that shows live play: what it shows, who may see it, and the hands of somebody far away."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+
+from eyehand.action import NOTHING, Action
+from eyehand.cli import main
+from eyehand.errors import UserError
+from eyehand.frame import Frame
+from eyehand.games.game import Outcome, TaskInfo
+from eyehand.players.player import Decision, Observation
+from eyehand.players.takeover import SharedGame, Takeover, Turn
+from eyehand.session import Session
+from eyehand.viewer.running import RunningPlay, announce_play, running_plays
+from eyehand.viewer.viewer import Viewer
+from eyehand.wire.address import Address
+from patience import wait_until
+from viewer_page import Page
+
+LOOPBACK = Address(host="127.0.0.1")
+
+
+class PaintedGame:
+    """A real-time game whose picture is red, blue while A is held."""
+
+    task = TaskInfo("test/painted", "test", "painted", ("play", "win"), 10.0, "nothing")
+    fps = 20.0
+    is_realtime = True
+    state = None
+
+    def __init__(self) -> None:
+        self.held = NOTHING
+        self.moved = 0
+
+    def reset(self, seed: int) -> None: ...
+
+    def observe(self) -> Frame:
+        colour = (0, 0, 255) if "a" in self.held.keys else (255, 0, 0)
+        return Frame(np.full((48, 64, 3), colour, np.uint8), time.monotonic_ns(), 0)
+
+    def act(self, action: Action) -> None:
+        self.held = action.held()
+        self.moved += action.dx
+
+    def outcome(self) -> Outcome:
+        return Outcome()
+
+    def release(self) -> None:
+        self.held = NOTHING
+
+    def close(self) -> None: ...
+
+
+class Agent:
+    def reset(self, seed: int) -> None: ...
+
+    def act(self, observation: Observation) -> Decision:
+        return Decision(Action.of(["w"]))
+
+
+class Play:
+    def __init__(self) -> None:
+        self.game = PaintedGame()
+        self.stopped = threading.Event()
+        self.takeover = Takeover(Agent(), stop=self.stopped.set)
+        self.viewer = Viewer(LOOPBACK, self.takeover)
+        shared = SharedGame(self.game, self.takeover, looked=self.viewer.look)
+        session = Session(shared, self.takeover, [self.viewer, self], instruction="go", witness=self.takeover)
+        self._is_over = False
+        self._thread = threading.Thread(target=lambda: session.run_episode(0))
+        self.outcome = Outcome()
+        self.game.outcome = lambda: self.outcome  # type: ignore[method-assign]
+        self._thread.start()
+
+    def on_start(self, start: object) -> None: ...
+
+    def on_end(self, end: object) -> None: ...
+
+    def on_tick(self, tick: object) -> None: ...
+
+    def end(self) -> None:
+        self.outcome = Outcome(done=True)
+        self._thread.join()
+        self.viewer.close()
+        self.viewer.close()
+
+
+@pytest.fixture
+def play() -> Iterator[Play]:
+    play = Play()
+    yield play
+    play.end()
+
+
+def _hold(page: Page, play: Play, key: str) -> None:
+    """Say it until it is so: a page that is silent for half a second holds nothing."""
+
+    def is_held() -> bool:
+        page.hands(key)
+        return play.game.held == Action.of([key])
+
+    wait_until(is_held, f"{key} is carried out, and nothing of the agent's")
+
+
+def _get(viewer: Viewer, path: str) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection("127.0.0.1", urlsplit(viewer.url).port, timeout=60)
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    return answer.status, answer.read()
+
+
+def test_the_page_shows_the_picture_and_what_the_hands_do(play: Play) -> None:
+    page = Page(play.viewer.url)
+    seen = [page.show() for _ in range(5)]
+    facts, picture = seen[-1]
+    assert (facts["turn"], facts["keys"], facts["task"], facts["instruction"]) == ("agent", ["w"], "test/painted", "go")
+    assert picture.shape == (48, 64, 3)
+    assert np.abs(picture.astype(int) - (255, 0, 0)).max() < 20
+    page.close()
+    wait_until(lambda: play.viewer.num_watchers == 0, "the closed page is noticed")
+
+
+def test_somebody_far_away_takes_over_and_hands_back(play: Play) -> None:
+    page = Page(play.viewer.url)
+    page.hands("a", dx=40)
+    _hold(page, play, "a")
+    page.hands("a", dx=-15)
+    wait_until(lambda: play.game.moved == 25, "and the motion, to the pixel")
+    assert play.takeover.turn is Turn.PERSON
+
+    def is_shown() -> bool:
+        page.hands("a")
+        facts, picture = page.show()
+        return facts["turn"] == "person" and facts["keys"] == ["a"] and picture[0, 0, 2] > 200
+
+    wait_until(is_shown, "the page shows it")
+    page.say(hand_back=True)
+    wait_until(lambda: play.game.held == Action.of(["w"]), "the agent plays on")
+    page.hands("")
+    page.hands("F12")
+    assert play.stopped.wait(60), "the panic key ends play"
+    assert play.game.held == NOTHING
+
+
+@pytest.mark.parametrize("how", ["closes", "falls silent"])
+def test_a_page_that_goes_away_holds_nothing(play: Play, how: str) -> None:
+    page = Page(play.viewer.url)
+    _hold(page, play, "a")
+    if how == "closes":
+        page.close()
+    wait_until(lambda: play.game.held == NOTHING, "it is let go of")
+    assert play.takeover.turn is Turn.PERSON, "the agent does not go on by itself"
+
+
+def test_two_pages_do_not_hold_each_others_keys(play: Play) -> None:
+    one, two = Page(play.viewer.url), Page(play.viewer.url)
+    _hold(one, play, "a")
+    two.hands("")
+    _hold(two, play, "d")
+
+
+def test_nothing_is_shown_without_the_token(play: Play) -> None:
+    assert _get(play.viewer, "/")[0] == 403
+    assert _get(play.viewer, "/?token=wrong")[0] == 403
+    assert Page(play.viewer.url.replace("token=", "token=x")).status == 403
+    status, body = _get(play.viewer, "/?" + urlsplit(play.viewer.url).query)
+    assert (status, b"page.js" in body) == (200, True)
+    for file in ("/page.js", "/page.css"):
+        assert _get(play.viewer, file)[0] == 200
+    assert _get(play.viewer, "/../viewer.py?" + urlsplit(play.viewer.url).query)[0] == 404
+    assert _get(play.viewer, "/play?" + urlsplit(play.viewer.url).query)[0] == 400
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        [(1, b"{", True, True)],
+        [(1, b"[]", True, True)],
+        [(1, b'{"hands": {"keys": 3}}', True, True)],
+        [(1, b'{"shown": 1}', True, False)],
+        [(1, b"x" * 60000, False, True), (0, b"x" * 60000, True, True)],
+        [(3, b"", True, True)],
+        [(0, b"", True, True)],
+    ],
+    ids=["no JSON", "no object", "no hands", "not masked", "too long", "unknown kind", "no beginning"],
+)
+def test_a_page_that_talks_nonsense_is_sent_away(play: Play, frames: list[tuple[int, bytes, bool, bool]]) -> None:
+    page = Page(play.viewer.url)
+    for kind, data, is_last, is_masked in frames:
+        page.send(kind, data, is_last=is_last, is_masked=is_masked)
+    assert page.receive() is None
+    assert Page(play.viewer.url).show()[0]["turn"] == "agent", "the play goes on"
+
+
+def test_a_ping_is_answered_and_a_message_in_parts_is_understood(play: Play) -> None:
+    page = Page(play.viewer.url)
+    page.send(9, b"there?")
+    assert page.receive() == b"there?"
+
+    def is_held() -> bool:
+        page.send(1, b'{"hands": {"keys": ["a", "Hyper"], "buttons": ["7"],', is_last=False)
+        page.send(0, b' "dx": 0, "dy": 0, "scroll": 0}}')
+        return play.game.held == Action.of(["a"])
+
+    wait_until(is_held, "the key is carried out, and no name that does not exist")
+
+
+def test_an_address_that_cannot_be_had_is_said(play: Play) -> None:
+    with pytest.raises(UserError, match="choose another address"):
+        Viewer(Address(host="127.0.0.1", port=urlsplit(play.viewer.url).port or 0))
+
+
+def test_view_finds_what_plays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    assert main(["view", "--no-open"]) == 2
+    assert "Nothing plays" in capsys.readouterr().err
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    (tmp_path / "eyehand" / f"{dead.pid}.json").write_text(
+        json.dumps({"pid": dead.pid, "game": "ghost", "url": "http://x", "started_s": time.time()})
+    )
+    (tmp_path / "eyehand" / "1.json").write_text("{")
+    with announce_play(RunningPlay(os.getpid(), "openarena", "http://127.0.0.1:1/?token=x", time.time())):
+        assert (tmp_path / "eyehand" / f"{os.getpid()}.json").stat().st_mode & 0o077 == 0
+        assert [play.game for play in running_plays()] == ["openarena"]
+        for which in ([], ["open"], [str(os.getpid())]):
+            assert main(["view", *which, "--no-open"]) == 0
+            assert capsys.readouterr().out == "http://127.0.0.1:1/?token=x\n"
+        assert main(["view", "quake", "--no-open"]) == 2
+        assert "openarena" in capsys.readouterr().err
+    assert running_plays() == []
+    (tmp_path / "eyehand").chmod(0o755)
+    with pytest.raises(UserError, match="can be read by others"):
+        running_plays()
