@@ -240,6 +240,7 @@ class _RealTimeLoop:
                     self.last_tick = index
                     self._tick(index, thinker)
             finally:
+                self.num_dropped += thinker.num_replaced
                 self._tell(self._witnessed(self.session.clock.now_ns()))
 
     def _tick(self, index: int, thinker: _Thinker) -> None:
@@ -316,7 +317,11 @@ class _RealTimeLoop:
 
 
 class _Thinker:
-    """The player's thread with a mailbox for one Observation: the newest wins, nothing queues up."""
+    """The player's thread with a mailbox for one Observation: the newest wins, nothing queues up.
+
+    Attributes:
+        num_replaced: decisions that a newer one replaced before the loop asked for them.
+    """
 
     def __init__(self, player: Player, clock: Clock) -> None:
         self._player = player
@@ -326,6 +331,7 @@ class _Thinker:
         self._decided: tuple[int, Decision] | None = None
         self._failure: BaseException | None = None
         self._is_closing = False
+        self.num_replaced = 0
         self._thread = threading.Thread(target=self._run, name="eyehand player", daemon=True)
 
     def __enter__(self) -> _Thinker:
@@ -371,6 +377,7 @@ class _Thinker:
                     (tick, observation), self._offered = self._offered, None
                 decision = self._player.act(observation)
                 with self._changed:
+                    self.num_replaced += self._decided is not None
                     self._decided = (tick, decision)
                     self._changed.notify_all()
         except BaseException as error:  # handed to the loop, which raises it

@@ -33,7 +33,8 @@ def find_portable_window(query: WindowQuery) -> Any:
     """
     if query.by_click:
         raise UserError("The portable backend cannot ask for a click: give a part of the window's title.")
-    known = [(window, _info(window)) for window in pywinctl.getAllWindows()]
+    asked = [(window, _info(window)) for window in pywinctl.getAllWindows()]
+    known = [(window, info) for window, info in asked if info is not None]
     found = [(window, info) for window, info in known if query.matches(info)]
     if not found:
         there = ", ".join(str(info) for _, info in known) or "none"
@@ -44,12 +45,16 @@ def find_portable_window(query: WindowQuery) -> Any:
     return found[0][0]
 
 
-def _info(window: Any) -> WindowInfo:
-    box = window.box
-    handle = window.getHandle()
-    number = handle if isinstance(handle, int) else -1
-    name = window.getAppName() or ""
-    return WindowInfo(number, window.title or "", (name,), window.getPID(), box.width, box.height)
+def _info(window: Any) -> WindowInfo | None:
+    """What is known of a window; None: it was closed since it was listed."""
+    try:
+        box = window.box
+        handle = window.getHandle()
+        number = handle if isinstance(handle, int) else -1
+        name = window.getAppName() or ""
+        return WindowInfo(number, window.title or "", (name,), window.getPID(), box.width, box.height)
+    except Exception:  # every system has its own error for a window that is gone
+        return None
 
 
 class PortableWindow:
