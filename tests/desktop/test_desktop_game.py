@@ -44,6 +44,20 @@ while (event := window.display.connection.wait_for_event()) is not None:
         sys.exit("the game fell over")
 """
 
+RENEWING_PROGRAM = WINDOW_PROGRAM.replace(
+    "window.fill(0xFFFFFF",
+    """
+window.core.ChangeWindowAttributes(window.id, 2048, [1 << 21])  # tell of the focus
+window.sync()
+while type(window.display.connection.wait_for_event()).__name__ != "FocusInEvent":
+    pass
+window.core.DestroyWindow(window.id)
+window.sync()
+window = Window(Screen, "probe game", size=(320, 240))
+window.fill(0xFFFFFF""",
+)
+"""Its first window is gone as soon as somebody plays it: SDL may make a game's window anew while it starts."""
+
 
 class Holder:
     """A player that holds W."""
@@ -194,6 +208,29 @@ def test_a_launched_game_is_played_and_ended(tmp_path: Path) -> None:
         game.close()
     assert not any(psutil.pid_exists(pid) for pid in pids)
     assert not folder.exists()
+
+
+def test_a_game_that_makes_its_window_anew_while_it_starts_is_played(tmp_path: Path) -> None:
+    game = LaunchedDesktopGame(_profile(tmp_path, RENEWING_PROGRAM, ready_output="ready"), (400, 300))
+    try:
+        game.reset(0)
+        assert game.observe().pixels.shape == (240, 320, 3)
+        game.act(Action.of("w"))
+        wait_until(lambda: tuple(game.observe().pixels[0, 0]) == (0, 255, 0), "its second window gets the key")
+    finally:
+        game.close()
+
+
+def test_a_game_that_closes_its_window_and_runs_on_is_said(tmp_path: Path) -> None:
+    program = WINDOW_PROGRAM.replace('sys.exit("the game fell over")', "window.core.DestroyWindow(window.id)")
+    game = LaunchedDesktopGame(_profile(tmp_path, program + "    window.sync()\n"), (400, 300))
+    try:
+        game.reset(0)
+        game.act(Action.of((), "0"))
+        with pytest.raises(UserError, match="probe has closed its window"):
+            _observe_for_ever(game)
+    finally:
+        game.close()
 
 
 def test_a_game_that_falls_over_says_its_last_words(tmp_path: Path) -> None:

@@ -78,6 +78,14 @@ class LaunchedGame:
         """Whether the program that we started is there."""
         return self._process.poll() is None
 
+    def ends_within(self, patience_s: float) -> bool:
+        """Whether it has ended, or does within this time."""
+        try:
+            self._process.wait(timeout=patience_s)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
     def last_words(self) -> str:
         """How it ended and what it said last, for one sentence."""
         status = self._process.poll()

@@ -43,6 +43,9 @@ _PLAIN = 6.0
 
 _ANOTHER_PICTURE = 8.0
 
+_LAST_MOMENT_S = 1.0
+"""A game whose window is gone has this long to end."""
+
 
 class X11Game(DesktopGame):
     """A desktop game on an X display."""
@@ -142,6 +145,7 @@ class LaunchedDesktopGame(X11Game):
         self._guard: Guard | None = None
         self.screen: OwnScreen | None = None
         self._game: LaunchedGame | None = None
+        self._may_renew_until_s = 0.0
 
     def reset(self, seed: int) -> None:
         """Start the game afresh and go through its menus, up to the point where there is something to play."""
@@ -150,19 +154,11 @@ class LaunchedDesktopGame(X11Game):
         if self._own_screen_px is not None and self.screen is None:
             self.screen = OwnScreen(self._own_screen_px, self._guard, visible=self._is_visible)
         display = self._open_display()
-        try:
-            environment = self.screen.environment if self.screen else {"DISPLAY": display.name}
-            self._game = LaunchedGame(self.profile, environment, self._own_screen_px, self._guard)
-            found = self._game.wait_for_window(display)
-            self.window = PlayedWindow(
-                *(display, found.id, self._guard),
-                authority=self.screen.authority if self.screen else None,
-                is_own_screen=self.screen is not None,
-                clock=self.clock,
-            )
-        except BaseException:
-            display.close()
-            raise
+        display.close()
+        environment = self.screen.environment if self.screen else {"DISPLAY": display.name}
+        self._game = LaunchedGame(self.profile, environment, self._own_screen_px, self._guard)
+        self._may_renew_until_s = time.monotonic() + 2 * self.profile.timeout_s
+        self._open_window(self._game)
         self._wait_until(lambda picture: float(picture.std()) > _PLAIN, "a picture")
         ready = self.profile.ready_output
         if ready is not None:
@@ -171,6 +167,7 @@ class LaunchedDesktopGame(X11Game):
         for step in self.profile.start:
             self.perform(step)
         self.begin()
+        self._may_renew_until_s = 0.0
 
     def perform(self, step: Step) -> None:
         """Do one step with the hands: hold, let go, wait."""
@@ -185,9 +182,14 @@ class LaunchedDesktopGame(X11Game):
     def check_alive(self, state: WindowState) -> None:
         game = self._game
         if game is not None and (state is WindowState.GONE or not game.is_running):
-            time.sleep(0.2 if game.is_running else 0.0)  # its last words come after its window is gone
-            raise UserError(f"{self.profile.name} has ended ({game.last_words()}): everything is released.")
-        super().check_alive(state)
+            if game.ends_within(_LAST_MOMENT_S):  # its last words come after its window is gone
+                raise UserError(f"{self.profile.name} has ended ({game.last_words()}): everything is released.")
+            if time.monotonic() > self._may_renew_until_s:
+                raise UserError(f"{self.profile.name} has closed its window: everything is released.")
+            # It begins. Games that use SDL make a window, find out how to draw, and may then make it anew.
+            super().close()
+            return self._open_window(game)
+        return super().check_alive(state)
 
     def close(self) -> None:
         self._end_game()
@@ -208,6 +210,21 @@ class LaunchedDesktopGame(X11Game):
         if self._game is not None:
             self._game.close()
             self._game = None
+
+    def _open_window(self, game: LaunchedGame) -> None:
+        """Wait for the game's window, to play it."""
+        assert self._guard is not None, "it began with the round"
+        display = self._open_display()
+        try:
+            self.window = PlayedWindow(
+                *(display, game.wait_for_window(display).id, self._guard),
+                authority=self.screen.authority if self.screen else None,
+                is_own_screen=self.screen is not None,
+                clock=self.clock,
+            )
+        except BaseException:
+            display.close()
+            raise
 
     def _pass(self, seconds: float, hands: Action) -> None:
         """Let time pass with these hands, told anew in every tick: the watchdog lets go of what nobody repeats."""

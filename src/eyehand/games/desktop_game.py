@@ -102,9 +102,9 @@ class DesktopGame(ABC):
         Raises:
             UserError: the window or the display is gone.
         """
-        window = self._window()
         paused: WindowState | None = None
         while True:
+            window = self._window()
             picture = window.picture()
             if not isinstance(picture, WindowState):
                 self.is_paused = False
@@ -116,6 +116,8 @@ class DesktopGame(ABC):
             self.is_paused = True
             window.release()
             self.check_alive(picture)
+            if self.window is not window:  # another one has come in its place
+                continue
             if picture is not paused:
                 self.say(f"paused, everything is released: the window {picture.value}; click into it to go on.")
                 paused = picture
@@ -152,7 +154,7 @@ class DesktopGame(ABC):
             self.window = None
 
     def check_alive(self, state: WindowState) -> None:
-        """Raise a UserError if there is nothing left to play."""
+        """Raise a UserError if there is nothing left to play. May open another window in place of one that is gone."""
         if state is WindowState.GONE:
             raise UserError("The window was closed: everything is released.")
 
