@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import pytest
 
@@ -12,8 +13,10 @@ from eyehand.desktop.display import XDisplay
 from eyehand.desktop.guard import Guard
 from eyehand.desktop.hands import Hands
 from eyehand.desktop.keys import BUTTON_NUMBERS, key_codes
+from eyehand.desktop.listen import Listener
 from eyehand.desktop.screen import OwnScreen
 from eyehand.desktop.windows import WindowState, WindowWatch
+from eyehand.recording.format import InputEvent
 from x_window import Window, buttons_down, keys_down, wait_until
 
 
@@ -104,6 +107,19 @@ def test_nothing_reaches_another_window(
     window.focus()
     assert hands.do(Action.of("w")) is WindowState.READY
     assert len(keys_down(display)) == 1
+
+
+def test_putting_the_pointer_somewhere_is_no_motion(hands: Hands, display: XDisplay, screen: OwnScreen) -> None:
+    """A game that reads raw motion (SDL does) would turn the view by the place of the pointer."""
+    heard: list[InputEvent] = []
+    listener = Listener(screen.name, screen.authority)
+    listener.subscribe(heard.append)
+    with closing(listener.start()):
+        hands.pointer_to(150, 70)
+        assert _pointer(display) == (150, 70)
+        wait_until(lambda: hands.do(Action.of(dx=3)) is WindowState.READY, "a motion that is one")
+        wait_until(lambda: bool(heard), "it is heard")
+    assert {(event.kind, event.x, event.y) for event in heard} == {("mouse_delta", 3, 0)}
 
 
 def test_a_click_beside_the_window_is_not_made(hands: Hands, display: XDisplay) -> None:

@@ -65,6 +65,18 @@ def test_the_profiles_that_come_with_eyehand_are_sound(name: str) -> None:
         (("[proof]", "[proof"), "has a mistake"),
         (('A = "b"', "A = 1"), "launch.environment.A must be a text"),
         (("[launch]", '[launch]\nsize = "big"'), "'big' cannot be used"),
+        (("[proof]", '[launch.files]\n"../game.cfg" = ""\n[proof]'), "must lie within the game's own folder"),
+        (("[proof]", '[launch.files]\n"/game.cfg" = ""\n[proof]'), "must lie within the game's own folder"),
+        (('start = [{ keys = ["Enter"], wait_s = 1 }]', "start = 3"), "start must be a list of tables"),
+        (('title = "A game"', 'title = "A game"\ntogether = 3'), "together must be a table"),
+        (('title = "A game"', 'title = "A game"\nname = "mine"'), "a profile has the name of its file"),
+        (('title = "A game"', 'title = "A game"\ntimeout_s = -1'), "must be above 0"),
+        (('title = "A game"', 'title = "A game"\npx_per_degree = -1'), "not below it"),
+        (("[proof]", "[together]\nhost = []\njoin = []\nmodes = {}\n[proof]"), "must name at least one mode"),
+        (
+            ("[proof]", "[together]\nhost = []\njoin = []\nmodes.duel = []\ninstructions.co-op = 'x'\n[proof]"),
+            "together.instructions.co-op is no mode",
+        ),
     ],
 )
 def test_every_mistake_is_one_sentence(change: tuple[str, str], sentence: str) -> None:
@@ -74,6 +86,15 @@ def test_every_mistake_is_one_sentence(change: tuple[str, str], sentence: str) -
     assert sentence in str(caught.value)
     assert "mine" in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_section_that_is_no_table_and_a_file_that_is_no_text(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="proof must be a table"):
+        parse_profile("mine", "proof = 3\n" + GOOD[: GOOD.index("[proof]")])
+    binary = tmp_path / "binary.toml"
+    binary.write_bytes(b"\xff\xfe")
+    with pytest.raises(UserError, match="not text in UTF-8"):
+        load_profile(str(binary))
 
 
 def test_wrong_names_and_places(tmp_path: Path) -> None:

@@ -116,9 +116,12 @@ class Hands:
             self.guard.hold(kept_codes, ())
 
     def pointer_to(self, x_px: int, y_px: int) -> None:
-        """Put the pointer onto a point of the screen."""
+        """Put the pointer onto a point of the screen.
+
+        Not through XTest: games that read raw motion would take the place for a motion, and turn the view by it.
+        """
         with self.display.talk():
-            self._test.FakeInput(_MOTION, 0, 0, self.display.root, x_px, y_px, 0)
+            self.display.core.WarpPointer(0, self.display.root, 0, 0, 0, 0, _int16(x_px), _int16(y_px))
             self.display.connection.flush()
 
     def _was_away(self) -> bool:

@@ -206,9 +206,11 @@ def load_profile(name: str) -> Profile:
     if name.endswith(".toml"):
         path = Path(name)
         try:
-            text = path.read_text()
+            text = path.read_text(encoding="utf-8")
         except OSError as error:
             raise UserError(f"Cannot read the profile {name}: {error.strerror}.") from error
+        except UnicodeDecodeError as error:
+            raise UserError(f"Cannot read the profile {name}: it is not text in UTF-8.") from error
         return parse_profile(path.stem, text)
     if name not in profile_names():
         close = difflib.get_close_matches(name, profile_names(), n=3) or profile_names()
@@ -228,20 +230,34 @@ def parse_profile(name: str, text: str) -> Profile:
         parse_size(launch.size)
         if not launch.command:
             raise UserError("launch.command is missing or empty")
-        proof = values.pop("proof", {})
+        for file in map(Path, launch.files):
+            if file.is_absolute() or ".." in file.parts:
+                raise UserError(f"launch.files.{file} must lie within the game's own folder")
+        proof = dict(_table("proof", values.pop("proof", {})))
         named = [one.name for one in fields(Proof) if one.name in proof and one.name not in ("change", "arguments")]
         steps = {name: _step(f"proof.{name}", proof.pop(name)) for name in named}
         values["proof"] = _section(Proof, "proof", {**proof, **steps})
         if "together" in values:
-            values["together"] = _section(Together, "together", values["together"])
-        values["start"] = tuple(_step(f"start[{i}]", step) for i, step in enumerate(values.get("start", ())))
+            values["together"] = _together(values["together"])
+        start = values.get("start", [])
+        if not isinstance(start, list):
+            raise UserError("start must be a list of tables, like [{ keys = [\"Enter\"] }]")
+        values["start"] = tuple(_step(f"start[{i}]", step) for i, step in enumerate(start))
+        if "name" in values:
+            raise UserError("name is not known: a profile has the name of its file")
         profile = _section(Profile, "", {**values, "name": name, "launch": launch})
         Action.of(profile.keys, profile.buttons)
         if len(profile.instructions) < 2:
             raise UserError("instructions must hold at least two ways to say what to do")
+        if min(profile.timeout_s, profile.round_s) <= 0 or profile.px_per_degree < 0:
+            raise UserError("timeout_s and round_s must be above 0, and px_per_degree not below it")
     except (tomllib.TOMLDecodeError, ValueError, UserError) as error:
-        raise UserError(f"The profile {name} has a mistake: {str(error).rstrip('.')}.") from error
+        raise UserError(f"The profile {name} has a mistake: {_sentence(str(error))}") from error
     return profile
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith("?") else text.rstrip(".") + "."
 
 
 def _step(place: str, values: Any) -> Step:
@@ -250,10 +266,25 @@ def _step(place: str, values: Any) -> Step:
     return step
 
 
-def _section(kind: type[Section], place: str, values: Any) -> Section:
-    """A dataclass from a TOML table: known names only, values of the declared kind."""
+def _together(values: Any) -> Together:
+    together = _section(Together, "together", values)
+    if not together.modes:
+        raise UserError("together.modes must name at least one mode")
+    for mode in together.instructions:
+        if mode not in together.modes:
+            raise UserError(f"together.instructions.{mode} is no mode of together.modes")
+    return together
+
+
+def _table(place: str, values: Any) -> Mapping[str, Any]:
     if not isinstance(values, Mapping):
         raise UserError(f"{place} must be a table")
+    return values
+
+
+def _section(kind: type[Section], place: str, values: Any) -> Section:
+    """A dataclass from a TOML table: known names only, values of the declared kind."""
+    values = _table(place, values)
     known = {one.name: str(one.type) for one in fields(kind)}  # type: ignore[arg-type]
     checked: dict[str, Any] = {}
     for key, value in values.items():
