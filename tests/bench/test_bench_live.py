@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 
 import moving_block
 from eyehand.bench.live import bench_live
@@ -40,6 +41,15 @@ def test_it_says_what_a_runtime_changes(tmp_path: Path, capsys: pytest.CaptureFi
     agreement = float(told.split("nats a slot; ")[1].split("%")[0])
     assert 0 < kl < 1e-2
     assert agreement > 80
+
+
+def test_a_runtime_that_needs_a_gpu(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert main(["bench", "live", "--runtime", "cuda-graph"]) == 2
+    assert "needs a CUDA GPU, and there is none here" in capsys.readouterr().err
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.raises(UserError, match="leave out --baseline"):
+        bench_live(preset_name="pocket", runtime="cuda-graph", is_baseline=True)
 
 
 def test_wrong_use_is_the_users_error() -> None:

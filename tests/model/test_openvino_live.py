@@ -12,7 +12,7 @@ from eyehand.checkpoint import load_checkpoint
 from eyehand.model.config import PolicyConfig
 from eyehand.model.live import POSITION_PERIOD, LivePolicy, LiveState
 from eyehand.model.policy import Policy
-from eyehand.model.runtime import LiveEngine
+from eyehand.model.stages import StagedEngine
 from tiny import RICH, TINY, random_clip, tiny_policy
 
 pytest.importorskip("openvino", reason="the runtime OpenVINO is not installed (pip install 'eyehand[fast]')")
@@ -22,7 +22,7 @@ P2P = replace(TINY, vision="p2p", vision_widths=(), decoder_sinks=0)
 
 
 def played(
-    engine: LiveEngine, state: LiveState, clip: tuple[Tensor, ...], seed: int = 0, top_p: float = 1.0
+    engine: StagedEngine, state: LiveState, clip: tuple[Tensor, ...], seed: int = 0, top_p: float = 1.0
 ) -> tuple[Tensor, Tensor]:
     """Outputs (T, D) and drawn tokens (T, A) of one episode, fed with the clip's executed actions."""
     frames, text, executed, _ = clip

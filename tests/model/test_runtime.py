@@ -21,11 +21,33 @@ def test_auto_takes_openvino_where_it_fits(monkeypatch: pytest.MonkeyPatch) -> N
     policy = tiny_policy()
     assert resolved("auto", policy) == "openvino"
     assert resolved("auto", policy, batch=2) == "torch"
-    assert resolved("auto", policy, device="cuda") == "torch"
     monkeypatch.setattr(runtime, "INT8_FROM", policy.num_parameters)
     assert resolved("auto", policy) == "openvino-int8"
     with pytest.raises(UserError, match="plays one game on the CPU"):
         resolved("openvino", policy, batch=2)
+
+
+def test_one_game_on_a_gpu_is_played_by_a_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = tiny_policy()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert resolved("auto", policy, device="cuda") == "cuda-graph"
+    assert resolved("auto", policy, device="cuda:1", batch=2) == "torch"
+    assert resolved("cuda-graph", policy) == "cuda-graph"
+    assert quickest_threads(policy, "cuda-graph", 4) == 1
+    with pytest.raises(UserError, match="plays one game: use --runtime torch"):
+        resolved("cuda-graph", policy, device="cuda", batch=2)
+
+
+def test_without_a_gpu_a_graph_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    policy = tiny_policy()
+    for play in (
+        lambda: live_engine(policy, "cuda-graph"),
+        lambda: live_engine(policy, device="cuda"),
+        lambda: quickest_threads(policy, "cuda-graph", 2),
+    ):
+        with pytest.raises(UserError, match=r"needs a CUDA GPU, and there is none here: use --runtime auto\.$"):
+            play()
 
 
 def test_without_openvino_torch_plays(monkeypatch: pytest.MonkeyPatch) -> None:

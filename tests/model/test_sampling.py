@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
-from eyehand.model.sampling import draw
+from eyehand.model.sampling import draw, draw_by_tensors
 
 LOGITS = torch.tensor([[0.1, 0.4, 0.3, 0.2]]).log()
 
@@ -38,3 +39,16 @@ def test_top_p_keeps_the_fewest_likeliest() -> None:
 def test_rows_are_drawn_apart() -> None:
     rows = LOGITS.expand(3, -1)
     assert draw(rows, torch.tensor([0.05, 0.3, 0.95])).tolist() == [0, 1, 3]
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1e-3, 0.5, 0.9, 1.0, 3.0])
+@pytest.mark.parametrize("top_p", [0.05, 0.6, 0.999, 1.0])
+def test_temperature_and_top_p_as_tensors_draw_the_same(temperature: float, top_p: float) -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = 3 * torch.randn(200, 23, generator=generator)
+    logits[0] = 0.0  # all alike
+    uniforms = torch.rand(200, generator=generator)
+    uniforms[1:3] = torch.tensor([0.0, 1.0])
+    drawn = draw_by_tensors(logits, uniforms, torch.tensor([temperature]), torch.tensor([top_p]))
+    assert drawn.dtype == torch.int64
+    assert torch.equal(drawn, draw(logits, uniforms, temperature, top_p))

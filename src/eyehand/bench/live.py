@@ -55,12 +55,12 @@ class LiveBench:
         baseline: the original's way of stepping; ratio: by how much it is slower, median of pairs with 95% interval.
         memory_bytes: peak of the process.
         steal_mean, steal_max: share of the machine's time that the host took, over seconds.
-        machine: the processor.
+        machine: the processor, or the GPU that a CUDA graph ran on.
     """
 
     name: str
     parameters: int
-    runtime: str
+    runtime: Runtime
     threads: int
     num_ticks: int
     num_quiet: int
@@ -107,7 +107,8 @@ def bench_live(
         is_baseline: let the original's way of stepping take turns.
 
     Raises:
-        UserError: neither or both are given; no such checkpoint, preset or runtime; too few ticks.
+        UserError: neither or both are given; no such checkpoint, preset or runtime; too few ticks; a baseline on a
+            CPU for a runtime on a GPU.
     """
     if (checkpoint is None) == (preset_name is None):
         raise UserError("Give either --checkpoint or --preset: what is to be measured.")
@@ -120,6 +121,8 @@ def bench_live(
         opened = Checkpoint(Policy(preset(str(preset_name))).eval(), str(preset_name))
     policy = opened.policy
     chosen = resolved(runtime, policy)
+    if is_baseline and chosen == "cuda-graph":
+        raise UserError("The baseline runs on the CPU: leave out --baseline with --runtime cuda-graph.")
     num_threads = quickest_threads(policy, chosen, threads)
     torch.set_num_threads(num_threads)
     player = BatchPolicyPlayer(opened, 1, threads=num_threads, runtime=chosen)
@@ -190,7 +193,7 @@ class _Contest:
         self.baseline.act(torch.from_numpy(frame_HWC).permute(2, 0, 1)[None], self.uniforms_A)
         self.theirs_ms.append(1e3 * (time.perf_counter() - begin))
 
-    def result(self, name: str, runtime: str, threads: int) -> LiveBench:
+    def result(self, name: str, runtime: Runtime, threads: int) -> LiveBench:
         windows = self.watch.windows
         quiet = [
             spent_ms
@@ -217,7 +220,7 @@ class _Contest:
             memory_bytes=peak if sys.platform == "darwin" else 1024 * peak,
             steal_mean=round(statistics.fmean(steals), 4),
             steal_max=round(max(steals), 4),
-            machine=cpu_name(),
+            machine=torch.cuda.get_device_name() if runtime == "cuda-graph" else cpu_name(),
         )
 
 

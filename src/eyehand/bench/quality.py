@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -17,10 +18,18 @@ from eyehand.data.dataset import load_dataset
 from eyehand.data.sampler import covering_clips
 from eyehand.data.text import text_encoder
 from eyehand.model.live import LivePolicy
-from eyehand.model.openvino_live import OpenVinoLive
 from eyehand.model.policy import Policy
+from eyehand.model.runtime import LiveEngine
 
-__all__ = ["Clip", "Quality", "compare", "read_clips"]
+__all__ = ["Clip", "Quality", "ScoredEngine", "compare", "read_clips"]
+
+
+@runtime_checkable
+class ScoredEngine(LiveEngine, Protocol):
+    """A runtime that can say how likely it finds given tokens."""
+
+    def score(self, out_BD: Tensor, target_BA: Tensor) -> list[Tensor]:
+        """Logits (1, choices) of every slot, were the slots before it drawn as `target_BA`."""
 
 
 @dataclass(frozen=True)
@@ -75,9 +84,10 @@ def read_clips(folder: Path, policy: Policy, num_clips: int) -> list[Clip]:
 
 
 @torch.no_grad()
-def compare(policy: Policy, engine: OpenVinoLive, clips: Sequence[Clip], temperature: float = 1.0) -> Quality:
+def compare(policy: Policy, engine: ScoredEngine, clips: Sequence[Clip], temperature: float = 1.0) -> Quality:
     """Step a runtime and the trained network through the same clips."""
     exact = LivePolicy(policy)
+    engines: tuple[LiveEngine, ...] = (exact, engine)
     divergences: list[float] = []
     same: list[bool] = []
     generator = torch.Generator().manual_seed(0)
@@ -88,16 +98,15 @@ def compare(policy: Policy, engine: OpenVinoLive, clips: Sequence[Clip], tempera
             frame_1CHW, text_1ND = clip.frames_TCHW[step : step + 1], clip.text_TND[step : step + 1]
             executed_1A = clip.executed_TA[step : step + 1].long()
             uniforms_1A = torch.rand(1, policy.space.num_slots, generator=generator)
-            outs, ids = [], []
-            for live, state in ((exact, states[0]), (engine, states[1])):
-                out_1D = live.think(state, live.see(frame_1CHW), live.embed_text(text_1ND), previous_1A)
-                outs.append(out_1D)
-                ids.append(live.decide(state, out_1D, uniforms_1A, temperature))
-            expected = policy.logits(policy.decoder(outs[0], policy.embed(executed_1A)))
+            theirs, ours = (
+                live.step(state, frame_1CHW, live.embed_text(text_1ND), previous_1A, uniforms_1A, temperature)
+                for live, state in zip(engines, states, strict=True)
+            )
+            expected = policy.logits(policy.decoder(theirs.out_BD, policy.embed(executed_1A)))
             truth = [slot_1C for head_1SC in expected for slot_1C in head_1SC.unbind(1)]
-            for true_1C, ours_1C in zip(truth, engine.score(outs[1], executed_1A), strict=True):
+            for true_1C, ours_1C in zip(truth, engine.score(ours.out_BD, executed_1A), strict=True):
                 divergences.append(_divergence(true_1C, ours_1C))
-            same.append(torch.equal(*ids))
+            same.append(torch.equal(ours.tokens_BA, theirs.tokens_BA))
             previous_1A = executed_1A
     return Quality(float(np.mean(divergences)), float(np.max(divergences)), float(np.mean(same)), len(same))
 

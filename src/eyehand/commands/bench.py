@@ -24,7 +24,7 @@ class Options:
         what: live: the time from a picture to an action, on a full memory.
         checkpoint: a bundled checkpoint's name or a folder. Default: pocket-doom.
         preset: instead of a checkpoint, a preset with random weights: pocket, p2p-150m, ...
-        runtime: auto, torch, openvino or openvino-int8.
+        runtime: auto, torch, openvino, openvino-int8 or cuda-graph.
         threads: at most so many CPU threads; fewer are taken where more are not quicker.
         ticks: how many to measure.
         baseline: let the original's way of stepping (two passes, growing cache) take turns on the same weights.
@@ -36,7 +36,7 @@ class Options:
     what: Annotated[Literal["live"], tyro.conf.Positional]
     checkpoint: str | None = None
     preset: str | None = None
-    runtime: Literal["auto", "torch", "openvino", "openvino-int8"] = "auto"
+    runtime: Literal["auto", "torch", "openvino", "openvino-int8", "cuda-graph"] = "auto"
     threads: int = 1
     ticks: int = 400
     baseline: bool = False
@@ -66,10 +66,11 @@ def run(options: Options) -> int:
         if result.runtime == "torch":
             console.print("torch computes what was trained: there is nothing to compare")
         else:
-            from eyehand.bench.quality import compare, read_clips
-            from eyehand.model.openvino_live import OpenVinoLive
+            from eyehand.bench.quality import ScoredEngine, compare, read_clips
+            from eyehand.model.runtime import live_engine
 
-            engine = OpenVinoLive(policy, threads=result.threads, is_int8=result.runtime == "openvino-int8")
+            engine = live_engine(policy, result.runtime, threads=result.threads)
+            assert isinstance(engine, ScoredEngine)
             _show_quality(console, compare(policy, engine, read_clips(options.data, policy, options.clips)))
     if options.json is not None:
         result.save(options.json)

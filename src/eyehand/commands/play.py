@@ -31,7 +31,7 @@ class Options:
         server: address of a model server (see `eyehand serve`) that plays instead of a checkpoint: HOST:PORT, or the
             path of a Unix socket.
         token_file: file with the secret that the server asks for.
-        runtime: what the network runs on: auto, torch, openvino or openvino-int8 (see docs/timing.md).
+        runtime: what the network runs on: auto, torch, openvino, openvino-int8 or cuda-graph (see docs/timing.md).
         threads: at most so many CPU threads for the network; fewer are taken where more are not quicker.
         instruction: what to do, in words. Default: the task's usual instruction; "" gives none.
         seconds: how long to play.
@@ -55,7 +55,7 @@ class Options:
     player: str | None = None
     server: str | None = None
     token_file: Path | None = None
-    runtime: Literal["auto", "torch", "openvino", "openvino-int8"] = "auto"
+    runtime: Literal["auto", "torch", "openvino", "openvino-int8", "cuda-graph"] = "auto"
     threads: int = 1
     instruction: str | None = None
     seconds: float = 60.0

@@ -23,7 +23,7 @@ class Options:
         own_screen: size of the agent's screen.
         visible: show the agent's screen in a window of yours.
         view: whether to watch the agent, and take over from it, in the browser: on, off, or HOST:PORT.
-        runtime: what the network runs on: auto, torch, openvino or openvino-int8 (see docs/timing.md).
+        runtime: what the network runs on: auto, torch, openvino, openvino-int8 or cuda-graph (see docs/timing.md).
         threads: at most so many CPU threads for the network; fewer are taken where more are not quicker.
         instruction: what the agent is to do, in words. Default: the mode's; "" gives none.
         seconds: how long the agent plays at most. Default: until you leave the game.
@@ -40,7 +40,7 @@ class Options:
     own_screen: str = "640x480"
     visible: bool = False
     view: str = "on"
-    runtime: Literal["auto", "torch", "openvino", "openvino-int8"] = "auto"
+    runtime: Literal["auto", "torch", "openvino", "openvino-int8", "cuda-graph"] = "auto"
     threads: int = 1
     instruction: str | None = None
     seconds: float = 86400.0

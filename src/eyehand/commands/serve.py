@@ -20,7 +20,7 @@ class Options:
         token_file: file with the secret that every TCP client must send.
         instruction: what to do, in words, for clients that cannot say it themselves.
         temperature: of the sampling: 0 is the likeliest action. Default: the checkpoint's.
-        runtime: what the network runs on: auto, torch, openvino or openvino-int8 (see docs/timing.md).
+        runtime: what the network runs on: auto, torch, openvino, openvino-int8 or cuda-graph (see docs/timing.md).
         threads: CPU threads of the network.
         max_clients: clients at once.
     """
@@ -32,7 +32,7 @@ class Options:
     token_file: Path | None = None
     instruction: str | None = None
     temperature: float | None = None
-    runtime: Literal["auto", "torch", "openvino", "openvino-int8"] = "auto"
+    runtime: Literal["auto", "torch", "openvino", "openvino-int8", "cuda-graph"] = "auto"
     threads: int = 1
     max_clients: int = 64
 

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["Attention", "Block", "RMSNorm", "SwiGLU", "reach_of", "rope_table", "rotate"]
+__all__ = ["Attention", "Block", "RMSNorm", "SwiGLU", "reach_of", "rope_at", "rope_frequencies", "rope_table", "rotate"]
 
 ROPE_BASE = 10_000.0
 NORM_EPS = 1e-5
@@ -21,8 +21,18 @@ CHUNK = 192
 
 def rope_table(positions_L: Tensor, head_dim: int) -> Tensor:
     """Cosines and sines of rotary positions, float32 (2, L, head_dim / 2)."""
-    powers = torch.arange(0, head_dim, 2, dtype=torch.float32, device=positions_L.device) / head_dim
-    angles = positions_L.to(torch.float32)[:, None] * (1.0 / ROPE_BASE**powers)
+    return rope_at(positions_L, rope_frequencies(head_dim, positions_L.device))
+
+
+def rope_frequencies(head_dim: int, device: torch.device) -> Tensor:
+    """By how much each pair turns from one position to the next, float32 (head_dim / 2,)."""
+    powers = torch.arange(0, head_dim, 2, dtype=torch.float32, device=device) / head_dim
+    return 1.0 / ROPE_BASE**powers
+
+
+def rope_at(positions_L: Tensor, frequency_F: Tensor) -> Tensor:
+    """`rope_table` for frequencies that are there already."""
+    angles = positions_L.to(torch.float32)[:, None] * frequency_F
     return torch.stack((angles.cos(), angles.sin()))
 
 

@@ -16,11 +16,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from eyehand.model.block import rope_table
+from eyehand.model.block import rope_at, rope_frequencies, rope_table
 from eyehand.model.config import PolicyConfig
 from eyehand.model.packed import PackedBlock, packed_weight
 from eyehand.model.policy import Policy
 from eyehand.model.sampling import draw
+from eyehand.model.stages import StagedEngine
 from eyehand.model.vision import packed
 
 __all__ = ["POSITION_PERIOD", "LivePolicy", "LiveState", "Ring", "Tokens"]
@@ -63,7 +64,7 @@ class LiveState:
         return LiveState(backbone, decoder, list(self.starts), self.tick)
 
 
-class LivePolicy:
+class LivePolicy(StagedEngine):
     """A Policy prepared for stepping: BatchNorm folded, weights packed, masks made beforehand.
 
     Takes a snapshot of the weights; training the Policy further does not change it.
@@ -172,8 +173,9 @@ class Tokens:
         self.input_weight = packed_weight(policy.decoder.input, device, dtype)
         self.input_bias = policy.decoder.input.bias.detach().to(device, dtype) + positions[0]
         linears = [policy.head(head) for head in heads]
-        self.head_weights = [packed_weight(linear, device, dtype) for linear in linears]
-        self.head_biases = [linear.bias.detach().to(device, dtype, copy=True) for linear in linears]
+        # Logits are float32 whatever the dtype: bfloat16 would round the probabilities that are drawn from.
+        self.head_weights = [packed_weight(linear, device, torch.float32) for linear in linears]
+        self.head_biases = [linear.bias.detach().to(device, torch.float32, copy=True) for linear in linears]
 
     def text(self, text_BND: Tensor) -> Tensor:
         projected = torch.nn.functional.linear(text_BND, self.text_weight)
@@ -194,7 +196,7 @@ class Tokens:
         return self.next_tables[slot].index_select(0, ids_B)
 
     def logits(self, slot: int, x_BD: Tensor) -> Tensor:
-        return torch.addmm(self.head_biases[slot], x_BD, self.head_weights[slot])
+        return torch.addmm(self.head_biases[slot], x_BD.float(), self.head_weights[slot])
 
 
 class Ring:
@@ -212,9 +214,10 @@ class Ring:
         self.num_units = config.history_steps + 1
         self.length = self.num_units * self.unit + 1
         self.group = config.num_q_heads // config.num_kv_heads
-        self.age_UK = self._ages().to(device)
+        age_UK = self._ages()
+        self.age_UK = age_UK.to(device)
         self.mask_UQK = {
-            history: self._mask(history).to(device, dtype)
+            history: self._mask(age_UK, history).to(device, dtype)
             for history in {config.history_of(layer) for layer in range(config.num_layers)}
         }
         is_action_Q = torch.arange(self.num_new) < self.num_actions
@@ -222,19 +225,28 @@ class Ring:
         self.is_action_Q1 = is_action_Q.repeat(self.group)[:, None].to(device)
         # The place of each new token within its step: A behind S and O.
         self.token_Q = ((torch.arange(self.num_new) + self.num_seen + 1) % self.num_new).to(device)
+        self.index_Q = torch.arange(self.num_new, device=device)
+        self.frequency_F = rope_frequencies(config.width // config.num_q_heads, device)
 
     def place(self, tick: int) -> int:
         """Where this tick's tokens are written."""
         return (tick % self.num_units) * self.unit
 
+    def places(self, tick_1: Tensor) -> Tensor:
+        """Where each of them is written, (Q,), for a tick that only the device knows."""
+        return (tick_1 % self.num_units) * self.unit + self.index_Q
+
     def rope(self, tick: int, starts: list[int]) -> Tensor:
         """Rotary positions of this tick's tokens, counted from each episode's beginning: (2, B or 1, Q, F)."""
         if min(starts) == max(starts):
             starts = starts[:1]
-        since_B1 = torch.tensor([tick - start for start in starts], device=self.device)[:, None]
+        return self.rope_since(torch.tensor([tick - start for start in starts], device=self.device)[:, None])
+
+    def rope_since(self, since_B1: Tensor) -> Tensor:
+        """The same, given the ticks since each episode's beginning."""
         step_BQ = (since_B1 - self.is_action_Q) % POSITION_PERIOD
         position_BQ = step_BQ * self.config.num_step_tokens + self.token_Q
-        table_2NF = rope_table(position_BQ.flatten(), self.config.width // self.config.num_q_heads)
+        table_2NF = rope_at(position_BQ.flatten(), self.frequency_F)
         return table_2NF.view(2, *position_BQ.shape, -1)
 
     def masks(self, tick: int, starts: list[int]) -> dict[int, Tensor]:
@@ -244,10 +256,22 @@ class Ring:
         if tick - max(starts) >= self.num_units:
             return masks
         since_B11 = torch.tensor([tick - start for start in starts], device=self.device)[:, None, None]
-        age_K = self.age_UK[unit]
-        # An A always sees its own step, so that even the row before an episode, which nobody reads, stays finite.
-        recent_BQK = (age_K <= since_B11) | (self.is_action_Q1 & (age_K == 1))
-        return {history: mask.masked_fill(~recent_BQK[:, None], float("-inf")) for history, mask in masks.items()}
+        older_BQK = ~self._is_recent(self.age_UK[unit], since_B11)
+        return {history: mask.masked_fill(older_BQK[:, None], float("-inf")) for history, mask in masks.items()}
+
+    def masks_at(self, tick_1: Tensor, since_1: Tensor) -> dict[int, Tensor]:
+        """The same (1, 1, group x Q, sinks + K) for one episode, of which only the device knows tick and beginning."""
+        unit_1 = tick_1 % self.num_units
+        older_QK = ~self._is_recent(self.age_UK.index_select(0, unit_1), since_1)
+        return {
+            history: mask_UQK.index_select(0, unit_1).masked_fill(older_QK, float("-inf"))[None]
+            for history, mask_UQK in self.mask_UQK.items()
+        }
+
+    def _is_recent(self, age_K: Tensor, since_B11: Tensor) -> Tensor:
+        """Whether a key belongs to the episode. An A always sees its own step, so that even the row before an episode,
+        which nobody reads, stays finite."""
+        return (age_K <= since_B11) | (self.is_action_Q1 & (age_K == 1))
 
     def _ages(self) -> Tensor:
         """How many steps ago the key at each place was made, for each unit being written; 0 for sinks and O."""
@@ -260,12 +284,12 @@ class Ring:
         age_UK[unit_U, self.config.num_sinks + (unit_U + 1) * self.unit] = 0
         return age_UK
 
-    def _mask(self, history: int) -> Tensor:
+    def _mask(self, age_UK: Tensor, history: int) -> Tensor:
         """Who sees which place, additive (U, group x Q, sinks + K), for each unit being written."""
         num_sinks = self.config.num_sinks
         is_action_K = torch.arange(self.length) % self.unit < self.num_actions
         is_action_Q1 = (torch.arange(self.num_new) < self.num_actions)[:, None]
-        delta_UQK = self.age_UK[:, None, num_sinks:].cpu() - is_action_Q1.long()
+        delta_UQK = age_UK[:, None, num_sinks:] - is_action_Q1.long()
         allowed_UQK = (delta_UQK > 0) & (delta_UQK <= history)
         allowed_UQK |= (delta_UQK == 0) & (is_action_Q1 | ~is_action_K)
         unit_U = torch.arange(self.num_units)

@@ -20,6 +20,7 @@ from eyehand.model.block import ROPE_BASE
 from eyehand.model.live import POSITION_PERIOD, LiveState, Ring, Tokens
 from eyehand.model.openvino_graph import Weights, decide_graph, see_graph, think_graph
 from eyehand.model.policy import Policy
+from eyehand.model.stages import StagedEngine
 from eyehand.model.vision import folded
 
 __all__ = ["OpenVinoLive"]
@@ -28,7 +29,7 @@ _SMALLEST_TEMPERATURE = 1e-6
 """Stands for 0: only the likeliest choice is left."""
 
 
-class OpenVinoLive:
+class OpenVinoLive(StagedEngine):
     """A Policy prepared for stepping one episode on a CPU.
 
     Takes a snapshot of the weights; training the Policy further does not change it.

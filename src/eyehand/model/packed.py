@@ -79,7 +79,7 @@ class PackedBlock:
         return cache
 
     def step(
-        self, x_ND: Tensor, rope_BLHF: Tensor, cache: Tensor, place: int, num_read: int, mask: Tensor | None
+        self, x_ND: Tensor, rope_BLHF: Tensor, cache: Tensor, place: int | Tensor, num_read: int, mask: Tensor | None
     ) -> Tensor:
         """Run L new tokens of each episode.
 
@@ -87,6 +87,7 @@ class PackedBlock:
             x_ND: tokens, N = batch x L rows.
             rope_BLHF: from `rope`, for the new tokens; one for all episodes (B = 1) or one each.
             cache: from `new_cache`; the new keys and values are written at `place` (sinks not counted).
+            place: of the first; or, on the device, of each (L,).
             num_read: how many tokens of the cache the queries may see, from its beginning, sinks not counted.
             mask: additive, broadcastable to (B, 1, group x L, sinks + num_read).
         """
@@ -97,7 +98,11 @@ class PackedBlock:
         pairs = torch.view_as_complex(qkv_NX.view(batch, length, -1, self.head_dim // 2, 2))
         qkv_BLHE = torch.view_as_real(pairs * rope_BLHF).flatten(-2)
         first, seen = self.num_sinks + place, self.num_sinks + num_read
-        cache[:, :, first : first + length] = qkv_BLHE[:, :, self.num_q_heads :].transpose(1, 2)
+        new_BHLE = qkv_BLHE[:, :, self.num_q_heads :].transpose(1, 2)
+        if isinstance(first, Tensor):
+            cache.index_copy_(2, first, new_BHLE.to(cache.dtype))
+        else:
+            cache[:, :, first : first + length] = new_BHLE
         q = qkv_BLHE[:, :, : self.num_q_heads].view(batch, length, self.num_kv_heads, self.group, self.head_dim)
         q = q.permute(0, 2, 3, 1, 4).reshape(batch, self.num_kv_heads, -1, self.head_dim).to(x_ND.dtype)
         keys, values = cache[:, : self.num_kv_heads, :seen], cache[:, self.num_kv_heads :, :seen]

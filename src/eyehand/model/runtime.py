@@ -3,9 +3,10 @@
     torch           everywhere, any number of games at once, GPUs; its numbers are those of the trained network
     openvino        one game, CPU: the same numbers up to rounding, in less time
     openvino-int8   the same with large weights as int8: what large networks need on a CPU
+    cuda-graph      one game, CUDA: bfloat16, a whole tick as one graph
 
-`auto` takes OpenVINO where it is installed and fits, with int8 from `INT8_FROM` parameters on: below it saves little.
-docs/timing.md holds the measurements behind this.
+`auto` takes cuda-graph for one game on a CUDA device. On a CPU it takes OpenVINO where it is installed and fits, with
+int8 from `INT8_FROM` parameters on: below it saves little. docs/timing.md holds the measurements behind this.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ from eyehand.errors import UserError
 from eyehand.model.config import PolicyConfig
 from eyehand.model.live import LivePolicy, LiveState
 from eyehand.model.policy import Policy
+from eyehand.model.stages import Stepped
 
 __all__ = ["INT8_FROM", "LiveEngine", "Runtime", "live_engine", "quickest_threads", "resolved"]
 
-Runtime = Literal["auto", "torch", "openvino", "openvino-int8"]
+Runtime = Literal["auto", "torch", "openvino", "openvino-int8", "cuda-graph"]
 
 INT8_FROM = 20_000_000
 """Parameters from which `auto` quantises."""
@@ -38,39 +40,53 @@ _WORTHWHILE = 0.9
 
 
 class LiveEngine(Protocol):
-    """What `LivePolicy` and its equals on other runtimes can do; see there."""
+    """What every runtime can do with a policy; `LivePolicy` says more about the arguments."""
 
     config: PolicyConfig
     space: ActionSpace
 
-    def new_state(self, batch: int = 1) -> LiveState: ...
+    def new_state(self, batch: int = 1) -> LiveState:
+        """Empty memory for `batch` episodes."""
 
-    def embed_text(self, text_BND: Tensor) -> Tensor: ...
+    def embed_text(self, text_BND: Tensor) -> Tensor:
+        """Text tokens of embedded instructions (zeros: none), to be kept while the instruction stays."""
 
-    def see(self, frames_BCHW: Tensor) -> Tensor: ...
-
-    def think(self, state: LiveState, image_BKD: Tensor, text_BND: Tensor, previous_BA: Tensor) -> Tensor: ...
-
-    def decide(
-        self, state: LiveState, out_BD: Tensor, uniforms_BA: Tensor, temperature: float = 1.0, top_p: float = 1.0
-    ) -> Tensor: ...
+    def step(
+        self,
+        state: LiveState,
+        frames_BCHW: Tensor,
+        text_BND: Tensor,
+        previous_BA: Tensor,
+        uniforms_BA: Tensor,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+    ) -> Stepped:
+        """A whole tick, from pictures to drawn tokens."""
 
 
 def resolved(runtime: Runtime, policy: Policy, device: str = "cpu", batch: int = 1) -> Runtime:
     """The runtime that `auto` stands for here; any other as it is.
 
     Raises:
-        UserError: OpenVINO is asked for where it is not installed or does not fit.
+        UserError: OpenVINO is asked for where it is not installed or does not fit, or a CUDA graph for several games
+            or where there is no CUDA device.
     """
     is_installed = importlib.util.find_spec("openvino") is not None
-    fits = torch.device(device).type == "cpu" and batch == 1
+    kind = torch.device(device).type
+    if runtime == "auto" and kind == "cuda":
+        runtime = "cuda-graph" if batch == 1 else "torch"
     if runtime == "auto":
-        if not (is_installed and fits):
+        if not is_installed or kind != "cpu" or batch > 1:
             return "torch"
         return "openvino-int8" if policy.num_parameters >= INT8_FROM else "openvino"
-    if runtime != "torch" and not is_installed:
+    if runtime == "cuda-graph":
+        if batch > 1:
+            raise UserError("The runtime cuda-graph plays one game: use --runtime torch here.")
+        if not torch.cuda.is_available():
+            raise UserError("The runtime cuda-graph needs a CUDA GPU, and there is none here: use --runtime auto.")
+    elif runtime != "torch" and not is_installed:
         raise UserError("The runtime OpenVINO is not installed: pip install 'eyehand[fast]', or use --runtime torch.")
-    if runtime != "torch" and not fits:
+    elif runtime != "torch" and (kind != "cpu" or batch > 1):
         raise UserError("The runtime OpenVINO plays one game on the CPU: use --runtime torch here.")
     return runtime
 
@@ -83,7 +99,7 @@ def live_engine(
     Args:
         policy: the network.
         runtime: see the module's docstring.
-        device: where to run.
+        device: where to run; cuda-graph takes the CUDA device in place of the CPU.
         batch: how many games will be played at once.
         threads: that OpenVINO may use (None: one); torch takes what `torch.set_num_threads` allows.
 
@@ -93,13 +109,23 @@ def live_engine(
     chosen = resolved(runtime, policy, device, batch)
     if chosen == "torch":
         return LivePolicy(policy, device)
+    if chosen == "cuda-graph":
+        from eyehand.model.graph_live import GraphLive
+
+        return GraphLive(policy, device if torch.device(device).type == "cuda" else "cuda")
     from eyehand.model.openvino_live import OpenVinoLive
 
     return OpenVinoLive(policy, threads=threads or 1, is_int8=chosen == "openvino-int8")
 
 
 def quickest_threads(policy: Policy, runtime: Runtime, limit: int) -> int:
-    """How many of up to `limit` threads to use, found out by trying 1, 2, 4, ... on a full memory."""
+    """How many of up to `limit` threads to use, found out by trying 1, 2, 4, ... on a full memory.
+
+    Raises:
+        UserError: see `resolved`.
+    """
+    if resolved(runtime, policy) == "cuda-graph":
+        return 1
     best, best_s = 1, float("inf")
     threads = 1
     before = torch.get_num_threads()
@@ -126,7 +152,6 @@ def _tick_s(engine: LiveEngine) -> float:
     times = []
     for _ in range(_TRIAL_TICKS):
         begin = time.perf_counter()
-        out_BD = engine.think(state, engine.see(frame_BHWC.permute(0, 3, 1, 2)), text_BND, previous_BA)
-        engine.decide(state, out_BD, uniforms_BA)
+        engine.step(state, frame_BHWC.permute(0, 3, 1, 2), text_BND, previous_BA, uniforms_BA)
         times.append(time.perf_counter() - begin)
     return statistics.median(times[_TRIAL_TICKS // 3 :])

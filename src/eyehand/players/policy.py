@@ -46,8 +46,8 @@ class BatchPolicyPlayer:
     Attributes:
         live: the network prepared for stepping.
         state: its memory.
-        stage_ms: milliseconds of the last `act` by stage: resize, vision, backbone, decoder. On a GPU the work is
-            queued, so that only their sum means something.
+        stage_ms: milliseconds of the last `act` by stage: resize, vision, backbone, decoder; with the runtime
+            cuda-graph resize, graph. With torch on a GPU the work is queued, so that only their sum means something.
     """
 
     def __init__(
@@ -115,21 +115,26 @@ class BatchPolicyPlayer:
         frames_BCHW = torch.from_numpy(self._frames_BHWC).permute(0, 3, 1, 2)
         uniforms_BA = np.stack([rng.random(self._space.num_slots, dtype=np.float32) for rng in self._rngs])
         resized = time.perf_counter()
-        image_BKD = self.live.see(frames_BCHW)
-        seen_at = time.perf_counter()
-        out_BD = self.live.think(self.state, image_BKD, self._text_BND, torch.from_numpy(previous_BA))
-        thought = time.perf_counter()
-        ids_BA = self.live.decide(self.state, out_BD, torch.from_numpy(uniforms_BA), self.temperature, self.top_p)
-        tokens_BA = ids_BA.cpu().numpy()
+        stepped = self.live.step(
+            self.state,
+            frames_BCHW,
+            self._text_BND,
+            torch.from_numpy(previous_BA),
+            torch.from_numpy(uniforms_BA),
+            self.temperature,
+            self.top_p,
+        )
+        stepped_at = time.perf_counter()
         decisions = [
             Decision(NOTHING)
             if observation is None
             else Decision(self._space.decode(tokens_A, self.mouse_sampling, rng))
-            for observation, tokens_A, rng in zip(observations, tokens_BA, self._rngs, strict=True)
+            for observation, tokens_A, rng in zip(observations, stepped.tokens_BA.numpy(), self._rngs, strict=True)
         ]
-        times = (begin, resized, seen_at, thought, time.perf_counter())
-        stages = ("resize", "vision", "backbone", "decoder")
-        self.stage_ms = {stage: 1e3 * (times[i + 1] - times[i]) for i, stage in enumerate(stages)}
+        stages_s = {"resize": resized - begin, **stepped.stages_s}
+        *_, last = stages_s
+        stages_s[last] += time.perf_counter() - stepped_at  # from tokens to keys and pixels
+        self.stage_ms = {stage: 1e3 * spent_s for stage, spent_s in stages_s.items()}
         return decisions
 
     def _look(self, index: int, observation: Observation | None) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
@@ -201,7 +206,7 @@ class PolicyPlayer:
 
     @property
     def stage_ms(self) -> dict[str, float]:
-        """Milliseconds of the last `act` by stage: resize, vision, backbone, decoder."""
+        """Milliseconds of the last `act` by stage, see `BatchPolicyPlayer`."""
         return self._batch.stage_ms
 
     def warm_up(self) -> None:

@@ -1,0 +1,72 @@
+"""A whole tick of a live engine, and the time that its stages take.
+
+`StagedEngine` is what engines share whose tick is see, think and decide, called one after another. An engine that runs
+a tick in one piece gives a `Stepped` of its own. Knows no network and no runtime.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from eyehand.model.live import LiveState
+
+__all__ = ["StagedEngine", "Stepped"]
+
+
+@dataclass(frozen=True)
+class Stepped:
+    """What came out of a tick.
+
+    Attributes:
+        tokens_BA: the drawn tokens, int64, on the CPU.
+        out_BD: the backbone's output that they were drawn from, where the engine computes.
+        stages_s: seconds of each stage, in their order.
+    """
+
+    tokens_BA: Tensor
+    out_BD: Tensor
+    stages_s: dict[str, float]
+
+
+class StagedEngine(ABC):
+    """A live engine in three stages. `live.LivePolicy` says what each takes and gives."""
+
+    @abstractmethod
+    def see(self, frames_BCHW: Tensor) -> Tensor:
+        """Image tokens of pictures."""
+
+    @abstractmethod
+    def think(self, state: LiveState, image_BKD: Tensor, text_BND: Tensor, previous_BA: Tensor) -> Tensor:
+        """Advance by one step."""
+
+    @abstractmethod
+    def decide(
+        self, state: LiveState, out_BD: Tensor, uniforms_BA: Tensor, temperature: float = 1.0, top_p: float = 1.0
+    ) -> Tensor:
+        """Draw the action tokens."""
+
+    def step(
+        self,
+        state: LiveState,
+        frames_BCHW: Tensor,
+        text_BND: Tensor,
+        previous_BA: Tensor,
+        uniforms_BA: Tensor,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+    ) -> Stepped:
+        """A whole tick: vision, backbone, decoder."""
+        begin = time.perf_counter()
+        image_BKD = self.see(frames_BCHW)
+        seen = time.perf_counter()
+        out_BD = self.think(state, image_BKD, text_BND, previous_BA)
+        thought = time.perf_counter()
+        tokens_BA = self.decide(state, out_BD, uniforms_BA, temperature, top_p).cpu()
+        stages_s = {"vision": seen - begin, "backbone": thought - seen, "decoder": time.perf_counter() - thought}
+        return Stepped(tokens_BA, out_BD, stages_s)
