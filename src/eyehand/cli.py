@@ -12,6 +12,7 @@ A command's module is imported when it is called, so that `eyehand --help` answe
 from __future__ import annotations
 
 import importlib
+import io
 import keyword
 import os
 import signal
@@ -47,6 +48,8 @@ COMMANDS: dict[str, str] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     argv = list(sys.argv[1:] if arguments is None else arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be no text
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(_overview())
         return 0

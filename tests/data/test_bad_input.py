@@ -193,6 +193,21 @@ def test_a_folder_without_permission_is_not_passed_over(data: Path, capsys: pyte
     (data / "block-000").chmod(0o755)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere every name is text")
+def test_a_name_that_is_not_utf_8(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.rename(bytes(data / "block-000"), bytes(data) + b"/caf\xe9")
+    for name, arguments in commands("both").items():
+        assert main(arguments) == 0, name
+        assert "Its name is not UTF-8: rename it." in capsys.readouterr().out
+    assert [row.id for row in read_index(Path("both.parquet"), "error is null")] == ["block-001"]
+    assert main(["data", "push", "data", "store"]) == 2
+    printed = capsys.readouterr().err
+    assert printed.endswith(r"caf\udce9/192x192.mp4 cannot be pushed. Its name is not UTF-8: rename it." "\n")
+    assert not Path("store").exists()
+    assert main(["inspect", "data", "--html", "page.html"]) == 0  # to look at it no name is needed
+    assert "udce9" in Path("page.html").read_text(encoding="utf-8")
+
+
 def test_a_later_version_with_more_in_it_is_read_as_far_as_it_is_known(data: Path) -> None:
     path = data / "block-000" / "annotation.proto"
     change(data / "block-000", lambda message: setattr(message, "version", 99))

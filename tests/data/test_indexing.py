@@ -151,7 +151,11 @@ def test_nothing_usable_is_an_error_and_no_index(data: Path, tmp_path: Path) -> 
         path.write_bytes(b"no video")
     with pytest.raises(UserError, match="None of the 4 recordings can be used"):
         build_index([str(data)], tmp_path / "index.parquet", say=quiet)
-    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+    with tarfile.open(tmp_path / "b.tar.gz", "w:gz") as tar:
+        tar.add(data, "dataset")
+    with pytest.raises(UserError, match="None of the 4 recordings can be used"):
+        build_index([str(tmp_path / "b.tar.gz")], tmp_path / "index.parquet", say=quiet)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b.tar.gz", "data"]
 
 
 def test_an_index_is_not_overwritten_by_mistake(data: Path, tmp_path: Path) -> None:
@@ -238,6 +242,8 @@ def test_a_file_that_is_no_index(tmp_path: Path, content: bytes) -> None:
         read_index(tmp_path / "x.parquet")
     with pytest.raises(UserError, match="is missing: make it with"):
         read_index(tmp_path / "y.parquet")
+    with pytest.raises(UserError, match="is a folder and no index: make one with"):
+        read_index(tmp_path)
 
 
 def test_another_table_is_no_index(tmp_path: Path) -> None:

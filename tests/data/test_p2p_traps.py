@@ -13,6 +13,8 @@ from eyehand.data.dataset import ClipLabels, Dataset, load_dataset
 from eyehand.data.indexing import build_index
 from eyehand.errors import UserError
 from eyehand.recording import annotation_pb2 as pb
+from eyehand.recording import labels as labels_module
+from eyehand.recording.format import InputEvent, event_from_message
 from eyehand.recording.video import SMALL, VideoWriter
 
 NUM_FRAMES = 60
@@ -66,6 +68,26 @@ def load(request: pytest.FixtureRequest, tmp_path: Path):
         return load_dataset([tmp_path / "index.parquet"], P2P)
 
     return read
+
+
+def test_the_thousand_events_a_second_of_a_mouse_cost_a_clip_nothing(
+    tmp_path: Path, load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = p2p_recording(tmp_path / "data")
+    message = stored(folder)
+    for annotation in message.frame_annotations:
+        for _ in range(50):
+            annotation.input_events.add().mouse_delta_event.x = 1
+    save(folder, message)
+    made: list[str] = []
+
+    def counting(event: pb.InputEvent) -> InputEvent | None:
+        made.append(event.WhichOneof("event"))
+        return event_from_message(event)
+
+    monkeypatch.setattr(labels_module, "event_from_message", counting)
+    load(tmp_path / "data").labels(0, 0, NUM_FRAMES - 1)
+    assert made == ["keyboard_event"] * 2
 
 
 def spoken(dataset: Dataset, labels: ClipLabels) -> list[str | None]:

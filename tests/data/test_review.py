@@ -15,6 +15,8 @@ from eyehand.cli import main
 from eyehand.data.dataset import load_dataset
 from eyehand.data.decisions import read_decisions
 from eyehand.data.index import read_index
+from eyehand.data.split import Selection
+from eyehand.errors import UserError
 from eyehand.frame import Frame
 from eyehand.players.player import Decision
 from eyehand.recording.format import RecordingInfo
@@ -106,6 +108,14 @@ def test_a_partial_check_keeps_what_is_known_of_the_others(checked: Path, capsys
     assert main(["data", "check", "index.parquet", "--where", "id = 'good'", "--workers", "1"]) == 0
     assert set(by_id()) == {"dark", "darker", "good", "torn"}
     assert by_id()["dark"] == ("leave out", "check")
+
+
+def test_training_says_when_nothing_was_left_to_learn_from(checked: Path) -> None:
+    assert main(["data", "review", "index.parquet", "--leave-out", "good"]) == 0
+    with pytest.raises(UserError, match=r"None of the 4 .* can be learnt from: 4 are damaged or were left out"):
+        load_dataset([INDEX], P2P)
+    with pytest.raises(UserError, match=r"None of the 2 .* for which black_share > 0.5 can be learnt from: 2 are"):
+        load_dataset([INDEX], P2P, selection=Selection(where="black_share > 0.5"))
 
 
 def test_a_page_of_the_queue(checked: Path, capsys) -> None:

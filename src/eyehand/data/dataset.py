@@ -209,11 +209,7 @@ def load_dataset(
     found.update((row.id, _in_index(row)) for row in rows if row.id in chosen and row.id not in found)
     dataset = _join([found[key] for key in sorted(found) if key in chosen], space)
     if not dataset.episodes:
-        which = "" if selection.where is None else f" for which {selection.where}"
-        raise UserError(
-            f"None of the {len(paths) + len(indexed)} recordings in {', '.join(map(str, data))}{which} holds a user's "
-            "action: record a person or a demonstrator, or label them."
-        )
+        raise _nothing(data, len(paths) + len(indexed), sum(row.error is not None for row in indexed), selection.where)
     return dataset
 
 
@@ -232,6 +228,19 @@ def _rows(indexes: Sequence[Path], where: str | None) -> list[IndexRow]:
     if not rows and where is not None:
         raise UserError(f"No recording of {', '.join(map(str, indexes))} fits the condition {where!r}: ask for less.")
     return list(rows.values())
+
+
+def _nothing(data: Sequence[Path], num_recordings: int, num_unusable: int, where: str | None) -> UserError:
+    """What to tell who has recordings and none to learn from."""
+    which = f"None of the {num_recordings} recordings in {', '.join(map(str, data))}"
+    if where is not None:
+        which += f" for which {where}"
+    if num_unusable:
+        return UserError(
+            f"{which} can be learnt from: {num_unusable} are damaged or were left out, and `eyehand data list` says "
+            "why; `eyehand data review` takes back what a check decided."
+        )
+    return UserError(f"{which} holds a user's action: record a person or a demonstrator, or label them.")
 
 
 def _chosen(tasks: Mapping[str, str], selection: Selection) -> set[str]:

@@ -113,6 +113,10 @@ def read_index(path: Path, where: str | None = None, *, heed_decisions: bool = T
     Raises:
         UserError: it is missing, damaged, or no index; or the condition cannot be understood.
     """
+    if path.is_dir():
+        raise UserError(
+            f"{path} is a folder and no index: make one with `eyehand data index {path} --out NAME.parquet`."
+        )
     try:
         table = pq.read_table(path)
     except FileNotFoundError as error:
@@ -129,7 +133,16 @@ def read_index(path: Path, where: str | None = None, *, heed_decisions: bool = T
         table = _with_errors(table, decided)
     if where is not None:
         table = select(_with_findings(table, decided), where).select(_schema().names)
-    return [row_of(values) for values in table.to_pylist()]
+    return _rows_of(table)
+
+
+def _rows_of(table: pa.Table) -> list[IndexRow]:
+    """Column by column, for rows as dicts of 100,000 recordings take twice as long."""
+    columns = [
+        map(tuple, column.to_pylist()) if pa.types.is_list(column.type) else column.to_pylist()
+        for column in table.columns
+    ]
+    return [IndexRow(*values) for values in zip(*columns, strict=True)]
 
 
 def _with_errors(table: pa.Table, decided: Mapping[str, Decided]) -> pa.Table:

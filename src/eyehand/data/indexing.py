@@ -123,6 +123,8 @@ def build_index(
         is_usable = any(row.error is None for row in rows)
         if is_usable:
             write_index(rows, out)
+        else:
+            shutil.rmtree(kept, ignore_errors=True)
         manifest.remove()
     if not is_usable:
         raise UserError(f"None of the {len(rows)} recordings can be used: see the reasons above.")

@@ -333,7 +333,7 @@ function setSpeed() {
 
 function togglePlay() {
   if (!hasPictures()) return;
-  if (!video.paused) { video.pause(); return; }
+  if (!video.paused) { step(0); return; }  // a busy browser shows a last frame without telling: back to the one we know
   if (tick >= chosen.num_frames - 1) seek(0);
   video.play();
 }

@@ -79,7 +79,7 @@ def write_page(
         tell(note)
     partial = target.with_name(target.name + ".partial")
     try:
-        with partial.open("w", encoding="utf-8") as file:
+        with partial.open("w", encoding="utf-8", errors="backslashreplace") as file:  # names of folders may be no UTF-8
             _write(file, shown, notes)
         os.replace(partial, target)
     except OSError as error:

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from eyehand.data.sources import name_problem, printable
 from eyehand.errors import UserError
 from eyehand.exchange.importing import file_digest
 from eyehand.exchange.manifest import MANIFEST_FILE, FileFacts, parse_manifest, serialise_manifest
@@ -106,12 +107,17 @@ def _names(source: Path) -> list[str]:
     """Paths of all files, with slashes, sorted; nothing hidden, and not the manifest of an earlier pull."""
     if not source.is_dir():
         raise UserError(f"{source} is no folder: give a folder of recordings or a data set.")
-    names = (path.relative_to(source) for path in source.rglob("*") if path.is_file())
-    return sorted(
-        name.as_posix()
-        for name in names
-        if not any(part.startswith(".") for part in name.parts) and name.as_posix() != MANIFEST_FILE
+    paths = (path.relative_to(source) for path in source.rglob("*") if path.is_file())
+    names = sorted(
+        path.as_posix()
+        for path in paths
+        if not any(part.startswith(".") for part in path.parts) and path.as_posix() != MANIFEST_FILE
     )
+    for name in names:
+        problem = name_problem(name)
+        if problem is not None:
+            raise UserError(f"{source}/{printable(name)} cannot be pushed. {problem}")
+    return names
 
 
 def _known(store: Store, stored: dict[str, StoredFile], journal: _Journal, wait: Wait) -> dict[str, str]:

@@ -106,7 +106,7 @@ def frame_actions(annotations: Sequence[pb.FrameAnnotation]) -> list[FrameAction
     Recap leaves keys that are also its hotkeys (LeftShift!) out of the keys of a frame though its raw events have
     them: a person's action gets them back.
     """
-    keys_by_frame = keys_from_events([events_of(annotation) for annotation in annotations])
+    keys_by_frame = keys_from_events(map(_key_events, annotations))
     actions = [_actions(annotation, keys) for annotation, keys in zip(annotations, keys_by_frame, strict=True)]
     return [*actions[1:], FrameActions(None, None)] if actions else []
 
@@ -115,6 +115,12 @@ def events_of(annotation: pb.FrameAnnotation) -> list[InputEvent]:
     """The raw input events since the frame before."""
     events = (event_from_message(message) for message in annotation.input_events)
     return [event for event in events if event is not None]
+
+
+def _key_events(annotation: pb.FrameAnnotation) -> list[InputEvent]:
+    """Those of keys: a mouse makes up to a thousand others a second, and clips wait for this."""
+    messages = [message for message in annotation.input_events if message.HasField("keyboard_event")]
+    return [event for event in map(event_from_message, messages) if event is not None]
 
 
 def _actions(annotation: pb.FrameAnnotation, keys: frozenset[str]) -> FrameActions:
