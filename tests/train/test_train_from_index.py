@@ -7,10 +7,15 @@ from pathlib import Path
 
 import pytest
 
+import moving_block
+from eyehand.action_space import P2P
 from eyehand.cli import main
+from eyehand.data.dataset import Dataset, load_dataset
 from eyehand.data.indexing import build_index
 from eyehand.errors import UserError
+from eyehand.train import validation
 from eyehand.train.config import TrainConfig, check_resumable
+from eyehand.train.validation import HeldOut, copy_last_scores, marginal_scores
 
 
 def losses(run: Path) -> list[float]:
@@ -31,6 +36,27 @@ def test_an_index_trains_like_its_folder_and_a_subset_unlike_it(recordings: Path
     assert losses(tmp_path / "c") != losses(tmp_path / "a")[:1]
     config = json.loads((tmp_path / "c" / "config.json").read_text())
     assert (config["where"], config["subset"], config["game_weights"]) == ("num_frames = 40", 6, {"paper": 2.0})
+
+
+def test_what_is_not_needed_of_a_large_data_set_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run waits for its baselines: of the held-out recordings those of its clips, of the others so many frames."""
+    for seed in range(24):
+        moving_block.record(tmp_path / "data", seed=seed, num_frames=12)
+    build_index([str(tmp_path / "data")], tmp_path / "index.parquet")
+    monkeypatch.setattr(validation, "_COUNTED_STEPS", 60)
+    train_part, held_out_part = load_dataset([tmp_path / "index.parquet"], P2P).split(0.4)
+    assert min(len(train_part.episodes), len(held_out_part.episodes)) > 5
+    held_out = HeldOut(held_out_part, 4, 2, num_clips=3)
+    assert len(held_out.rows()) > 0
+    assert _num_read(held_out_part) == len(held_out.covered.episodes) <= 3
+    marginal_scores(train_part, held_out.covered, held_out.rows())
+    copy_last_scores(train_part, held_out.covered, held_out.rows())
+    assert 0 < _num_read(train_part) * 11 <= 60
+    assert _num_read(held_out_part) <= 3
+
+
+def _num_read(dataset: Dataset) -> int:
+    return sum(dataset.store.is_loaded(episode.number) for episode in dataset.episodes)
 
 
 def test_runs_from_before_there_were_indexes_can_go_on(tmp_path: Path) -> None:

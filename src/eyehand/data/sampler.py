@@ -60,8 +60,11 @@ class ClipSampler:
         self.clip_steps = clip_steps
         self.seed = seed
         self._num_steps = np.asarray(num_steps, dtype=np.int64)
-        names = sorted(set(tasks))
-        self._episodes_of = [np.array([i for i, task in enumerate(tasks) if task == name]) for name in names]
+        members: dict[str, list[int]] = {}
+        for episode, task in enumerate(tasks):
+            members.setdefault(task, []).append(episode)
+        names = sorted(members)
+        self._episodes_of = [np.array(members[name]) for name in names]
         steps = np.array([episode_steps.sum() for episode_steps in self._steps_of_tasks()], dtype=np.float64)
         shares = steps**task_balance * self._emptiness() * [(weights or {}).get(name, 1.0) for name in names]
         shares /= shares.sum()

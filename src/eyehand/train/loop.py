@@ -109,7 +109,7 @@ def train(config: TrainConfig) -> TrainResult:
                 f"{run.device}; {run.workers} data workers"
             )
             if trainer.step == 0 and held_out.keys:
-                _log_baselines(log, train_part, held_out_part, held_out)
+                _log_baselines(log, train_part, held_out)
             if run.device.type == "cuda":
                 pin(loader.slots_SBTHWC)
             batches = loader.batches(sampler.batches(config.batch_size, trainer.step), trainer.step)
@@ -360,11 +360,11 @@ class _Trainer:
         self._elapsed_before_s = state.elapsed_s
 
 
-def _log_baselines(log: RunLog, train_part: Dataset, held_out_part: Dataset, held_out: HeldOut) -> None:
+def _log_baselines(log: RunLog, train_part: Dataset, held_out: HeldOut) -> None:
     rows = held_out.rows()
     baselines = {
-        "marginal": marginal_scores(train_part, held_out_part, rows),
-        "copy_last": copy_last_scores(train_part, held_out_part, rows),
+        "marginal": marginal_scores(train_part, held_out.covered, rows),
+        "copy_last": copy_last_scores(train_part, held_out.covered, rows),
     }
     values = {name: {"loss": scores.loss, "perplexity": scores.perplexity} for name, scores in baselines.items()}
     log.write("baselines", 0, values)

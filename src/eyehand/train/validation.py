@@ -28,8 +28,8 @@ from eyehand.train.losses import behaviour_cloning_loss
 
 __all__ = ["HeldOut", "Scores", "copy_last_scores", "marginal_scores"]
 
-_COUNTED_EPISODES = 1000
-"""About so many recordings are counted for a baseline: more would not change a frequency."""
+_COUNTED_STEPS = 100_000
+"""About so many steps are counted for a baseline: more would not change a frequency, and training waits for it."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,12 @@ class Scores:
 
 
 class HeldOut:
-    """The held-out clips, decoded when first needed and then kept in memory, or decoded anew for every evaluation."""
+    """The held-out clips, decoded when first needed and then kept in memory, or decoded anew for every evaluation.
+
+    Attributes:
+        keys: the clips.
+        covered: the part of the data set that they are of: of no other recording anything is read.
+    """
 
     def __init__(
         self, dataset: Dataset, clip_steps: int, batch_size: int, num_clips: int, *, is_kept: bool = True
@@ -62,6 +67,8 @@ class HeldOut:
         self._batch_size = batch_size
         self._is_kept = is_kept
         self.keys: list[ClipKey] = covering_clips(lengths, clip_steps, num_clips) if lengths else []
+        numbers = sorted({key.episode for key in self.keys})
+        self.covered: Dataset = replace(dataset, episodes=tuple(dataset.episodes[number] for number in numbers))
         self._batches: list[Batch] = []
 
     def evaluate(
@@ -96,7 +103,7 @@ class HeldOut:
             last = min(first + self._clip_steps, episode.first_step + episode.num_steps)
             covered.append(np.arange(first, last))
         rows = np.concatenate(covered) if covered else np.empty(0, np.int64)
-        counted: NDArray[np.int64] = rows[self._dataset.learn_N[rows]]
+        counted: NDArray[np.int64] = rows[self.covered.learn_N[rows]]
         return counted
 
     def _decoded(self) -> Iterator[Batch]:
@@ -139,7 +146,7 @@ def copy_last_scores(train: Dataset, held_out: Dataset, rows: NDArray[np.int64])
 
 def _counted(train: Dataset) -> Dataset:
     """The recordings that are counted: all of a small data set, some of a large one, whose labels are not all read."""
-    return replace(train, episodes=train.episodes[:: 1 + len(train.episodes) // _COUNTED_EPISODES])
+    return replace(train, episodes=train.episodes[:: 1 + train.num_steps // _COUNTED_STEPS])
 
 
 def _marginals(train: Dataset) -> list[NDArray[np.float64]]:
