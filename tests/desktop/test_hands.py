@@ -130,6 +130,13 @@ def test_a_click_beside_the_window_is_not_made(hands: Hands, display: XDisplay) 
     assert not buttons_down(display)
 
 
+def test_a_motion_that_leads_out_of_the_window_makes_no_click(hands: Hands, display: XDisplay) -> None:
+    assert hands.do(Action.of("w", "0", dx=300)) is WindowState.READY
+    assert hands.done == Action.of("w", dx=300)
+    assert _pointer(display) == (400, 50)
+    assert not buttons_down(display)
+
+
 def test_keys_are_pressed_anew_after_the_focus_was_away_for_a_moment(
     hands: Hands, window: Window, display: XDisplay, open_window: Callable[..., Window]
 ) -> None:

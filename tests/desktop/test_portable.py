@@ -101,6 +101,12 @@ def _activate(window: Window, display: XDisplay) -> None:
     wait_until(lambda: display.property_numbers(display.root, "_NET_ACTIVE_WINDOW") == [window.id], "it is active")
 
 
+def _pointer_to(window: Window, display: XDisplay, x_px: int = 50, y_px: int = 50) -> None:
+    place = display.core.TranslateCoordinates(window.id, display.root, x_px, y_px).reply()
+    display.core.WarpPointer(0, display.root, 0, 0, 0, 0, place.dst_x, place.dst_y)
+    display.core.GetInputFocus().reply()
+
+
 @pytest.fixture
 def game(desktop: Desktop, window: Window) -> Iterator[PortableGame]:
     from eyehand.games.portable import PortableGame
@@ -122,6 +128,7 @@ def test_the_picture_is_the_windows(game: PortableGame, window: Window, display:
 def test_hands_hold_move_scroll_and_let_go(game: PortableGame, window: Window, display: XDisplay) -> None:
     game.reset(0)
     codes = key_codes(display)
+    _pointer_to(window, display)
     pointer = display.core.QueryPointer(display.root).reply()
     game.act(Action.of(["w", "LeftShift", "UpArrow"]))
     wait_until(lambda: keys_down(display) == {codes[name] for name in ("w", "LeftShift", "UpArrow")}, "three keys")
@@ -134,13 +141,27 @@ def test_hands_hold_move_scroll_and_let_go(game: PortableGame, window: Window, d
     wait_until(lambda: not keys_down(display) and not buttons_down(display), "everything is released")
     window.events()
     pixels = 0
-    place = display.core.TranslateCoordinates(window.id, display.root, 50, 50).reply()
-    display.core.WarpPointer(0, display.root, 0, 0, 0, 0, place.dst_x, place.dst_y)
+    _pointer_to(window, display)
     for _ in range(4):
         game.act(Action(scroll_dy=60))
         pixels += 60
     clicks: list[tuple[str, int]] = []
     wait_until(lambda: clicks.extend(window.events()) or clicks.count(("ButtonRelease", 4)) == 2, "two notches")  # type: ignore[func-returns-value]
+
+
+def test_a_click_beside_the_window_is_not_made(game: PortableGame, window: Window, display: XDisplay) -> None:
+    """It would go to another window, or open the menu of the desktop, and take the focus away."""
+    game.reset(0)
+    _pointer_to(window, display, y_px=-5)  # its title bar
+    assert game.act(Action.of(["w"], ["0"], dx=1)) == Action.of(["w"], dx=1)
+    wait_until(lambda: bool(keys_down(display)), "the key is down")
+    assert not buttons_down(display)
+    _pointer_to(window, display)
+    assert game.act(Action.of(["w"], ["0"], dy=-70)) == Action.of(["w"], dy=-70), "the motion leads out of the window"
+    _pointer_to(window, display)
+    assert game.act(Action.of(["w"], ["0"])) == Action.of(["w"], ["0"])
+    wait_until(lambda: buttons_down(display) == {1}, "the button is down")
+    game.release()
 
 
 def test_every_key_has_a_number_that_comes_back(desktop: Desktop) -> None:
@@ -264,6 +285,7 @@ def test_a_dead_or_hanging_player_holds_nothing(
 ) -> None:
     process = subprocess.Popen([sys.executable, "-c", KILLED], stdout=subprocess.PIPE, start_new_session=True)
     assert process.stdout is not None
+    _pointer_to(window, display)
     process.stdout.readline()
     wait_until(lambda: bool(keys_down(display)) and bool(buttons_down(display)), "both are held")
     process.send_signal(number)

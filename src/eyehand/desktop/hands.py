@@ -94,6 +94,10 @@ class Hands:
             self._send(_RELEASE_KEY, self._keys - keys)
             self._send(_RELEASE_BUTTON, self._buttons - buttons)
             self._move(action.dx, action.dy)
+            if self._has_led_out(action, buttons):
+                buttons &= self._buttons
+                names = frozenset(name for name in action.buttons if BUTTON_NUMBERS[name] in buttons)
+                action = Action(action.keys, names, action.dx, action.dy)
             self._send(_PRESS_KEY, keys - self._keys)
             self._send(_PRESS_BUTTON, buttons - self._buttons)
             self._scroll_by(action.scroll_dx, action.scroll_dy)
@@ -123,6 +127,11 @@ class Hands:
         with self.display.talk():
             self.display.core.WarpPointer(0, self.display.root, 0, 0, 0, 0, _int16(x_px), _int16(y_px))
             self.display.connection.flush()
+
+    def _has_led_out(self, action: Action, buttons: frozenset[int]) -> bool:
+        """Whether this action's motion has led the pointer out of the window, so that it would click beside it."""
+        clicks = buttons - self._buttons or action.scroll_dx or action.scroll_dy
+        return bool(clicks and (action.dx or action.dy) and not self.watch.pointer_is_over())
 
     def _was_away(self) -> bool:
         """Whether the watchdog may have released everything because it heard nothing of us."""

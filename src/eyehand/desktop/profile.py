@@ -241,7 +241,7 @@ def parse_profile(name: str, text: str) -> Profile:
             values["together"] = _together(values["together"])
         start = values.get("start", [])
         if not isinstance(start, list):
-            raise UserError("start must be a list of tables, like [{ keys = [\"Enter\"] }]")
+            raise UserError('start must be a list of tables, like [{ keys = ["Enter"] }]')
         values["start"] = tuple(_step(f"start[{i}]", step) for i, step in enumerate(start))
         if "name" in values:
             raise UserError("name is not known: a profile has the name of its file")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from eyehand.action import Action
 from eyehand.desktop.portable.listener import PortableListener
 from eyehand.desktop.portable.watchdog import PortableGuard
 from eyehand.desktop.portable.window import PortableWindow, find_portable_window
@@ -42,6 +43,11 @@ class PortableGame(DesktopGame):
             self._guard = self._guard or PortableGuard()
             self.window = PortableWindow(found, self._guard)
         self.begin()
+
+    def act(self, action: Action) -> Action | None:
+        """Hold and do this from now on, as far as the window can have it: see `PortableWindow.done`."""
+        super().act(action)
+        return None if self.window is None else self.window.done
 
     def listen(self, hear: Callable[[InputEvent], None]) -> PortableListener:
         """Call `hear` with every event of the person's, until the result is closed."""

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from pynput import keyboard, mouse
 
@@ -85,17 +85,30 @@ class PortableHands:
         """Names of the buttons that we hold."""
         return self._buttons
 
-    def do(self, action: Action) -> None:
-        """Hold and do this."""
+    @property
+    def pointer(self) -> tuple[int, int]:
+        """Where the pointer is on the screen."""
+        x, y = self._mouse.position
+        return int(x), int(y)
+
+    def do(self, action: Action, may_click: Callable[[], bool] = lambda: True) -> Action:
+        """Hold and do this, but for new clicks and the wheel if they may not be once the mouse has moved.
+
+        Returns:
+            What was done.
+        """
         with self._lock:
             self._press_keys(self._keys - action.keys, False)
             self._press_buttons(self._buttons - action.buttons, False)
             if action.dx or action.dy:
                 move(self._mouse, action.dx, action.dy)
+            if (action.buttons - self._buttons or action.scroll_dx or action.scroll_dy) and not may_click():
+                action = Action(action.keys, action.buttons & self._buttons, action.dx, action.dy)
             self._press_keys(action.keys - self._keys, True)
             self._press_buttons(action.buttons - self._buttons, True)
             self._scroll_by(action.scroll_dx, action.scroll_dy)
             self._keys, self._buttons = action.keys, action.buttons
+            return action
 
     def let_go(self, kept: frozenset[str] = frozenset()) -> None:
         """Let go of everything but these keys."""

@@ -16,7 +16,7 @@ import numpy as np
 import pywinctl
 from numpy.typing import NDArray
 
-from eyehand.action import Action
+from eyehand.action import NOTHING, Action
 from eyehand.desktop.portable.hands import PortableHands
 from eyehand.desktop.portable.watchdog import STALE_AFTER_S, PortableGuard
 from eyehand.desktop.window_query import WindowInfo, WindowQuery, WindowState
@@ -63,6 +63,9 @@ class PortableWindow:
     Args:
         window: PyWinCtl's.
         guard: releases what is held if we die.
+
+    Attributes:
+        done: what was carried out of the last action: nothing if the window was not ready, no clicks beside it.
     """
 
     def __init__(self, window: Any, guard: PortableGuard) -> None:
@@ -71,6 +74,7 @@ class PortableWindow:
         self._guard = guard
         self._screen = mss.MSS()
         self._done_s = time.monotonic()
+        self.done = NOTHING
 
     def state(self) -> WindowState:
         """How the window stands. Covered ones are not told from others: the active window is in front."""
@@ -105,21 +109,27 @@ class PortableWindow:
     def do(self, action: Action) -> WindowState:
         """Hold and do this if the window is ready; release everything if it is not.
 
+        Buttons and wheel stay untouched while the pointer is not over the window: a click beside it is another's.
+
         Raises:
             RuntimeError: the watchdog is gone; everything was released.
         """
         state = self.state()
+        self.done = NOTHING
         if state is not WindowState.READY:
             self.release()
             return state
         if time.monotonic() - self._done_s > STALE_AFTER_S / 2:
             self.hands.let_go()  # the watchdog may have done so, and there is no telling what is still held
+        uses_pointer = action.buttons or self.hands.buttons or action.scroll_dx or action.scroll_dy
+        if uses_pointer and not self._pointer_is_over():
+            action = Action(action.keys, frozenset(), action.dx, action.dy)
         try:
             self._guard.hold(action.keys | self.hands.keys, action.buttons | self.hands.buttons)
         except OSError as error:
             self.release()
             raise RuntimeError("the watchdog process has ended, so nothing more is pressed") from error
-        self.hands.do(action)
+        self.done = self.hands.do(action, self._pointer_is_over)
         self._done_s = time.monotonic()
         return state
 
@@ -138,6 +148,11 @@ class PortableWindow:
         """Let go of everything. May be called twice."""
         self.release()
         self._screen.close()
+
+    def _pointer_is_over(self) -> bool:
+        left, top, right, bottom = self._place()
+        x, y = self.hands.pointer
+        return left <= x < right and top <= y < bottom
 
     def _place(self) -> tuple[int, int, int, int]:
         """Left, top, right and bottom of what the game draws, on the screen."""
