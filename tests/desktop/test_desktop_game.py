@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from eyehand.cli import main
 from eyehand.desktop.display import XDisplay
 from eyehand.desktop.doctor import check_game, check_own_screen
 from eyehand.desktop.profile import Launch, Profile, Step, load_profile, profile_names
+from eyehand.desktop.proof import Finding
 from eyehand.desktop.screen import OwnScreen
 from eyehand.desktop.windows import WindowQuery
 from eyehand.errors import UserError
@@ -260,6 +261,27 @@ def test_a_game_that_never_gets_ready_is_said(tmp_path: Path, program: str, sent
             game.reset(0)
     finally:
         game.close()
+
+
+def test_what_fails_in_a_check_is_tried_in_three_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    rounds: list[int] = []
+    tried: list[Container[str] | None] = []
+
+    def prove(game: object, profile: Profile, only: Container[str] | None = None) -> Iterator[Finding]:
+        tried.append(only)
+        if only is None:
+            yield Finding("picture", True, "")
+        yield Finding("steer", len(rounds) == 3, "")
+
+    monkeypatch.setattr(LaunchedDesktopGame, "reset", lambda self, seed: rounds.append(seed))
+    monkeypatch.setattr("eyehand.desktop.doctor.prove", prove)
+    findings = list(check_game(load_profile("extremetuxracer"), "640x480"))
+    assert [(finding.name, finding.passed) for finding in findings] == [
+        ("start", True),
+        ("picture", True),
+        ("steer", True),
+    ]
+    assert tried == [None, ["steer"], ["steer"]]
 
 
 def test_a_game_that_is_not_installed_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -299,3 +299,4 @@ def test_inspect_finds_shifted_labels(tmp_path, shift):
     report = inspect_recording(write(tmp_path, label_shift=shift))
     assert report.label_lag == -shift
     assert "shifted" in report.problems[0]
+    assert ("real games" in report.problems[0]) == (report.label_lag < 0), "a slow game looks the same"

@@ -30,7 +30,7 @@ _TURN_MEASUREMENTS = 2
 _CALM_S = 0.6
 """What was begun before has come to rest by then: Doom's player slides on for a while."""
 
-_STEER_ATTEMPTS = 3
+_STEER_ATTEMPTS = 2
 _STEER_TURNS = 5
 _STEER_NOISE = 3.0
 _STEER_PICTURES = 8
@@ -214,8 +214,8 @@ def _obeys(game: Playable, name: str, step: Step, factor: float) -> Finding:
 def _steers(game: Playable, name: str, left: Step, right: Step) -> Finding:
     """Left and right in turns: no other division of the pictures into two halves may tell them further apart.
 
-    With 5 and 5 pictures there are 126 divisions. A collision may spoil an attempt, so there are three, and a game that
-    does not listen passes in 1 of 42 checks.
+    With 5 and 5 pictures there are 126 divisions. A collision may spoil an attempt, so there are two, and a game that
+    does not listen passes in 1 of 63 checks.
     """
     for _ in range(_STEER_ATTEMPTS):
         stack = _in_turns(game, left, right)

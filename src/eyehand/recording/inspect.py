@@ -208,8 +208,10 @@ def _problems(
     elif not any(action.keys or action.buttons or action.dx or action.dy for action in known):
         problems.append("Nothing is ever pressed or moved in it.")
     if lag.ticks:
+        or_slow = ", or the game shows late what is done, as real games do" if lag.ticks < 0 else ""
         problems.append(
-            f"Its labels seem shifted by {lag.ticks:+d} ticks against its pictures (correlation {lag.correlation:.2f})."
+            f"Its labels seem shifted by {lag.ticks:+d} ticks against its pictures (correlation {lag.correlation:.2f})"
+            f"{or_slow}."
         )
     return problems
 
