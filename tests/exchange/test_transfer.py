@@ -379,6 +379,16 @@ def test_mistakes_end_with_2_and_one_sentence(
     assert printed.count("\n") == 1
 
 
+def test_a_push_names_the_recordings_that_cannot_be_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, store = tmp_path / "data", tmp_path / "store"
+    for seed in range(2):
+        moving_block.record(data, seed=seed, num_frames=10)
+    for name, status in (("block-000", 0), ("block-001", 2)):
+        (data / name / "192x192.mp4").write_bytes(b"")
+        assert main(["data", "push", str(data), str(store)]) == status
+        assert f"{name}/192x192.mp4 is damaged" in capsys.readouterr().out
+
+
 def test_stores_list_what_is_there(tmp_path: Path) -> None:
     make_tree(tmp_path / "data", 2)
     assert FolderStore(str(tmp_path / "none")).files() == {}

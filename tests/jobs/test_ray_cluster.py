@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import subprocess
 import sys
@@ -42,6 +43,7 @@ def two_nodes(Cluster: type) -> Iterator[object]:
     cluster.wait_for_nodes()
     yield cluster
     cluster.shutdown()
+    gc.collect()  # what is left of Ray's objects would crash the next process that is forked when it frees them
 
 
 def tries(folder: Path) -> dict[int, int]:

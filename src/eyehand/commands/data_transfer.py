@@ -51,7 +51,7 @@ def push_data(options: Push) -> None:
     from eyehand.exchange.store import open_store
 
     store = open_store(options.url)
-    card = card_of(options.source, options.licence, options.index)
+    card = card_of(options.source, options.licence, options.index, _say)
     report = push(options.source, store, card, verify=options.verify, progress=_say)
     print(f"pushed {report.num_files} files, {report.num_bytes:,} bytes, {report.num_uploaded} of them new")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from eyehand.data.index import IndexRow, read_index
@@ -25,13 +25,16 @@ HELD_OUT = 0.05
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"), (10**7, "1M<n<10M"))
 
 
-def card_of(source: Path, licence: str, index: Path | None = None) -> str:
+def card_of(
+    source: Path, licence: str, index: Path | None = None, say: Callable[[str], None] = lambda sentence: None
+) -> str:
     """The card of what is in a folder.
 
     Args:
         source: the folder.
         licence: as hubs name it (`mit`, `cc-by-4.0`); `unknown` where nobody said.
         index: of the recordings in it; None: they are all read.
+        say: is told one sentence per recording that cannot be used.
 
     Raises:
         UserError: there are neither usable recordings nor a LeRobot data set.
@@ -42,7 +45,7 @@ def card_of(source: Path, licence: str, index: Path | None = None) -> str:
     if index is not None:
         return recordings_card(name, read_index(index, None, heed_decisions=False), licence)
     with tempfile.TemporaryDirectory() as folder:
-        rows = build_index([str(source)], Path(folder) / "index.parquet", say=lambda line: None)
+        rows = build_index([str(source)], Path(folder) / "index.parquet", say=say)
     return recordings_card(name, rows, licence)
 
 
