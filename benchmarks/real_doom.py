@@ -80,6 +80,9 @@ def main() -> None:
         write(options, runs, failures)
     for row in summary(runs):
         print(row["player"], row["level"], {name: row[name]["mean"] for name in _FIGURES})
+        print("  best", row["best"], "median", row["median"])
+    if failures:
+        print(f"{len(failures)} runs failed and are counted nowhere:", *failures, sep="\n  ")
 
 
 _FIGURES = tuple(field.name for field in fields(DoomRun))
