@@ -39,7 +39,7 @@ class Dodge(Demonstrator):
         comfort: gaps are worth something up to this width.
         margin: so near to a wall one turns round.
         steadiness: going on as before is worth so many tics of safety. Standing still where nothing would hit was
-            tried: it survived for 41 s instead of 54 (8 episodes), and nothing that a picture shows tells when to start.
+            tried: it survived for 41 s instead of 54 (8 episodes), and no picture shows when to begin.
         moving: slower than this, in units a tic, one counts as standing.
     """
 
