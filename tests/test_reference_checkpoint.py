@@ -269,6 +269,9 @@ def test_import_needs_the_weights_once(tmp_path: Path) -> None:
             torch.save({**content, "optimizer_states": [{"state": moments}]}, folder / "policy.ckpt")
         else:
             from eyehand.reference_checkpoint import import_reference
+            from reference_file import write_reference
+            write_reference(folder / "small", {})
+            import_reference(folder / "small" / "policy.ckpt", folder / "small" / "ours")  # loads what is loaded once
             before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
             import_reference(folder / "policy.ckpt", folder / "ours")
             grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
