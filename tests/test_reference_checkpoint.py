@@ -270,6 +270,7 @@ def test_import_needs_the_weights_once(tmp_path: Path) -> None:
         else:
             from eyehand.reference_checkpoint import import_reference
             from reference_file import write_reference
+            (folder / "small").mkdir()
             write_reference(folder / "small", {})
             import_reference(folder / "small" / "policy.ckpt", folder / "small" / "ours")  # loads what is loaded once
             before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
