@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from eyehand.frame import resize
+from eyehand.frame import Frame, resize
 
 
 def _picture(height: int, width: int) -> np.ndarray:
@@ -42,3 +42,23 @@ def test_version_1_is_what_torch_makes_of_planes(shape: tuple[int, int]) -> None
     planes_1CHW = torch.from_numpy(pixels).permute(2, 0, 1).contiguous()[None]
     expected = torch.nn.functional.interpolate(planes_1CHW, size=(192, 192), mode="bilinear", antialias=True)
     assert np.array_equal(resize(pixels), expected[0].permute(1, 2, 0).numpy())
+
+
+@pytest.mark.parametrize("shape", [(480, 640), (720, 1280), (333, 777), (192, 192), (100, 130), (1, 1)])
+def test_bgrx_of_a_screen_gives_what_its_rgb_gives(shape: tuple[int, int]) -> None:
+    """The fourth channel is noise here, and must not be seen."""
+    bgrx = np.random.default_rng(1).integers(0, 256, (*shape, 4), dtype=np.uint8)
+    rgb = np.ascontiguousarray(bgrx[..., 2::-1])
+    frame = Frame(bgrx, 0)
+    assert np.array_equal(frame.small(), resize(rgb))
+    assert np.array_equal(frame.small(32), resize(rgb, 32))
+    assert np.array_equal(frame.pixels, rgb)
+    assert frame.pixels is frame.pixels, "made once"
+    assert frame.small() is frame.small(), "made once"
+
+
+def test_a_frame_of_rgb_hands_it_out_as_it_is() -> None:
+    pixels = _picture(48, 64)
+    frame = Frame(pixels, 0)
+    assert frame.pixels is pixels
+    assert np.array_equal(frame.small(), resize(pixels))

@@ -6,7 +6,7 @@ identical, so there is one; a change of its pixels raises `RESIZE_VERSION`, whic
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,30 +23,54 @@ MODEL_SIZE = 192
 RESIZE_VERSION = 1
 """torch uint8 bilinear with antialiasing, channels last, no crop."""
 
+_FULL = 0
+"""Where a Frame keeps its RGB of full size, beside those of other sizes."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Frame:
     """One picture of a game.
 
+    A screen hands out BGRX. It becomes RGB when somebody asks for `pixels`, at most once; the network never does, for
+    `small` reads either.
+
     Attributes:
-        pixels: uint8 RGB, shape (height, width, 3). Never changed after the Frame is made.
+        captured: as it came: uint8 RGB, shape (height, width, 3), or BGRX, shape (height, width, 4), whose fourth
+            channel means nothing. Never changed after the Frame is made.
         time_ns: when it was captured, on the monotonic clock of `clock.Clock.now_ns`.
         index: counts the pictures of one episode from 0; gaps mean frames that nobody looked at.
     """
 
-    pixels: NDArray[np.uint8]
+    captured: NDArray[np.uint8]
     time_ns: int
     index: int = 0
+    _made: dict[int, NDArray[np.uint8]] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def pixels(self) -> NDArray[np.uint8]:
+        """uint8 RGB, shape (height, width, 3); not to be changed."""
+        if self.captured.shape[2] == 3:
+            return self.captured
+        if _FULL not in self._made:
+            self._made[_FULL] = _rgb(self.captured)
+        return self._made[_FULL]
+
+    def small(self, size: int = MODEL_SIZE) -> NDArray[np.uint8]:
+        """The picture as `resize` makes it, (size, size, 3); not to be changed. Asking again costs nothing."""
+        if size not in self._made:
+            self._made[size] = resize(self.captured, size)
+        return self._made[size]
 
 
 def resize(pixels: NDArray[np.uint8], size: int = MODEL_SIZE) -> NDArray[np.uint8]:
-    """Scale RGB pixels (H, W, 3) uint8 to (size, size, 3) uint8, the aspect ratio not kept.
+    """Scale RGB (H, W, 3) or BGRX (H, W, 4) uint8 to RGB (size, size, 3) uint8, the aspect ratio not kept.
 
-    A picture that has this size already is returned as it is, so that reading back a recorded 192x192 frame and
-    resizing it again changes nothing.
+    An RGB picture that has this size already is returned as it is, so that reading back a recorded 192x192 frame and
+    resizing it again changes nothing. Channels are scaled one by one: BGRX gives what its RGB would give.
     """
+    is_rgb = pixels.shape[2] == 3
     if pixels.shape[:2] == (size, size):
-        return pixels
+        return pixels if is_rgb else _rgb(pixels)
     import torch
 
     # The batch dimension comes first: only then torch sees that the channels are last, and leaves them there.
@@ -55,4 +79,12 @@ def resize(pixels: NDArray[np.uint8], size: int = MODEL_SIZE) -> NDArray[np.uint
         image_1CHW, size=(size, size), mode="bilinear", antialias=True, align_corners=False
     )
     resized: NDArray[np.uint8] = small_1CHW[0].permute(1, 2, 0).contiguous().numpy()
-    return resized
+    return resized if is_rgb else _rgb(resized)
+
+
+def _rgb(bgrx: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """BGRX to RGB, channel by channel: five times as fast as one indexed copy."""
+    pixels = np.empty((*bgrx.shape[:2], 3), np.uint8)
+    for channel in range(3):
+        pixels[..., channel] = bgrx[..., 2 - channel]
+    return pixels

@@ -23,6 +23,7 @@ from eyehand.desktop.display import XDisplay
 from eyehand.desktop.keys import key_codes
 from eyehand.desktop.window_query import WindowQuery, WindowState
 from eyehand.errors import UserError
+from eyehand.frame import Frame
 from eyehand.games.game import Outcome
 from eyehand.players.player import Decision, Observation
 from eyehand.players.takeover import SharedGame, Takeover, TakeoverKeys, Turn
@@ -121,7 +122,7 @@ def test_the_picture_is_the_windows(game: PortableGame, window: Window, display:
     window.fill(0xFF8000, 0, 0, 120, 30)
     game.reset(0)
     native = WindowCapture(display, window.id)
-    np.testing.assert_array_equal(game.observe().pixels, native.grab())
+    np.testing.assert_array_equal(game.observe().pixels, Frame(native.grab(), 0).pixels)
     native.close()
 
 

@@ -90,13 +90,13 @@ def test_a_minimised_window_pauses_and_comes_back(display: XDisplay, window: Win
     watch, capture = WindowWatch(display, window.id), WindowCapture(display, window.id)
     _ask(window, "_NET_ACTIVE_WINDOW", 1)
     wait_until(lambda: watch.state() is WindowState.READY, "the window has the focus")
-    assert capture.grab().shape == (100, 200, 3)
+    assert capture.grab().shape == (100, 200, 4)
     _ask(window, "WM_CHANGE_STATE", ICONIC)
     wait_until(lambda: watch.state() is WindowState.MINIMISED, "the window is minimised")
     assert window.id in {one.id for one in list_windows(display)}, "it can still be found"
     _ask(window, "_NET_ACTIVE_WINDOW", 1)
     wait_until(lambda: watch.state() is WindowState.READY, "the window is back")
-    assert capture.grab().shape == (100, 200, 3)
+    assert capture.grab().shape == (100, 200, 4)
     capture.close()
 
 

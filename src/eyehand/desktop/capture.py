@@ -1,13 +1,16 @@
-"""Pictures of one window through shared memory: the server writes, we make RGB of it, and nothing else is copied.
+"""Pictures of one window through shared memory: the server writes them where they are read, and nothing is copied.
 
-The window may move, change its size or lie partly outside the screen (black there); a minimised, hidden or closed one
-raises `NotVisible`. Without MIT-SHM (a display over the network) the pictures come through the socket.
+A picture keeps its memory until nobody holds it any more; then a later one is written there. The window may move,
+change its size or lie partly outside the screen (black there); a minimised, hidden or closed one raises `NotVisible`.
+Without MIT-SHM (a display over the network) the pictures come through the socket.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import weakref
+from collections import deque
 from typing import Any
 
 import numpy as np
@@ -25,6 +28,8 @@ __all__ = ["NotVisible", "WindowCapture"]
 _ALL_PLANES = 0xFFFFFFFF
 _IPC_CREAT, _IPC_PRIVATE, _IPC_RMID = 0o1000, 0, 0
 _MAX_ATTEMPTS = 5
+_MAX_SEGMENTS = 8
+"""More pictures than this in use at once are copied out of one that is written again."""
 
 
 class NotVisible(Exception):  # noqa: N818 - a state, not a fault
@@ -49,7 +54,7 @@ class WindowCapture:
     def __init__(self, display: XDisplay, window: int) -> None:
         self.display = display
         self.window = window
-        self._segment: _Segment | None = None
+        self._segments = _Segments(display)
         self._has_shm = display.has_extension("MIT-SHM")
         self._rectangle: tuple[int, int, int, int] | None = None
         with display.talk():
@@ -61,7 +66,9 @@ class WindowCapture:
             raise UserError(f"The window has {depth} bits of colour: set the display to 24.")
 
     def grab(self) -> NDArray[np.uint8]:
-        """The window's picture as it is now: a new uint8 RGB array (height, width, 3).
+        """The window's picture as it is now, uint8 BGRX (height, width, 4), which nothing changes afterwards.
+
+        The fourth channel means nothing; `frame.Frame` makes RGB of it.
 
         Raises:
             NotVisible: it is minimised, hidden or gone.
@@ -74,10 +81,8 @@ class WindowCapture:
         raise NotVisible(WindowState.MINIMISED)
 
     def close(self) -> None:
-        """Give the shared memory back. May be called twice."""
-        if self._segment is not None:
-            self._segment.close()
-            self._segment = None
+        """Give the shared memory back, that of pictures in use when they no longer are. May be called twice."""
+        self._segments.close()
 
     def _attempt(self) -> NDArray[np.uint8] | None:
         """Ask for the picture where the window was last, and where it is; None if it has moved or resized meanwhile.
@@ -90,55 +95,54 @@ class WindowCapture:
         origin = core.TranslateCoordinates(self.window, root, 0, 0)
         screen = core.GetGeometry(root)
         known = self._rectangle
-        image = self._ask(known) if known is not None else None
+        image, segment = self._ask(known) if known is not None else (None, None)
+        is_taken = False
         try:
-            map_state = attributes.reply().map_state
-            size, place = geometry.reply(), origin.reply()
-        except xcffib.Error:
-            self._swallow(screen, image)
-            raise NotVisible(WindowState.GONE) from None
-        whole = screen.reply()
-        left, top = max(0, -place.dst_x), max(0, -place.dst_y)
-        right = min(size.width, whole.width - place.dst_x)
-        bottom = min(size.height, whole.height - place.dst_y)
-        self._rectangle = (left, top, max(0, right - left), max(0, bottom - top))
-        if map_state != x.MapState.Viewable or 0 in self._rectangle[2:]:
-            self._swallow(image)
-            raise NotVisible(WindowState.MINIMISED)
-        if known != self._rectangle:
-            self._swallow(image)
-            return None
-        try:
-            visible_HWC = self._received(image, known)
-        except xcffib.Error:  # it changed after we had asked for its place
-            return None
-        return _rgb(visible_HWC, (size.height, size.width), top, left)
-
-    def _ask(self, rectangle: tuple[int, int, int, int]) -> Any:
-        left, top, width, height = rectangle
-        if not self._has_shm:
-            return self.display.core.GetImage(x.ImageFormat.ZPixmap, self.window, left, top, width, height, _ALL_PLANES)
-        num_bytes = width * height * 4
-        if self._segment is None or self._segment.size < num_bytes:
-            self.close()
             try:
-                self._segment = _Segment(self.display, num_bytes)
+                map_state = attributes.reply().map_state
+                size, place = geometry.reply(), origin.reply()
+            except xcffib.Error:
+                self._swallow(screen, image)
+                raise NotVisible(WindowState.GONE) from None
+            whole = screen.reply()
+            left, top = max(0, -place.dst_x), max(0, -place.dst_y)
+            right = min(size.width, whole.width - place.dst_x)
+            bottom = min(size.height, whole.height - place.dst_y)
+            self._rectangle = (left, top, max(0, right - left), max(0, bottom - top))
+            if map_state != x.MapState.Viewable or 0 in self._rectangle[2:]:
+                self._swallow(image)
+                raise NotVisible(WindowState.MINIMISED)
+            if known is None or known != self._rectangle:
+                self._swallow(image)
+                return None
+            try:
+                reply = image.reply()
+            except xcffib.Error:  # it changed after we had asked for its place
+                return None
+            _, _, width, height = known
+            if segment is None:
+                flat = np.frombuffer(bytes(reply.data.buf()), np.uint8)
+            else:
+                flat = self._segments.picture(segment, width * height * 4)
+                is_taken = True
+        finally:
+            if segment is not None and not is_taken:
+                self._segments.put_back(segment)
+        return _on_black(flat.reshape(height, width, 4), (size.height, size.width), top, left)
+
+    def _ask(self, rectangle: tuple[int, int, int, int]) -> tuple[Any, _Segment | None]:
+        """The question for a picture, and the memory that it will be written into."""
+        left, top, width, height = rectangle
+        if self._has_shm:
+            try:
+                segment = self._segments.take(width * height * 4)
             except (OSError, xcffib.Error):
                 self._has_shm = False
-                return self._ask(rectangle)
-        return self._segment.shm.GetImage(
-            self.window, left, top, width, height, _ALL_PLANES, x.ImageFormat.ZPixmap, self._segment.id, 0
-        )
-
-    def _received(self, image: Any, rectangle: tuple[int, int, int, int]) -> NDArray[np.uint8]:
-        """The visible part as BGRX, (height, width, 4): a view, good until the next question."""
-        _, _, width, height = rectangle
-        reply = image.reply()
-        if self._has_shm and self._segment is not None:
-            flat = self._segment.pixels[: width * height * 4]
-        else:
-            flat = np.frombuffer(bytes(reply.data.buf()), np.uint8)
-        return flat.reshape(height, width, 4)
+            else:
+                place = (left, top, width, height, _ALL_PLANES, x.ImageFormat.ZPixmap)
+                return segment.shm.GetImage(self.window, *place, segment.id, 0), segment
+        core = self.display.core
+        return core.GetImage(x.ImageFormat.ZPixmap, self.window, left, top, width, height, _ALL_PLANES), None
 
     @staticmethod
     def _swallow(*cookies: Any) -> None:
@@ -151,19 +155,81 @@ class WindowCapture:
                     continue
 
 
-def _rgb(visible_HWC: NDArray[np.uint8], size: tuple[int, int], top: int, left: int) -> NDArray[np.uint8]:
-    """BGRX to RGB, black where the screen ends. Channel by channel: five times as fast as one indexed copy."""
-    height, width = visible_HWC.shape[:2]
-    make = np.empty if (height, width) == size else np.zeros
-    pixels = make((*size, 3), np.uint8)
-    part = pixels[top : top + height, left : left + width]
-    for channel in range(3):
-        part[..., channel] = visible_HWC[..., 2 - channel]
+def _on_black(visible: NDArray[np.uint8], size: tuple[int, int], top: int, left: int) -> NDArray[np.uint8]:
+    """The whole window's picture, black where the screen ends."""
+    height, width = visible.shape[:2]
+    if (height, width) == size:
+        return visible
+    pixels = np.zeros((*size, 4), np.uint8)
+    pixels[top : top + height, left : left + width] = visible
     return pixels
 
 
+class _Segments:
+    """The shared memory of one window's pictures. A segment serves again when its picture is no longer in use."""
+
+    def __init__(self, display: XDisplay) -> None:
+        self._display = display
+        self._is_closed = False
+        self._num_attached = 0
+        self._free: deque[_Segment] = deque()  # whoever lets go of a picture last may do so on any thread
+
+    def take(self, size: int) -> _Segment:
+        """A segment of at least so many bytes that nobody uses.
+
+        Raises:
+            OSError, xcffib.Error: there is no shared memory.
+        """
+        while (segment := self._pop()) is not None:
+            if segment.size >= size:
+                return segment
+            self._end(segment)
+        segment = _Segment(self._display, size)
+        self._num_attached += 1
+        return segment
+
+    def picture(self, segment: _Segment, size: int) -> NDArray[np.uint8]:
+        """Its first so many bytes. When nothing refers to them any more, the segment serves again."""
+        whole = segment.pixels()
+        if self._num_attached - len(self._free) > _MAX_SEGMENTS:
+            copy = whole[:size].copy()
+            self.put_back(segment)
+            return copy
+        weakref.finalize(whole, self.put_back, segment).atexit = False
+        return whole[:size]
+
+    def put_back(self, segment: _Segment) -> None:
+        """Nobody uses it any more. On any thread."""
+        self._free.append(segment)
+        if self._is_closed and (last := self._pop()) is not None:
+            last.free()
+
+    def close(self) -> None:
+        """For good: end what is not in use now, and the rest as soon as it is not. May be called twice."""
+        self._is_closed = True
+        while (segment := self._pop()) is not None:
+            self._end(segment)
+
+    def _pop(self) -> _Segment | None:
+        try:
+            return self._free.pop()
+        except IndexError:
+            return None
+
+    def _end(self, segment: _Segment) -> None:
+        self._num_attached -= 1
+        segment.detach()
+        segment.free()
+
+
 class _Segment:
-    """System V shared memory that the X server has attached too. The kernel frees it when both have let go."""
+    """System V shared memory that the X server has attached too. The kernel frees it when both have let go.
+
+    Attributes:
+        size: bytes.
+        shm: the extension.
+        id: the server's name for it.
+    """
 
     def __init__(self, display: XDisplay, size: int) -> None:
         libc = ctypes.CDLL(None, use_errno=True)
@@ -186,10 +252,16 @@ class _Segment:
             self.shm.AttachChecked(self.id, number, False).check()
         finally:
             libc.shmctl(number, _IPC_RMID, None)  # it stays until the last one has let go of it
-        self.pixels = np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(self._address))
 
-    def close(self) -> None:
-        with contextlib.suppress(xcffib.XcffibException):  # the server may be gone, and its attachment with it
+    def pixels(self) -> NDArray[np.uint8]:
+        """All of its bytes, as an array of its own: what is cut from it keeps it alive, and nothing else does."""
+        return np.frombuffer((ctypes.c_uint8 * self.size).from_address(self._address), np.uint8)
+
+    def detach(self) -> None:
+        """The server lets go of it."""
+        with contextlib.suppress(xcffib.XcffibException):  # it may be gone, and its attachment with it
             self.shm.DetachChecked(self.id).check()
-        self.pixels = np.empty(0, np.uint8)
+
+    def free(self) -> None:
+        """We let go of it: its arrays must not be read any more."""
         self._libc.shmdt(self._address)

@@ -69,7 +69,7 @@ class PlayedWindow:
         return state
 
     def picture(self) -> NDArray[np.uint8] | WindowState:
-        """The picture, uint8 RGB (height, width, 3), or why there is none."""
+        """The picture, uint8 BGRX (height, width, 4), or why there is none."""
         state = self.state()
         if state is not WindowState.READY:
             return state

@@ -64,7 +64,7 @@ class _Raw:
         self.frames = []
 
     def on_tick(self, tick: Tick) -> None:
-        self.frames.append(resize(tick.frame.pixels, self._size))
+        self.frames.append(tick.frame.small(self._size))
 
     def on_end(self, end: EpisodeEnd) -> None:
         pass

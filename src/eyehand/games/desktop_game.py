@@ -42,7 +42,7 @@ class GameWindow(Protocol):
     """A window with everything that playing it takes; see `desktop.played_window.PlayedWindow`."""
 
     def picture(self) -> NDArray[np.uint8] | WindowState:
-        """The picture, uint8 RGB (height, width, 3), or why there is none."""
+        """The picture, uint8 RGB (height, width, 3) or BGRX (height, width, 4), or why there is none."""
         ...
 
     def do(self, action: Action) -> WindowState:

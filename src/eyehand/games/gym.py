@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from eyehand.action import BUTTONS, KEYS, Action
 from eyehand.clock import SECOND_NS
 from eyehand.errors import UserError
-from eyehand.frame import MODEL_SIZE, Frame, resize
+from eyehand.frame import MODEL_SIZE, Frame
 from eyehand.games.game import Game, Outcome, TaskInfo
 
 try:
@@ -251,7 +251,7 @@ class GameEnv(gymnasium.Env[NDArray[np.uint8], dict[str, Any]]):  # type: ignore
         self.game.close()
 
     def _observation(self) -> NDArray[np.uint8]:
-        return resize(self.game.observe().pixels)
+        return self.game.observe().small()
 
 
 def _info(outcome: Outcome) -> dict[str, float]:

@@ -1,8 +1,8 @@
 """Policies as players: a checkpoint that decides on every picture, alone or many games in one batch.
 
-Resizes with the one `frame.resize`, embeds an instruction once per change, feeds back what was really executed, draws
-seeded. `PolicyPlayer` is what a Session takes; `BatchPolicyPlayer` steps N games in one forward pass, each with its own
-episode, instruction and random numbers. Knows no game.
+Resizes with the one `frame.resize` (`Frame.small`), embeds an instruction once per change, feeds back what was really
+executed, draws seeded. `PolicyPlayer` is what a Session takes; `BatchPolicyPlayer` steps N games in one forward pass,
+each with its own episode, instruction and random numbers. Knows no game.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from eyehand.action_space import MouseSampling
 from eyehand.checkpoint import Checkpoint
 from eyehand.data.text import TEXT_ENCODERS, text_encoder
 from eyehand.errors import UserError
-from eyehand.frame import Frame, resize
+from eyehand.frame import Frame
 from eyehand.model.runtime import LiveEngine, Runtime, live_engine
 from eyehand.players.player import Decision, Observation
 
@@ -141,7 +141,7 @@ class BatchPolicyPlayer:
         """Put the picture in its place, follow a change of instruction; the tokens of what was executed."""
         if observation is None:
             return self._nothing
-        self._frames_BHWC[index] = resize(observation.frame.pixels, self._config.frame_size)
+        self._frames_BHWC[index] = observation.frame.small(self._config.frame_size)
         if observation.instruction != self._instructions[index]:
             self._text_BND[index] = self._embedded(observation.instruction)
             self._instructions[index] = observation.instruction

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from eyehand.frame import MODEL_SIZE, Frame, resize
+from eyehand.frame import MODEL_SIZE, Frame
 from eyehand.players.player import Decision
 from eyehand.recording import annotation_pb2 as pb
 from eyehand.recording.format import CAPTURED_FILE, SMALL_FILE, InputEvent
@@ -90,7 +90,7 @@ class Ring:
         assert self._start is not None, "on_tick before on_start"
         captured, small = self._rings or self._make_rings(tick.frame, self._start.fps)
         captured.write(tick.frame.pixels)
-        small.write(resize(tick.frame.pixels))
+        small.write(tick.frame.small())
         events = None if self._take_events is None else self._take_events()
         self._moments.append(_Moment(tick.frame.time_ns, self._executed, tick.instruction, events))
         self._executed = as_executed(tick)
@@ -113,7 +113,7 @@ class Ring:
         self._rings = None
 
     def _make_rings(self, frame: Frame, fps: float) -> tuple[VideoRing, VideoRing]:
-        height, width = fit_lines(*frame.pixels.shape[:2])
+        height, width = fit_lines(*frame.captured.shape[:2])
         self._rings = VideoRing(height, width, fps, CAPTURED), VideoRing(MODEL_SIZE, MODEL_SIZE, fps, SMALL)
         return self._rings
 
@@ -135,7 +135,7 @@ class _KeptWriter(RecordingWriter):
         super().__init__(root, info)  # type: ignore[arg-type]
         self._rings: tuple[VideoRing, VideoRing] | None = rings
 
-    def _write(self, pixels_HWC: NDArray[np.uint8], message: pb.FrameAnnotation) -> None:
+    def _write(self, frame: Frame, message: pb.FrameAnnotation) -> None:
         if self._rings is not None:
             for ring, name in zip(self._rings, (CAPTURED_FILE, SMALL_FILE), strict=True):
                 ring.save(self.path / name)

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from eyehand.action import NOTHING, Action
 from eyehand.errors import UserError
-from eyehand.frame import MODEL_SIZE, Frame, resize
+from eyehand.frame import MODEL_SIZE, Frame
 from eyehand.players.player import Decision
 from eyehand.recording import annotation_pb2 as pb
 from eyehand.recording.events import events_between
@@ -121,7 +121,7 @@ class RecordingWriter:
         if self.num_frames == 0:
             self._start_ns = self._before_ns = frame.time_ns
         message = self._annotate(frame, executed if self.num_frames else None, instruction, events)
-        self._guarded(lambda: self._write(frame.pixels, message))
+        self._guarded(lambda: self._write(frame, message))
         self.num_frames += 1
         self._before_ns = frame.time_ns
 
@@ -149,15 +149,15 @@ class RecordingWriter:
         self._guarded(finish)
         self._abandon()
 
-    def _write(self, pixels_HWC: NDArray[np.uint8], message: pb.FrameAnnotation) -> None:
+    def _write(self, frame: Frame, message: pb.FrameAnnotation) -> None:
         if self._videos is None:
-            height, width = fit_lines(pixels_HWC.shape[0], pixels_HWC.shape[1])
+            height, width = fit_lines(*frame.captured.shape[:2])
             captured = VideoWriter(self.path / CAPTURED_FILE, height, width, self.info.fps, CAPTURED)
             small = VideoWriter(self.path / SMALL_FILE, MODEL_SIZE, MODEL_SIZE, self.info.fps, SMALL)
             self._videos = captured, small
         captured, small = self._videos
-        captured.write(pixels_HWC)
-        small.write(resize(pixels_HWC))
+        captured.write(frame.pixels)
+        small.write(frame.small())
         self._append(pb.VideoAnnotation(frame_annotations=[message]))
 
     def _annotate(

@@ -85,7 +85,7 @@ class PortableWindow:
         return WindowState.READY if self._window.isActive else WindowState.UNFOCUSED
 
     def picture(self) -> NDArray[np.uint8] | WindowState:
-        """The picture, uint8 RGB (height, width, 3), or why there is none. Black where the screen ends."""
+        """The picture, uint8 BGRX (height, width, 4), or why there is none. Black where the screen ends."""
         state = self.state()
         if state is not WindowState.READY:
             return state
@@ -98,10 +98,10 @@ class PortableWindow:
             return WindowState.MINIMISED
         shot = self._screen.grab({"left": inside_left, "top": inside_top, "width": width, "height": height})
         # A Retina screen gives more pixels than it was asked for.
-        visible_HWC = np.frombuffer(shot.bgra, np.uint8).reshape(shot.height, shot.width, 4)[..., 2::-1]
+        visible_HWC = np.frombuffer(shot.raw, np.uint8).reshape(shot.height, shot.width, 4)
         if (width, height) == (right - left, bottom - top) or (shot.width, shot.height) != (width, height):
-            return np.ascontiguousarray(visible_HWC)
-        pixels = np.zeros((bottom - top, right - left, 3), np.uint8)
+            return visible_HWC
+        pixels = np.zeros((bottom - top, right - left, 4), np.uint8)
         below, beside = inside_top - top, inside_left - left
         pixels[below : below + height, beside : beside + width] = visible_HWC
         return pixels
