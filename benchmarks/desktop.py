@@ -1,7 +1,9 @@
 """What desktop play costs: `python benchmarks/desktop.py [--samples N]`, on a screen of its own.
 
-For 640x480 and 1280x720: milliseconds to capture a window as RGB, to look how the window stands, and to do an action
-(with that look, and the watchdog told); p50 and p99, with the steal of the time.
+For 640x480 and 1280x720: milliseconds to capture a window, and to have it as the network sees it (192x192 RGB) or as
+RGB; to look how it stands; and to do an action (window looked at, watchdog told), with and without waiting until the
+server has carried it out. p50 and p99, with the steal of the time. Every sample begins with a server that has nothing
+to do.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from eyehand.desktop.display import XDisplay
 from eyehand.desktop.guard import Guard
 from eyehand.desktop.played_window import PlayedWindow
 from eyehand.desktop.screen import OwnScreen
+from eyehand.frame import Frame
 from eyehand.machine import MachineWatch
 
 
@@ -47,12 +50,20 @@ def measure(screen: OwnScreen, guard: Guard, samples: int) -> dict[str, object]:
     actions = (Action.of(("w",), (), 3, 1), Action.of(("w", "d"), ("0",), -3, -1), NOTHING)
     turn = iter(range(10 * samples))
     watch = MachineWatch()
+
+    def sync() -> None:
+        """Wait until the server has dealt with everything of ours."""
+        display.core.GetInputFocus().reply()
+
     with contextlib.closing(played):
         figures: dict[str, object] = {
             "size": f"{width}x{height}",
-            "capture_ms": timed(played.capture.grab, samples),
-            "state_ms": timed(played.state, samples),
-            "act_ms": timed(lambda: played.do(actions[next(turn) % len(actions)]), samples),
+            "capture_ms": timed(played.capture.grab, samples, sync),
+            "capture_small_ms": timed(lambda: Frame(played.capture.grab(), 0).small(), samples, sync),
+            "capture_rgb_ms": timed(lambda: Frame(played.capture.grab(), 0).pixels, samples, sync),
+            "state_ms": timed(played.state, samples, sync),
+            "act_ms": timed(lambda: played.do(actions[next(turn) % len(actions)]), samples, sync),
+            "act_done_ms": timed(lambda: (played.do(actions[next(turn) % len(actions)]), sync()), samples, sync),
         }
     owner.close()
     watch.poll(is_last=True)
@@ -60,10 +71,11 @@ def measure(screen: OwnScreen, guard: Guard, samples: int) -> dict[str, object]:
     return figures
 
 
-def timed(call: Callable[[], object], samples: int) -> dict[str, float]:
-    """p50 and p99 of its milliseconds."""
+def timed(call: Callable[[], object], samples: int, prepare: Callable[[], None]) -> dict[str, float]:
+    """p50 and p99 of its milliseconds, `prepare` called before each and not counted."""
     times_ms = []
     for _ in range(samples):
+        prepare()
         begin_s = time.perf_counter()
         call()
         times_ms.append(1e3 * (time.perf_counter() - begin_s))

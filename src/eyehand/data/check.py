@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyehand.action import Action
+from eyehand.clock import SECOND_NS
 from eyehand.errors import UserError
 from eyehand.jobs.engine import Engine
 from eyehand.jobs.job import Job, Progress, no_progress, run_job
@@ -45,6 +46,8 @@ class Limits:
         max_rate_drift: between the rate that is stated and that of the frame times, as a share.
         max_frozen: pictures that are the same as the one before.
         max_black: pictures that are black.
+        max_answer_ticks: that a game played live may take to show what was done, which looks like labels that come too
+            early and cannot be told from them. A stepped game takes none.
         least_likelihood: of the user's actions under a policy; see `Judge`.
     """
 
@@ -54,8 +57,11 @@ class Limits:
     max_rate_drift: float = 0.05
     max_frozen: float = 0.5
     max_black: float = 0.2
+    max_answer_ticks: int = 1
     least_likelihood: float = 0.0
 
+
+_ROUNDING_NS = 1000
 
 Judge = Callable[[Recording], float | None]
 """From a recording to how likely its actions are, between 0 and 1; None: it cannot tell. `evaluate.likelihood` is one.
@@ -79,6 +85,7 @@ class Verdict:
         frozen_share, black_share: of the pictures.
         lag_ticks: by which labels come too late (positive) or early; None: the picture does not tell.
         lag_correlation: of picture and mouse at that lag.
+        is_live: the frame times are not those of a stepped game.
         likelihood: of the user's actions under a policy; None: none was asked, or it cannot tell.
     """
 
@@ -95,6 +102,7 @@ class Verdict:
     black_share: float = 0.0
     lag_ticks: int | None = None
     lag_correlation: float = 0.0
+    is_live: bool = False
     likelihood: float | None = None
 
     @property
@@ -199,6 +207,7 @@ def check_recording(
             black_share=pictures.black_share,
             lag_ticks=lag.ticks,
             lag_correlation=lag.correlation,
+            is_live=_is_live(recording.times_ns, recording.fps),
             likelihood=None if judge is None else judge(recording),
         )
         fps = recording.fps
@@ -228,7 +237,7 @@ def _reasons(verdict: Verdict, limits: Limits, fps: float, num_known: int) -> It
         yield f"The picture is black on {verdict.black_share:.0%} of its frames."
     if verdict.likelihood is not None and verdict.likelihood < limits.least_likelihood:
         yield f"Its actions have a likelihood of only {verdict.likelihood:.2g} under the policy."
-    if verdict.lag_ticks:
+    if verdict.lag_ticks and not (verdict.is_live and -limits.max_answer_ticks <= verdict.lag_ticks < 0):
         late = "late" if verdict.lag_ticks > 0 else "early"
         yield f"Its labels come {abs(verdict.lag_ticks)} ticks too {late} for its pictures."
 
@@ -246,6 +255,14 @@ def _held(known: Sequence[Action]) -> tuple[tuple[str, float], int, float]:
 def _measured_fps(times_ns: Sequence[int]) -> float:
     seconds = (times_ns[-1] - times_ns[0]) / 1e9
     return (len(times_ns) - 1) / seconds if seconds > 0 else 0.0
+
+
+def _is_live(times_ns: Sequence[int], fps: float) -> bool:
+    """Whether the frame times are other than the even ones that the recorder gives a stepped game."""
+    first_ns = times_ns[0] if times_ns else 0
+    return any(
+        abs(time_ns - first_ns - index * SECOND_NS / fps) > _ROUNDING_NS for index, time_ns in enumerate(times_ns)
+    )
 
 
 def _plain(action: Action | None) -> object:

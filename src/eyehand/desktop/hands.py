@@ -8,7 +8,7 @@ Motion of a tick goes out at once and exactly; the wheel keeps what does not fil
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import xcffib
 import xcffib.xtest
@@ -60,8 +60,12 @@ class Hands:
         """Whether we hold anything."""
         return bool(self._keys or self._buttons)
 
-    def do(self, action: Action) -> WindowState:
+    def do(self, action: Action, bring_pointer: Callable[[], bool] | None = None) -> WindowState:
         """Hold and do this if the window is ready; release everything if it is not.
+
+        Args:
+            action: what is held, and moved and scrolled.
+            bring_pointer: called when it clicks or scrolls and the pointer is not over the window; True: now it is.
 
         Returns:
             How the window stands: only with READY was the action carried out. Buttons and wheel stay untouched while
@@ -71,7 +75,7 @@ class Hands:
             UserError: the display is gone.
             RuntimeError: the watchdog is gone; everything was released.
         """
-        state = self.watch.state()
+        state = self.watch.state_by_events()
         self.done = NOTHING
         if state is not WindowState.READY:
             self.release()
@@ -82,7 +86,7 @@ class Hands:
         keys = frozenset(self._codes[key] for key in action.keys)
         buttons = frozenset(BUTTON_NUMBERS[button] for button in action.buttons)
         uses_pointer = buttons or self._buttons or action.scroll_dx or action.scroll_dy
-        if uses_pointer and not self.watch.pointer_is_over():
+        if uses_pointer and not (self.watch.pointer_is_over() or (bring_pointer is not None and bring_pointer())):
             buttons = frozenset()
             action = Action(action.keys, frozenset(), action.dx, action.dy)
         try:

@@ -80,9 +80,7 @@ class PlayedWindow:
 
     def do(self, action: Action) -> WindowState:
         """As `Hands.do`."""
-        if self.is_own_screen and (action.buttons or action.scroll_dy) and not self.watch.pointer_is_over():
-            self._pointer_into_window()
-        return self.hands.do(action)
+        return self.hands.do(action, self._pointer_into_window if self.is_own_screen else None)
 
     def release(self) -> None:
         """Let go of everything. Never raises."""
@@ -109,11 +107,13 @@ class PlayedWindow:
                 return  # it went away or is hidden: its state says so
         self._pointer_into_window()
 
-    def _pointer_into_window(self) -> None:
+    def _pointer_into_window(self) -> bool:
+        """Put it into the middle; whether it is in the window now."""
         with self.display.talk():
             try:
                 place = self.display.core.TranslateCoordinates(self.window, self.display.root, 0, 0).reply()
                 size = self.display.core.GetGeometry(self.window).reply()
             except xcffib.Error:
-                return
+                return False
         self.hands.pointer_to(place.dst_x + size.width // 2, place.dst_y + size.height // 2)
+        return self.watch.pointer_is_over()

@@ -150,7 +150,9 @@ class WindowWatch:
         self.window = window
         self._is_covered = False
         self._lost_focus = False
+        self._is_known_ready = False
         self._top: int | None = None
+        self._size_px: tuple[int, int] | None = None
         self._inside: dict[int, bool] = {}
         mask = x.EventMask.FocusChange | x.EventMask.VisibilityChange | x.EventMask.StructureNotify
         with display.talk():
@@ -176,25 +178,37 @@ class WindowWatch:
             focused, under_pointer = focus.reply().focus, pointer.reply().child
             if not is_viewable:
                 return WindowState.MINIMISED
-            if focused == x.InputFocus.PointerRoot:
-                is_focused = under_pointer == self._top_level()
-            else:
-                is_focused = self._is_inside(focused)
-            if not is_focused:
+            follows_pointer = focused == x.InputFocus.PointerRoot
+            if not (under_pointer == self._top_level() if follows_pointer else self._is_inside(focused)):
                 return WindowState.UNFOCUSED
-            return WindowState.COVERED if self._is_covered else WindowState.READY
+            if self._is_covered:
+                return WindowState.COVERED
+            self._is_known_ready = not follows_pointer  # no event tells which window the pointer has gone to
+            return WindowState.READY
+
+    def state_by_events(self) -> WindowState:
+        """As `state`, without a round trip if it was ready at the last look and no event has come since."""
+        with self.display.talk():
+            self._read_events()
+        return WindowState.READY if self._is_known_ready else self.state()
 
     def pointer_is_over(self) -> bool:
-        """Whether a click would hit the window (a game that grabs the pointer keeps it inside)."""
+        """Whether a click would hit the window (a game that grabs the pointer keeps it inside). One round trip."""
         core = self.display.core
         with self.display.talk():
+            self._read_events()
             try:
                 on_root, on_window = core.QueryPointer(self.display.root), core.QueryPointer(self.window)
-                geometry = core.GetGeometry(self.window)
-                seen, inside, size = on_root.reply(), on_window.reply(), geometry.reply()
+                geometry = core.GetGeometry(self.window) if self._size_px is None else None
+                seen, inside = on_root.reply(), on_window.reply()
+                if geometry is not None:
+                    size = geometry.reply()
+                    self._size_px = size.width, size.height
             except xcffib.Error:
                 return False
-            is_in = 0 <= inside.win_x < size.width and 0 <= inside.win_y < size.height
+            assert self._size_px is not None
+            width, height = self._size_px
+            is_in = 0 <= inside.win_x < width and 0 <= inside.win_y < height
             return bool(is_in and seen.child == self._top_level())
 
     def lost_focus(self) -> bool:
@@ -212,6 +226,7 @@ class WindowWatch:
                 continue
             if event is None:
                 return
+            self._is_known_ready, self._size_px = False, None
             if isinstance(event, x.FocusOutEvent):
                 self._lost_focus |= is_real_focus_loss(event)
             elif isinstance(event, x.VisibilityNotifyEvent):
