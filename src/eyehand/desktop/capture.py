@@ -95,7 +95,10 @@ class WindowCapture:
         origin = core.TranslateCoordinates(self.window, root, 0, 0)
         screen = core.GetGeometry(root)
         known = self._rectangle
-        image, segment = self._ask(known) if known is not None else (None, None)
+        image: Any = None
+        segment: _Segment | None = None
+        if known is not None:
+            image, segment = self._ask(known)
         is_taken = False
         try:
             try:
@@ -255,7 +258,7 @@ class _Segment:
 
     def pixels(self) -> NDArray[np.uint8]:
         """All of its bytes, as an array of its own: what is cut from it keeps it alive, and nothing else does."""
-        return np.frombuffer((ctypes.c_uint8 * self.size).from_address(self._address), np.uint8)
+        return np.ctypeslib.as_array((ctypes.c_uint8 * self.size).from_address(self._address))
 
     def detach(self) -> None:
         """The server lets go of it."""
