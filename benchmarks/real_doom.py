@@ -2,8 +2,11 @@
 
 Crispy or Chocolate Doom with Freedoom runs on a screen of its own and is played live at 20 Hz, through screen, keyboard
 and mouse. The game records a demo of what was done; distance walked, sectors entered, kills and deaths are read from
-replays of it, so nothing is guessed. Runs of the players alternate. Results go to OUT/real_doom.json as they come,
-every run's video, report and demo into a folder of its own beside it. The replays need dsda-doom and chocolate-doom.
+replays of it, so nothing is guessed. Runs of the players alternate. Results go to OUT/real_doom.json as they come, and
+to OUT/report.html with the videos of the best and the median run; every run's video, report and demo into a folder of
+its own beside it. The replays need dsda-doom and chocolate-doom.
+
+With `--merge FOLDER ...` nothing is played: what benchmarks of one player each wrote there is put together.
 """
 
 from __future__ import annotations
@@ -11,10 +14,12 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +60,8 @@ class Run:
 def main() -> None:
     """Play all runs; print a table at the end."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("players", nargs="+", help="random, or the name or folder of a checkpoint")
+    parser.add_argument("players", nargs="*", help="random, or the name or folder of a checkpoint")
+    parser.add_argument("--merge", type=Path, nargs="+", default=[], help="folders that earlier benchmarks wrote")
     parser.add_argument("--game", default="crispy-doom", help="crispy-doom or chocolate-doom")
     parser.add_argument("--levels", nargs="+", default=["E1M1", "MAP01"])
     parser.add_argument("--runs", type=int, default=10)
@@ -66,8 +72,15 @@ def main() -> None:
     parser.add_argument("--wads", type=Path, default=Path("/usr/share/games/doom"))
     parser.add_argument("--out", type=Path, default=Path("out/real_doom"))
     options = parser.parse_args()
+    if bool(options.players) == bool(options.merge):
+        parser.error("name players, or folders to --merge")
+    options.out.mkdir(parents=True, exist_ok=True)
     runs: list[Run] = []
     failures: list[str] = []
+    for folder in options.merge:
+        read(options, folder, runs, failures)
+    if options.merge:
+        write(options, runs, failures)
     for seed, level, player, name in _plan(options):
         what = f"{name} in {level}, run {seed + 1} of {options.runs}"
         print(what, flush=True)
@@ -186,6 +199,15 @@ def summary(runs: list[Run]) -> list[dict[str, Any]]:
     return rows
 
 
+def read(options: argparse.Namespace, folder: Path, runs: list[Run], failures: list[str]) -> None:
+    """Add what another benchmark found, and take over how it was made."""
+    result = json.loads((folder / "real_doom.json").read_text(encoding="utf-8"))
+    for name in ("game", "seconds", "skill", "instruction"):
+        setattr(options, name, result[name])
+    runs += [Run(**{**run, "facts": DoomRun(**run["facts"])}) for run in result["runs"]]
+    failures += result["failures"]
+
+
 def write(options: argparse.Namespace, runs: list[Run], failures: list[str]) -> None:
     """Everything so far; runs that failed are counted nowhere else."""
     result = {
@@ -199,6 +221,29 @@ def write(options: argparse.Namespace, runs: list[Run], failures: list[str]) -> 
         "runs": [asdict(run) for run in runs],
     }
     (options.out / "real_doom.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    (options.out / "report.html").write_text(page(options, result["summary"], failures), encoding="utf-8")
+
+
+def page(options: argparse.Namespace, rows: list[dict[str, Any]], failures: list[str]) -> str:
+    """A page with the figures, and the videos of the best and the median run of each player and level."""
+    heads = "".join(f"<th>{escape(name)}" for name in ("player", "level", "runs", *_FIGURES))
+    lines, films = [], []
+    for row in rows:
+        cells = "".join(f"<td>{row[name]['mean']} [{row[name]['low']}, {row[name]['high']}]" for name in _FIGURES)
+        who = f"<td>{escape(row['player'])}<td>{row['level']}"
+        lines.append(f"<tr>{who}<td>{row['runs']}{cells}")
+        for which in ("best", "median"):
+            source = escape(os.path.relpath(row[which], options.out.resolve()))
+            title = f"{escape(row['player'])}, {row['level']}, {which} run"
+            films.append(f'<figure><figcaption>{title}</figcaption><video controls src="{source}"></video></figure>')
+    lines += [f"<tr><td colspan=9>{escape(failure)}" for failure in failures]
+    return (
+        f"<!doctype html><meta charset='utf-8'><title>{escape(options.game)}</title><style>body{{font:14px sans-serif}}"
+        "td,th{padding:4px 8px;text-align:left}figure{display:inline-block;margin:8px}video{width:480px}</style>"
+        f"<h1>{escape(options.game)}, {options.seconds:g} s a run, told: {escape(options.instruction)}</h1>"
+        "<p>Mean with 95% interval; best and median by sectors entered, then distance."
+        f"<table><tr>{heads}{''.join(lines)}</table>{''.join(films)}\n"
+    )
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
+import json
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -60,3 +62,27 @@ def test_the_summary_is_of_each_player_in_each_level(benchmark: ModuleType) -> N
     assert rows[0]["sectors"]["mean"] == 7
     assert rows[0]["sectors"]["low"] < 7 < rows[0]["sectors"]["high"]
     assert (rows[0]["best"], rows[0]["median"]) == ("1", "2")
+
+
+def test_benchmarks_of_one_player_each_are_put_together(
+    benchmark: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when several play at once, in processes of their own."""
+    facts = DoomRun(120.0, 100.0, 5, 1, 0, 0, 0, 9)
+    for player in ("a", "b<"):
+        out = tmp_path / player
+        out.mkdir()
+        run = benchmark.Run(player, "E1M1", 0, facts, 1.0, 2.0, 0.0, str(out / "play.mp4"))
+        options = argparse.Namespace(game="doom", seconds=7.0, skill=3, instruction="go", out=out)
+        benchmark.write(options, [run], [f"{player} in MAP01: failed"])
+    both = tmp_path / "both"
+    parts = [str(tmp_path / player) for player in ("a", "b<")]
+    monkeypatch.setattr(sys, "argv", ["real_doom.py", "--merge", *parts, "--out", str(both)])
+    benchmark.main()
+    result = json.loads((both / "real_doom.json").read_text())
+    assert [run["player"] for run in result["runs"]] == ["a", "b<"]
+    assert result["failures"] == ["a in MAP01: failed", "b< in MAP01: failed"]
+    assert (result["seconds"], result["instruction"]) == (7.0, "go")
+    page = (both / "report.html").read_text()
+    assert 'src="../a/play.mp4"' in page
+    assert "b&lt; in MAP01: failed" in page
