@@ -67,6 +67,38 @@ def test_the_state_follows_the_window(display: XDisplay, open_window: Callable[.
     assert watch.state() is WindowState.GONE
 
 
+def test_events_alone_tell_every_change(
+    display: XDisplay, open_window: Callable[..., Window], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window = open_window("game")
+    window.focus()
+    watch = WindowWatch(display, window.id)
+    wait_until(lambda: watch.state() is WindowState.READY, "the window is ready")
+    wait_until(lambda: watch.state_by_events() is WindowState.READY and watch._is_known_ready, "all events are read")
+    with monkeypatch.context() as patched:
+        patched.setattr(watch, "state", lambda: pytest.fail("nothing has happened, so there is nothing to ask"))
+        assert watch.state_by_events() is WindowState.READY
+    other = open_window("chat", size=(300, 200))
+    wait_until(lambda: watch.state_by_events() is WindowState.COVERED, "the window is covered")
+    other.core.DestroyWindow(other.id)
+    other.sync()
+    wait_until(lambda: watch.state_by_events() is WindowState.READY, "it is in front again")
+    other = open_window("mail", size=(50, 50))
+    other.focus()
+    wait_until(lambda: watch.state_by_events() is WindowState.UNFOCUSED, "the focus has gone")
+    window.focus()
+    wait_until(lambda: watch.state_by_events() is WindowState.READY, "the focus is back")
+    window.core.UnmapWindow(window.id)
+    window.sync()
+    wait_until(lambda: watch.state_by_events() is WindowState.MINIMISED, "the window is hidden")
+    window.core.MapWindow(window.id)
+    window.focus()
+    wait_until(lambda: watch.state_by_events() is WindowState.READY, "it is shown again")
+    window.core.DestroyWindow(window.id)
+    window.sync()
+    wait_until(lambda: watch.state_by_events() is WindowState.GONE, "the window is gone")
+
+
 def test_without_a_focused_window_the_pointer_decides(display: XDisplay, window: Window) -> None:
     watch = WindowWatch(display, window.id)
     window.core.SetInputFocus(1, 1, 0)  # PointerRoot, as a bare server has it
@@ -77,6 +109,7 @@ def test_without_a_focused_window_the_pointer_decides(display: XDisplay, window:
     window.core.WarpPointer(0, display.root, 0, 0, 0, 0, 500, 400)
     window.sync()
     assert watch.state() is WindowState.UNFOCUSED
+    assert watch.state_by_events() is WindowState.UNFOCUSED, "no event tells that the pointer has gone"
     assert not watch.pointer_is_over()
 
 

@@ -75,6 +75,14 @@ def test_a_long_instruction_is_cut_and_an_unusual_picture_fits() -> None:
     assert Hud(640).draw(shown).shape == (752, 640, 3)
 
 
+def test_a_picture_as_a_screen_has_it_is_drawn_in_the_same_colours() -> None:
+    bgrx = np.random.default_rng(0).integers(0, 256, (120, 160, 4), dtype=np.uint8)
+    from_rgb, from_bgrx = (
+        Hud(480).draw(replace(IDLE, pixels=pixels)) for pixels in (np.ascontiguousarray(bgrx[..., 2::-1]), bgrx)
+    )
+    np.testing.assert_array_equal(from_rgb, from_bgrx)
+
+
 def shade_tick(index: int, shade: int) -> Tick:
     frame = Frame(np.full((240, 320, 3), shade, np.uint8), index * 50_000_000, index)
     action = Action.of(keys=["w"]) if index % 2 else NOTHING
@@ -86,6 +94,20 @@ def play_shades(observer: OverlayObserver, shades: list[int], missed: int = 0) -
     for index, shade in enumerate(shades):
         observer.on_tick(shade_tick(index + missed * (index > 0), shade))
     observer.on_end(EpisodeEnd(Outcome(done=True), len(shades), 0, 0, missed, 1.0, False))
+
+
+def test_an_action_on_an_earlier_picture_is_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    observer = OverlayObserver(tmp_path / "play.mp4", "somebody", 20.0)
+    drawn: list[tuple[int, Shown]] = []
+    monkeypatch.setattr(observer._queue, "put_nowait", drawn.append)
+    monkeypatch.setattr(observer._queue, "put", drawn.append)
+    for is_realtime in (True, False):
+        observer.on_start(EpisodeStart(TASK, 0, "vary", 20.0, is_realtime, 0))
+        observer.on_tick(shade_tick(0, 20))
+        observer.on_tick(replace(shade_tick(1, 20), latency_ns=8_000_000))
+    monkeypatch.undo()
+    observer.close()
+    assert [shown.is_late for _, shown in drawn] == [True, False, False, False]
 
 
 def test_every_tick_is_a_frame_and_a_missed_one_leaves_the_last_on_screen(tmp_path: Path) -> None:

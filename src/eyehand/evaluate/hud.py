@@ -39,14 +39,14 @@ class Shown:
     """What one video frame shows.
 
     Attributes:
-        pixels: the game's picture, uint8 RGB (H, W, 3), any size.
+        pixels: the game's picture, uint8 RGB (H, W, 3) or BGRX (H, W, 4), any size.
         keys, buttons, dx, dy: what the hands do, as in `Action`.
         instruction: what is to be done, None for nothing said.
         player, task: names for the corners of the picture.
         score, score_name: how it stands, and what it counts.
         seconds: time in the episode.
         latency_ms: frame to action; None in a stepped game or where no action came in time.
-        is_late: whether no action came in time.
+        is_late: whether no action came in time, or one on an earlier picture.
     """
 
     pixels: NDArray[np.uint8]
@@ -93,7 +93,10 @@ class Hud:
         return np.asarray(canvas)
 
     def _picture(self, pixels: NDArray[np.uint8]) -> Image.Image:
-        picture = Image.fromarray(np.ascontiguousarray(pixels))
+        pixels = np.ascontiguousarray(pixels)
+        height, width, channels = pixels.shape
+        layout = {3: "RGB", 4: "BGRX"}[channels]
+        picture = Image.frombuffer("RGB", (width, height), pixels, "raw", layout, 0, 1)
         size = (WIDTH_PX, self.picture_height_px)
         is_whole = size[0] % picture.width == 0 and size[1] % picture.height == 0
         return picture.resize(size, Image.Resampling.NEAREST if is_whole else Image.Resampling.BICUBIC)

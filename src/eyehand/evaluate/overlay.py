@@ -81,7 +81,7 @@ class OverlayObserver:
         is_realtime = self._start.is_realtime
         action = tick.executed
         shown = Shown(
-            pixels=tick.frame.pixels,
+            pixels=tick.frame.captured,
             keys=action.keys,
             buttons=action.buttons,
             dx=action.dx,
@@ -93,7 +93,7 @@ class OverlayObserver:
             score_name=self._start.task.score,
             seconds=tick.index / self._fps,
             latency_ms=None if tick.latency_ns is None else tick.latency_ns / 1e6,
-            is_late=tick.decision is None,
+            is_late=is_realtime and tick.latency_ns is None,
         )
         number = self._first_tick + tick.index
         self._next_tick = number + 1
