@@ -137,6 +137,31 @@ def test_a_click_beside_the_window_is_not_made(hands: Hands, display: XDisplay) 
     assert not buttons_down(display)
 
 
+def test_a_motion_that_leads_into_the_window_clicks_there(hands: Hands, window: Window, display: XDisplay) -> None:
+    hands.pointer_to(250, 50)
+    _do(hands, Action.of((), ("0",), dx=-200), lambda: ("ButtonPress", 1) in window.events())
+    assert hands.done == Action.of((), ("0",), dx=-200)
+
+
+def test_what_is_dragged_out_of_the_window_stays_in_hand_and_hits_nothing_else(
+    hands: Hands, window: Window, display: XDisplay, open_window: Callable[..., Window]
+) -> None:
+    other = open_window("chat", size=(150, 100))
+    other.configure(x=250, y=0)
+    window.focus()
+    wait_until(lambda: hands.watch.state() is WindowState.READY, "the window has the focus")
+    _do(hands, Action.of((), ("0",)), lambda: bool(buttons_down(display)))
+    window.events()
+    other.events()
+    hands.do(Action.of((), ("0",), dx=200))
+    assert _pointer(display) == (300, 50)
+    assert hands.do(Action.of((), ("0", "1"))) is WindowState.READY
+    assert hands.done == Action.of((), ("0",)), "a second button would click beside it"
+    hands.do(Action.of())
+    wait_until(lambda: ("ButtonRelease", 1) in window.events(), "it is let go of where it was pressed")
+    assert not [event for event in other.events() if event[0].startswith("Button")]
+
+
 def test_a_motion_that_leads_out_of_the_window_makes_no_click(hands: Hands, display: XDisplay) -> None:
     assert hands.do(Action.of("w", "0", dx=300)) is WindowState.READY
     assert hands.done == Action.of("w", dx=300)

@@ -12,6 +12,7 @@ import os
 import struct
 import threading
 from collections.abc import Iterator
+from types import TracebackType
 from typing import Any
 
 import xcffib
@@ -44,6 +45,7 @@ class XDisplay:
         self.core = connection.core
         self._screen = connection.get_setup().roots[connection.pref_screen]
         self.root: int = self._screen.root
+        self._talk = _Talk(name)
         self._atoms: dict[str, int] = {}
 
     @staticmethod
@@ -73,17 +75,13 @@ class XDisplay:
                 f"The display {wanted!r} does not answer or does not let us in: check DISPLAY and XAUTHORITY."
             ) from error
 
-    @contextlib.contextmanager
-    def talk(self) -> Iterator[None]:
+    def talk(self) -> _Talk:
         """Around requests and replies.
 
         Raises:
             UserError: the display is gone.
         """
-        try:
-            yield
-        except xcffib.ConnectionException as error:
-            raise UserError(f"The display {self.name!r} is gone: the X server has ended or closed us out.") from error
+        return self._talk
 
     @property
     def size_px(self) -> tuple[int, int]:
@@ -131,6 +129,22 @@ class XDisplay:
     def has_extension(self, name: str) -> bool:
         """Whether the server has an extension, e.g. "XTEST"."""
         return bool(self.core.QueryExtension(len(name), name).reply().present)
+
+
+class _Talk:
+    """What `XDisplay.talk` gives: one for all, because it is entered several times a tick."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if isinstance(error, xcffib.ConnectionException):
+            raise UserError(f"The display {self._name!r} is gone: the X server has ended or closed us out.") from error
 
 
 @contextlib.contextmanager

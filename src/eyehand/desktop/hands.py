@@ -65,11 +65,11 @@ class Hands:
 
         Args:
             action: what is held, and moved and scrolled.
-            bring_pointer: called when it clicks or scrolls and the pointer is not over the window; True: now it is.
+            bring_pointer: called when it is to click or scroll and the pointer is not over the window; True: now it is.
 
         Returns:
-            How the window stands: only with READY was the action carried out. Buttons and wheel stay untouched while
-            the pointer is not over the window.
+            How the window stands: only with READY was the action carried out. Buttons are not pressed and the wheel is
+            not turned if the pointer is not over the window after the motion.
 
         Raises:
             UserError: the display is gone.
@@ -79,16 +79,12 @@ class Hands:
         self.done = NOTHING
         if state is not WindowState.READY:
             self.release()
-            self.watch.lost_focus()
+            self.watch.had_lost_focus()
             return state
-        if self.watch.lost_focus() or self._was_away():
+        if self.watch.had_lost_focus() or self._was_away():
             self.release()  # the watchdog did so too, and there is no telling what is still held
         keys = frozenset(self._codes[key] for key in action.keys)
         buttons = frozenset(BUTTON_NUMBERS[button] for button in action.buttons)
-        uses_pointer = buttons or self._buttons or action.scroll_dx or action.scroll_dy
-        if uses_pointer and not (self.watch.pointer_is_over() or (bring_pointer is not None and bring_pointer())):
-            buttons = frozenset()
-            action = Action(action.keys, frozenset(), action.dx, action.dy)
         try:
             self.guard.hold(keys | self._keys, buttons | self._buttons)
         except OSError as error:
@@ -98,13 +94,15 @@ class Hands:
             self._send(_RELEASE_KEY, self._keys - keys)
             self._send(_RELEASE_BUTTON, self._buttons - buttons)
             self._move(action.dx, action.dy)
-            if self._has_led_out(action, buttons):
-                buttons &= self._buttons
+            clicks = buttons - self._buttons or action.scroll_dx or action.scroll_dy
+            if clicks and not (self.watch.pointer_is_over() or (bring_pointer is not None and bring_pointer())):
+                buttons &= self._buttons  # the server leads those to where they were pressed
                 names = frozenset(name for name in action.buttons if BUTTON_NUMBERS[name] in buttons)
                 action = Action(action.keys, names, action.dx, action.dy)
             self._send(_PRESS_KEY, keys - self._keys)
             self._send(_PRESS_BUTTON, buttons - self._buttons)
-            self._scroll_by(action.scroll_dx, action.scroll_dy)
+            if action.scroll_dx or action.scroll_dy:
+                self._scroll_by(action.scroll_dx, action.scroll_dy)
             self.display.connection.flush()
         self._keys, self._buttons, self.done = keys, buttons, action
         self._last_ns = self._clock.now_ns()
@@ -131,11 +129,6 @@ class Hands:
         with self.display.talk():
             self.display.core.WarpPointer(0, self.display.root, 0, 0, 0, 0, _int16(x_px), _int16(y_px))
             self.display.connection.flush()
-
-    def _has_led_out(self, action: Action, buttons: frozenset[int]) -> bool:
-        """Whether this action's motion has led the pointer out of the window, so that it would click beside it."""
-        clicks = buttons - self._buttons or action.scroll_dx or action.scroll_dy
-        return bool(clicks and (action.dx or action.dy) and not self.watch.pointer_is_over())
 
     def _was_away(self) -> bool:
         """Whether the watchdog may have released everything because it heard nothing of us."""

@@ -215,6 +215,10 @@ class WindowWatch:
         """Whether the focus has left the window since the last call, even if it is back already."""
         with self.display.talk():
             self._read_events()
+        return self.had_lost_focus()
+
+    def had_lost_focus(self) -> bool:
+        """As `lost_focus`, as far as an earlier look has seen: nothing is read."""
         lost, self._lost_focus = self._lost_focus, False
         return lost
 
