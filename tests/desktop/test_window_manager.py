@@ -79,8 +79,10 @@ def test_a_managed_window_is_played(screen: OwnScreen, display: XDisplay, guard:
 
     wait_until(has_clicked, "the click arrives")
     assert came == ["KeyPress", "ButtonPress"]
+    hands.do(Action.of("w"))
     hands.pointer_to(place.dst_x + 50, place.dst_y - 5)  # its title bar
     hands.do(Action.of("w", "0"))
+    assert hands.done == Action.of("w")
     assert not buttons_down(display), "the window manager's frame is not clicked"
     hands.release()
     assert not keys_down(display)
