@@ -132,6 +132,7 @@ print((peak_bytes() - before) / size)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="the peak of memory is known on Linux only")
 @pytest.mark.parametrize("dtype", ["bfloat16", "float32"])
 def test_loading_needs_little_more_memory_than_the_weights(

@@ -296,6 +296,7 @@ def test_a_window_needs_a_screen(monkeypatch):
         open_doom("aim", visible=True)
 
 
+@pytest.mark.slow
 def test_engines_may_be_started_on_several_threads_at_once():
     """Six at a time, thirty in all: without the lock around their start this crashes Python within a few rounds."""
 

@@ -151,6 +151,7 @@ def test_home_is_found_from_everywhere_at_human_speed(home) -> None:
         assert run.changes("w") <= 2 + len(run.actions) / 15
 
 
+@pytest.mark.slow
 def test_explore_opens_the_first_door_and_beats_random_clearly(explore) -> None:
     demonstrator = _Run(explore, ExploreDemonstrator(explore), seed=0, num_ticks=240)
     random = _Run(explore, RandomPlayer(), seed=0, num_ticks=240)
