@@ -17,10 +17,10 @@ from collections.abc import Callable
 import xcffib.xproto as x
 
 from eyehand.action import NOTHING, Action
-from eyehand.desktop.display import XDisplay
-from eyehand.desktop.guard import Guard
-from eyehand.desktop.played_window import PlayedWindow
-from eyehand.desktop.screen import OwnScreen
+from eyehand.desktop.x11.display import XDisplay
+from eyehand.desktop.x11.guard import Guard
+from eyehand.desktop.x11.played_window import PlayedWindow
+from eyehand.desktop.x11.screen import OwnScreen
 from eyehand.frame import Frame
 from eyehand.machine import MachineWatch
 

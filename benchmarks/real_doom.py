@@ -23,17 +23,16 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from eyehand.desktop.profile import Profile, Step, load_profile
-from eyehand.desktop.screen import parse_size
+from eyehand.desktop.profile import Profile, Step, load_profile, parse_size
 from eyehand.errors import UserError
-from eyehand.evaluate.play import PlayOptions, play_with
-from eyehand.evaluate.shared_play import TakeoverOptions
 from eyehand.evaluate.statistics import mean_estimate
-from eyehand.exchange.doom_run import DoomRun, run_of
-from eyehand.exchange.dsda import Wads
-from eyehand.exchange.lmp import parse_lmp
-from eyehand.games.desktop import LaunchedDesktopGame
-from eyehand.players.player import Player
+from eyehand.formats.doom.dsda import Wads
+from eyehand.formats.doom.lmp import parse_lmp
+from eyehand.formats.doom.run import DoomRun, run_of
+from eyehand.games.desktop.x11 import LaunchedDesktopGame
+from eyehand.play.play import PlayOptions, play_with
+from eyehand.play.shared import TakeoverOptions
+from eyehand.player import Player
 from eyehand.players.registry import open_player
 
 _STOP_KEY, _STOP_CODE = "RightBracket", 27

@@ -29,16 +29,16 @@ import numpy as np
 import xcffib.xproto
 import xcffib.xtest
 
-from eyehand.desktop.display import XDisplay
-from eyehand.desktop.guard import Guard
-from eyehand.desktop.keys import BUTTON_NUMBERS, key_codes
-from eyehand.desktop.screen import OwnScreen
-from eyehand.desktop.watchdog import end_process_group
-from eyehand.desktop.windows import WindowQuery, list_windows
-from eyehand.games.desktop import WindowGame
+from eyehand.collect.person import PersonReport, RecordPersonOptions, record_person
+from eyehand.desktop.x11.display import XDisplay
+from eyehand.desktop.x11.guard import Guard
+from eyehand.desktop.x11.keys import BUTTON_NUMBERS, key_codes
+from eyehand.desktop.x11.screen import OwnScreen
+from eyehand.desktop.x11.watchdog import end_process_group
+from eyehand.desktop.x11.windows import WindowQuery, list_windows
+from eyehand.games.desktop.x11 import WindowGame
+from eyehand.input_event import InputEvent
 from eyehand.machine import MachineWatch, cpu_name
-from eyehand.record_person import PersonReport, RecordPersonOptions, record_person
-from eyehand.recording.format import InputEvent
 from eyehand.recording.reader import Recording
 
 TIC_NS = 1_000_000_000 // 35

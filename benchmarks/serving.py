@@ -25,10 +25,10 @@ import numpy as np
 
 from eyehand.checkpoint import load_checkpoint
 from eyehand.clock import SystemClock
-from eyehand.evaluate.latency import Spread
 from eyehand.frame import Frame
 from eyehand.machine import MachineWatch
-from eyehand.players.player import Observation
+from eyehand.play.latency import Spread
+from eyehand.player import Observation
 from eyehand.players.policy import PolicyPlayer
 from eyehand.players.remote import RemotePlayer
 from eyehand.wire.address import Address

@@ -17,16 +17,16 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))  # the scripted person and the window are the tests'
 
 from eyehand.action import Action
-from eyehand.desktop.display import XDisplay
-from eyehand.desktop.guard import Guard
-from eyehand.desktop.keys import key_codes
-from eyehand.desktop.screen import OwnScreen
-from eyehand.desktop.windows import WindowQuery
-from eyehand.evaluate.shared_play import TakeoverOptions, share
-from eyehand.games.desktop import WindowGame
-from eyehand.games.game import Outcome
+from eyehand.desktop.x11.display import XDisplay
+from eyehand.desktop.x11.guard import Guard
+from eyehand.desktop.x11.keys import key_codes
+from eyehand.desktop.x11.screen import OwnScreen
+from eyehand.desktop.x11.windows import WindowQuery
+from eyehand.game import Outcome
+from eyehand.games.desktop.x11 import WindowGame
 from eyehand.machine import MachineWatch
-from eyehand.players.player import Decision, Observation
+from eyehand.play.shared import TakeoverOptions, share
+from eyehand.player import Decision, Observation
 from eyehand.players.takeover import Takeover
 from eyehand.session import Session
 from x_person import Person

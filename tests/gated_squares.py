@@ -16,9 +16,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from eyehand.jobs.engine import Engine, make_engine
+from eyehand.commands.workers import make_engine
+from eyehand.jobs.engine import Engine
 from eyehand.jobs.job import Job, run_job
-from eyehand.jobs.manifest import Manifest
+from eyehand.jobs.journal import Manifest
 
 NUM_ITEMS = 8
 NUM_FREE = 4

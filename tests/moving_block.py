@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from eyehand.action import Action
 from eyehand.frame import Frame
-from eyehand.players.player import Decision
+from eyehand.player import Decision
 from eyehand.recording.format import RecordingInfo
 from eyehand.recording.writer import RecordingWriter
 

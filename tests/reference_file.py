@@ -12,8 +12,8 @@ from torch import Tensor
 
 from eyehand.model.config import PolicyConfig
 from eyehand.model.policy import Policy
-from eyehand.model.reference import reference_state_of
-from eyehand.model.reference_config import read_reference_config
+from eyehand.reference.config import read_reference_config
+from eyehand.reference.weights import reference_state_of
 
 BASE: dict[str, Any] = {
     "shared": {

@@ -10,8 +10,8 @@ import pytest
 from eyehand.action import NOTHING, Action
 from eyehand.clock import FakeClock, SystemClock
 from eyehand.frame import Frame
-from eyehand.games.game import Outcome, TaskInfo
-from eyehand.players.player import Decision, Observation
+from eyehand.game import Outcome, TaskInfo
+from eyehand.player import Decision, Observation
 from eyehand.session import EpisodeEnd, EpisodeStart, Session, Tick
 
 TASK = TaskInfo("test/echo", "test", "echo", ("move", "go"), 10.0, "pixels moved")

@@ -20,9 +20,10 @@ from eyehand.action import NOTHING, Action
 from eyehand.cli import main
 from eyehand.errors import UserError
 from eyehand.frame import Frame
-from eyehand.games.game import Outcome, TaskInfo
-from eyehand.players.player import Decision, Observation
-from eyehand.players.takeover import SharedGame, Takeover, Turn
+from eyehand.game import Outcome, TaskInfo
+from eyehand.play.shared_game import SharedGame
+from eyehand.player import Decision, Observation
+from eyehand.players.takeover import Takeover, Turn
 from eyehand.session import Session
 from eyehand.viewer.running import RunningPlay, announce_play, running_plays
 from eyehand.viewer.viewer import Viewer

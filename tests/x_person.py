@@ -13,9 +13,9 @@ import xcffib
 import xcffib.xinput
 import xcffib.xtest
 
-from eyehand.desktop.display import XDisplay
-from eyehand.desktop.keys import BUTTON_NUMBERS, key_codes
-from eyehand.desktop.screen import OwnScreen
+from eyehand.desktop.x11.display import XDisplay
+from eyehand.desktop.x11.keys import BUTTON_NUMBERS, key_codes
+from eyehand.desktop.x11.screen import OwnScreen
 
 __all__ = ["Person"]
 

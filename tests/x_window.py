@@ -6,8 +6,8 @@ import os
 
 import xcffib.xproto as x
 
-from eyehand.desktop.display import XDisplay
-from eyehand.desktop.screen import OwnScreen
+from eyehand.desktop.x11.display import XDisplay
+from eyehand.desktop.x11.screen import OwnScreen
 from patience import wait_until
 
 __all__ = ["Window", "buttons_down", "keys_down", "wait_until"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["BUTTONS", "KEYS", "NOTHING", "Action", "Gamepad", "Stick"]
+__all__ = ["BUTTONS", "KEYS", "NOTHING", "PIXELS_PER_NOTCH", "Action", "Gamepad", "Stick"]
 
 KEYS: tuple[str, ...] = (
     *"abcdefghijklmnopqrstuvwxyz",
@@ -27,6 +27,9 @@ KEYS: tuple[str, ...] = (
 
 BUTTONS: tuple[str, ...] = ("0", "1", "2", "3", "4")
 """Mouse buttons: left, right, middle, back, forward."""
+
+PIXELS_PER_NOTCH = 120
+"""Scroll of an Action that is one notch of the wheel (Windows' WHEEL_DELTA, which P2P recorded)."""
 
 _KEY_SET = frozenset(KEYS)
 _BUTTON_SET = frozenset(BUTTONS)

@@ -4,8 +4,20 @@ Raise `UserError` with a single sentence that says what is wrong and what to do.
 with status 2. Everything else that escapes is our own fault and exits with status 1.
 """
 
-__all__ = ["UserError"]
+from __future__ import annotations
+
+from pathlib import Path
+
+__all__ = ["UserError", "unwritable"]
 
 
 class UserError(Exception):
     """Something that the user can fix: a wrong name, a missing or damaged file, a full disk."""
+
+
+def unwritable(path: Path | str, error: OSError) -> UserError:
+    """What to tell the user when a file of a job cannot be written."""
+    return UserError(
+        f"Cannot write {path} ({error.strerror or error}): make space or choose another place, and run the command "
+        "again; it goes on where it was."
+    )

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["MODEL_SIZE", "RESIZE_VERSION", "Frame", "resize"]
+__all__ = ["MODEL_SIZE", "RESIZE_VERSION", "Frame", "picture_change", "resize"]
 
 MODEL_SIZE = 192
 """Height and width in pixels of what the network sees (the reference's)."""
@@ -88,3 +88,11 @@ def _rgb(bgrx: NDArray[np.uint8]) -> NDArray[np.uint8]:
     for channel in range(3):
         pixels[..., channel] = bgrx[..., 2 - channel]
     return pixels
+
+
+def picture_change(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> float:
+    """How different two pictures look: mean absolute difference of their pixels, 0 to 255; 255 if the sizes differ."""
+    if before.shape != after.shape:
+        return 255.0
+    small_before, small_after = before[::4, ::4].astype(np.int16), after[::4, ::4].astype(np.int16)
+    return float(np.abs(small_after - small_before).mean())

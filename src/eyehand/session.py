@@ -23,8 +23,8 @@ from typing import Protocol
 from eyehand.action import NOTHING, Action
 from eyehand.clock import Clock, SystemClock, Ticks
 from eyehand.frame import Frame
-from eyehand.games.game import Game, Outcome, TaskInfo
-from eyehand.players.player import Decision, Observation, Player
+from eyehand.game import Game, Outcome, TaskInfo
+from eyehand.player import Decision, Observation, Player
 
 __all__ = ["EpisodeEnd", "EpisodeStart", "Observer", "Session", "Tick", "Witness"]
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from eyehand.bench.baseline import Baseline
+from eyehand.inference.torch_live import LivePolicy
 from eyehand.model.config import PolicyConfig
-from eyehand.model.live import LivePolicy
 from tiny import RICH, TINY, random_clip, tiny_policy
 
 

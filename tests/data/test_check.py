@@ -20,9 +20,9 @@ from eyehand.data.decisions import read_decisions
 from eyehand.data.index import read_index
 from eyehand.errors import UserError
 from eyehand.frame import Frame
+from eyehand.jobs.journal import Manifest
 from eyehand.jobs.local import LocalEngine
-from eyehand.jobs.manifest import Manifest
-from eyehand.players.player import Decision
+from eyehand.player import Decision
 from eyehand.recording import annotation_pb2 as pb
 from eyehand.recording.format import RecordingInfo
 from eyehand.recording.lag import estimate_lag, phase_shifts

@@ -13,7 +13,7 @@ from eyehand.action_space import FULL, P2P
 from eyehand.data.dataset import load_dataset
 from eyehand.errors import UserError
 from eyehand.frame import Frame
-from eyehand.players.player import Decision
+from eyehand.player import Decision
 from eyehand.recording.format import RecordingInfo
 from eyehand.recording.writer import RecordingWriter
 

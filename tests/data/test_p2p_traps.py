@@ -12,9 +12,10 @@ from eyehand.action_space import P2P
 from eyehand.data.dataset import ClipLabels, Dataset, load_dataset
 from eyehand.data.indexing import build_index
 from eyehand.errors import UserError
+from eyehand.input_event import InputEvent
 from eyehand.recording import annotation_pb2 as pb
 from eyehand.recording import labels as labels_module
-from eyehand.recording.format import InputEvent, event_from_message
+from eyehand.recording.format import event_from_message
 from eyehand.recording.video import SMALL, VideoWriter
 
 NUM_FRAMES = 60

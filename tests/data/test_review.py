@@ -18,7 +18,7 @@ from eyehand.data.index import read_index
 from eyehand.data.split import Selection
 from eyehand.errors import UserError
 from eyehand.frame import Frame
-from eyehand.players.player import Decision
+from eyehand.player import Decision
 from eyehand.recording.format import RecordingInfo
 from eyehand.recording.writer import RecordingWriter
 

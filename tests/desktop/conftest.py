@@ -13,9 +13,9 @@ from eyehand.desktop import require_xcb
 from eyehand.errors import UserError
 
 if TYPE_CHECKING:
-    from eyehand.desktop.display import XDisplay
-    from eyehand.desktop.guard import Guard
-    from eyehand.desktop.screen import OwnScreen
+    from eyehand.desktop.x11.display import XDisplay
+    from eyehand.desktop.x11.guard import Guard
+    from eyehand.desktop.x11.screen import OwnScreen
     from x_window import Window
 
 try:
@@ -37,7 +37,7 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
 
 @pytest.fixture(scope="module")
 def guard() -> Iterator[Guard]:
-    from eyehand.desktop.guard import Guard
+    from eyehand.desktop.x11.guard import Guard
 
     guard = Guard()
     yield guard
@@ -48,7 +48,7 @@ def guard() -> Iterator[Guard]:
 def screen(guard: Guard) -> Iterator[OwnScreen]:
     if shutil.which("Xvfb") is None:
         pytest.skip("Xvfb is not installed (apt install xvfb)")
-    from eyehand.desktop.screen import OwnScreen
+    from eyehand.desktop.x11.screen import OwnScreen
 
     screen = OwnScreen((640, 480), guard)
     yield screen
@@ -57,7 +57,7 @@ def screen(guard: Guard) -> Iterator[OwnScreen]:
 
 @pytest.fixture
 def display(screen: OwnScreen) -> Iterator[XDisplay]:
-    from eyehand.desktop.display import XDisplay
+    from eyehand.desktop.x11.display import XDisplay
 
     display = XDisplay.open(screen.name, screen.authority)
     yield display

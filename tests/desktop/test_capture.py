@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from eyehand.desktop.capture import NotVisible, WindowCapture
-from eyehand.desktop.display import XDisplay
-from eyehand.desktop.windows import WindowState
+from eyehand.desktop.x11.capture import NotVisible, WindowCapture
+from eyehand.desktop.x11.display import XDisplay
+from eyehand.desktop.x11.windows import WindowState
 from eyehand.errors import UserError
 from eyehand.frame import Frame
 from x_window import Window

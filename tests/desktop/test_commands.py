@@ -9,7 +9,7 @@ import pytest
 
 from eyehand.cli import main
 from eyehand.desktop.profile import profile_names
-from eyehand.desktop.screen import OwnScreen
+from eyehand.desktop.x11.screen import OwnScreen
 from x_window import Window
 
 

@@ -14,16 +14,16 @@ import pytest
 
 from eyehand.action import Action
 from eyehand.cli import main
-from eyehand.desktop.display import XDisplay
-from eyehand.desktop.doctor import check_game, check_own_screen
 from eyehand.desktop.profile import Launch, Profile, Step, load_profile, profile_names
-from eyehand.desktop.proof import Finding
-from eyehand.desktop.screen import OwnScreen
-from eyehand.desktop.windows import WindowQuery
+from eyehand.desktop.x11.display import XDisplay
+from eyehand.desktop.x11.screen import OwnScreen
+from eyehand.desktop.x11.windows import WindowQuery
+from eyehand.doctor.checks import Finding
+from eyehand.doctor.doctor import check_game, check_own_screen
 from eyehand.errors import UserError
-from eyehand.games.desktop import LaunchedDesktopGame, WindowGame
-from eyehand.games.game import Game
-from eyehand.players.player import Decision, Observation
+from eyehand.game import Game
+from eyehand.games.desktop.x11 import LaunchedDesktopGame, WindowGame
+from eyehand.player import Decision, Observation
 from eyehand.session import Session, Tick
 from x_window import Window, keys_down, wait_until
 
@@ -31,7 +31,7 @@ BACK = (0x10, 0x20, 0x30)
 WINDOW_PROGRAM = """
 import os, sys
 sys.path[:0] = {path}
-from eyehand.desktop.screen import OwnScreen
+from eyehand.desktop.x11.screen import OwnScreen
 from x_window import Window
 class Screen:
     name, authority = os.environ["DISPLAY"], os.environ["XAUTHORITY"]
@@ -274,7 +274,7 @@ def test_what_fails_in_a_check_is_tried_in_three_rounds(monkeypatch: pytest.Monk
         yield Finding("steer", len(rounds) == 3, "")
 
     monkeypatch.setattr(LaunchedDesktopGame, "reset", lambda self, seed: rounds.append(seed))
-    monkeypatch.setattr("eyehand.desktop.doctor.prove", prove)
+    monkeypatch.setattr("eyehand.doctor.doctor.prove", prove)
     findings = list(check_game(load_profile("extremetuxracer"), "640x480"))
     assert [(finding.name, finding.passed) for finding in findings] == [
         ("start", True),

@@ -9,14 +9,14 @@ import pytest
 
 from eyehand.action import BUTTONS, KEYS, Action
 from eyehand.clock import FakeClock
-from eyehand.desktop.display import XDisplay
-from eyehand.desktop.guard import Guard
-from eyehand.desktop.hands import Hands
-from eyehand.desktop.keys import BUTTON_NUMBERS, key_codes
-from eyehand.desktop.listen import Listener
-from eyehand.desktop.screen import OwnScreen
-from eyehand.desktop.windows import WindowState, WindowWatch
-from eyehand.recording.format import InputEvent
+from eyehand.desktop.x11.display import XDisplay
+from eyehand.desktop.x11.guard import Guard
+from eyehand.desktop.x11.hands import Hands
+from eyehand.desktop.x11.keys import BUTTON_NUMBERS, key_codes
+from eyehand.desktop.x11.listen import Listener
+from eyehand.desktop.x11.screen import OwnScreen
+from eyehand.desktop.x11.windows import WindowState, WindowWatch
+from eyehand.input_event import InputEvent
 from x_window import Window, buttons_down, keys_down, wait_until
 
 

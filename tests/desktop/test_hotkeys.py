@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from eyehand.desktop.hotkeys import Combination, Hotkeys
 from eyehand.errors import UserError
+from eyehand.input_event import InputEvent
+from eyehand.players.hotkeys import Combination, Hotkeys
 from eyehand.recording.events import keys_from_events
-from eyehand.recording.format import InputEvent
 
 
 def _key(name: str, is_pressed: bool = True, **more: bool) -> InputEvent:

@@ -14,14 +14,14 @@ import xcffib.xproto as x
 import xcffib.xtest
 
 from eyehand.clock import FakeClock
-from eyehand.desktop.display import XDisplay
-from eyehand.desktop.guard import Guard
-from eyehand.desktop.keys import key_codes
-from eyehand.desktop.listen import DeviceMotion, EventReader, Listener
-from eyehand.desktop.raw_events import Axis
-from eyehand.desktop.screen import OwnScreen
+from eyehand.desktop.x11.display import XDisplay
+from eyehand.desktop.x11.guard import Guard
+from eyehand.desktop.x11.keys import key_codes
+from eyehand.desktop.x11.listen import DeviceMotion, EventReader, Listener
+from eyehand.desktop.x11.raw_events import Axis
+from eyehand.desktop.x11.screen import OwnScreen
 from eyehand.errors import UserError
-from eyehand.recording.format import InputEvent
+from eyehand.input_event import InputEvent
 from x_window import Window, wait_until
 
 PRESS_KEY, RELEASE_KEY, PRESS, RELEASE, MOVE = 2, 3, 4, 5, 6
@@ -279,11 +279,11 @@ def test_a_display_that_dies_is_one_sentence(guard: Guard) -> None:
 
 def test_a_display_without_raw_events_is_one_sentence(screen: OwnScreen, monkeypatch: pytest.MonkeyPatch) -> None:
     """The real server's refusal: a mask for a device that does not exist stands for a server that lets nobody see."""
-    monkeypatch.setattr("eyehand.desktop.raw_events._ALL_MASTERS", 250)
+    monkeypatch.setattr("eyehand.desktop.x11.raw_events._ALL_MASTERS", 250)
     with pytest.raises(UserError, match="does not let this program see raw input events"):
         Listener(screen.name, screen.authority).start()
     monkeypatch.undo()
-    monkeypatch.setattr("eyehand.desktop.raw_events._EXTENSION", "XInputExtensionThatIsNotThere")
+    monkeypatch.setattr("eyehand.desktop.x11.raw_events._EXTENSION", "XInputExtensionThatIsNotThere")
     with pytest.raises(UserError, match="has no XInput extension"):
         Listener(screen.name, screen.authority).start()
 

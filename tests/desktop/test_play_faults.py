@@ -12,9 +12,9 @@ import pytest
 from test_desktop_game import WINDOW_PROGRAM
 
 from eyehand.cli import main
-from eyehand.desktop.display import XDisplay
-from eyehand.desktop.guard import Guard
-from eyehand.desktop.screen import OwnScreen
+from eyehand.desktop.x11.display import XDisplay
+from eyehand.desktop.x11.guard import Guard
+from eyehand.desktop.x11.screen import OwnScreen
 from eyehand.recording.reader import Recording, find_recordings
 from x_person import Person
 from x_window import Window, buttons_down, keys_down, wait_until
@@ -130,7 +130,7 @@ def test_a_display_where_nobody_can_be_heard(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     _use(screen, monkeypatch)
-    monkeypatch.setattr("eyehand.desktop.raw_events._EXTENSION", "an extension that no server has")
+    monkeypatch.setattr("eyehand.desktop.x11.raw_events._EXTENSION", "an extension that no server has")
     arguments = ["--window", "Freedoom", "--player", "random", "--no-video", "--out", str(tmp_path), "--seconds", "0.3"]
     assert main(["play", *arguments]) == 2
     assert "--no-takeover" in capsys.readouterr().err

@@ -18,22 +18,23 @@ import pytest
 
 from eyehand.action import Action
 from eyehand.cli import main
-from eyehand.desktop.capture import WindowCapture
-from eyehand.desktop.display import XDisplay
-from eyehand.desktop.keys import key_codes
 from eyehand.desktop.window_query import WindowQuery, WindowState
+from eyehand.desktop.x11.capture import WindowCapture
+from eyehand.desktop.x11.display import XDisplay
+from eyehand.desktop.x11.keys import key_codes
 from eyehand.errors import UserError
 from eyehand.frame import Frame
-from eyehand.games.game import Outcome
-from eyehand.players.player import Decision, Observation
-from eyehand.players.takeover import SharedGame, Takeover, TakeoverKeys, Turn
-from eyehand.recording.format import InputEvent
+from eyehand.game import Outcome
+from eyehand.input_event import InputEvent
+from eyehand.play.shared_game import SharedGame
+from eyehand.player import Decision, Observation
+from eyehand.players.takeover import Takeover, TakeoverKeys, Turn
 from eyehand.session import Session
 from x_person import Person
 from x_window import Window, buttons_down, keys_down, wait_until
 
 if TYPE_CHECKING:
-    from eyehand.games.portable import PortableGame
+    from eyehand.games.desktop.portable import PortableGame
 
 
 @dataclass
@@ -110,7 +111,7 @@ def _pointer_to(window: Window, display: XDisplay, x_px: int = 50, y_px: int = 5
 
 @pytest.fixture
 def game(desktop: Desktop, window: Window) -> Iterator[PortableGame]:
-    from eyehand.games.portable import PortableGame
+    from eyehand.games.desktop.portable import PortableGame
 
     game = PortableGame(WindowQuery(title="freedoom"), say=lambda _: None)
     yield game
@@ -200,7 +201,7 @@ def test_without_the_focus_nothing_is_held_and_the_session_pauses(
 
 
 def test_a_closed_window_and_one_that_is_not_there_are_said(game: PortableGame, window: Window) -> None:
-    from eyehand.games.portable import PortableGame
+    from eyehand.games.desktop.portable import PortableGame
 
     game.reset(0)
     window.core.DestroyWindow(window.id)
@@ -269,7 +270,7 @@ KILLED = """
 import time
 from eyehand.action import Action
 from eyehand.desktop.window_query import WindowQuery
-from eyehand.games.portable import PortableGame
+from eyehand.games.desktop.portable import PortableGame
 game = PortableGame(WindowQuery(title="freedoom"))
 game.reset(0)
 while True:

@@ -8,7 +8,7 @@ import pytest
 from eyehand.action import NOTHING, Action
 from eyehand.clock import FakeClock
 from eyehand.desktop.profile import Launch, Profile, Proof, Step
-from eyehand.desktop.proof import Finding, measure_px_per_degree, prove
+from eyehand.doctor.checks import Finding, measure_px_per_degree, prove
 from eyehand.frame import Frame
 
 TURN = Step(dx=120, hold_s=0.0, wait_s=0.05)

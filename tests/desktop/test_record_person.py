@@ -15,15 +15,16 @@ import pytest
 from test_listen import MOVE, PRESS, RELEASE, Person
 
 from eyehand.action import Action
-from eyehand.desktop.display import XDisplay
-from eyehand.desktop.guard import Guard
-from eyehand.desktop.screen import OwnScreen
-from eyehand.desktop.windows import WindowQuery
+from eyehand.collect.person import PersonReport, RecordPersonOptions, record_person
+from eyehand.desktop.x11.display import XDisplay
+from eyehand.desktop.x11.guard import Guard
+from eyehand.desktop.x11.screen import OwnScreen
+from eyehand.desktop.x11.windows import WindowQuery
 from eyehand.errors import UserError
-from eyehand.games.desktop import WindowGame
-from eyehand.record_person import PersonReport, RecordPersonOptions, record_person
+from eyehand.games.desktop.x11 import WindowGame
+from eyehand.input_event import InputEvent
 from eyehand.recording.annotation import read_annotation
-from eyehand.recording.format import ANNOTATION_FILE, InputEvent
+from eyehand.recording.format import ANNOTATION_FILE
 from eyehand.recording.labels import events_of
 from eyehand.recording.reader import Recording
 from x_window import Window, wait_until
@@ -351,7 +352,9 @@ def test_two_windows_that_match_are_one_sentence(
 
 
 def test_no_permission_for_raw_events_is_one_sentence(run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("eyehand.desktop.raw_events._ALL_MASTERS", 250)  # a device that the server refuses to tell of
+    monkeypatch.setattr(
+        "eyehand.desktop.x11.raw_events._ALL_MASTERS", 250
+    )  # a device that the server refuses to tell of
     recording = run().start()
     assert isinstance(recording.error, UserError)
     assert "raw input events" in str(recording.error)

@@ -9,11 +9,12 @@ import shutil
 import psutil
 import pytest
 
-from eyehand.desktop.capture import WindowCapture
-from eyehand.desktop.display import XDisplay
-from eyehand.desktop.guard import Guard
-from eyehand.desktop.screen import OwnScreen, parse_size
-from eyehand.desktop.windows import WindowQuery, find_window
+from eyehand.desktop.profile import parse_size
+from eyehand.desktop.x11.capture import WindowCapture
+from eyehand.desktop.x11.display import XDisplay
+from eyehand.desktop.x11.guard import Guard
+from eyehand.desktop.x11.screen import OwnScreen
+from eyehand.desktop.x11.windows import WindowQuery, find_window
 from eyehand.errors import UserError
 from x_window import Window, wait_until
 

@@ -15,18 +15,18 @@ import pytest
 import xcffib.xproto as x
 
 from eyehand.action import Action
-from eyehand.desktop.display import XDisplay
-from eyehand.desktop.guard import Guard
-from eyehand.desktop.keys import key_codes
-from eyehand.desktop.listen import Listener
-from eyehand.desktop.screen import OwnScreen
-from eyehand.desktop.windows import WindowQuery, list_windows
-from eyehand.evaluate.shared_play import SharedPlay, TakeoverOptions, share
-from eyehand.games.desktop import WindowGame
-from eyehand.players.player import Decision, Observation
+from eyehand.collect.recorder import Recorder
+from eyehand.desktop.x11.display import XDisplay
+from eyehand.desktop.x11.guard import Guard
+from eyehand.desktop.x11.keys import key_codes
+from eyehand.desktop.x11.listen import Listener
+from eyehand.desktop.x11.screen import OwnScreen
+from eyehand.desktop.x11.windows import WindowQuery, list_windows
+from eyehand.games.desktop.x11 import WindowGame
+from eyehand.play.shared import SharedPlay, TakeoverOptions, share
+from eyehand.player import Decision, Observation
 from eyehand.players.takeover import TakeoverKeys, Turn
 from eyehand.recording.reader import Recording
-from eyehand.recording.recorder import Recorder
 from eyehand.session import Session
 from x_person import Person
 from x_window import Window, buttons_down, keys_down, wait_until
@@ -211,8 +211,8 @@ PLAY = """
 import sys
 from pathlib import Path
 sys.path[:0] = {path}
-from eyehand.evaluate.play import PlayOptions, play_with
-from eyehand.games.desktop import open_desktop
+from eyehand.play.play import PlayOptions, play_with
+from eyehand.games.desktop.x11 import open_desktop
 from test_takeover_x11 import Agent
 play_with(open_desktop("window:Freedoom"), Agent(), PlayOptions("x", seconds=1000, video=False, out=Path({out!r})))
 """

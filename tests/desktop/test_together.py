@@ -17,12 +17,12 @@ import pytest
 
 from eyehand.action import Action
 from eyehand.cli import main
-from eyehand.desktop.display import XDisplay
 from eyehand.desktop.profile import Profile, load_profile, parse_profile
-from eyehand.desktop.screen import OwnScreen
-from eyehand.desktop.windows import list_windows
+from eyehand.desktop.x11.display import XDisplay
+from eyehand.desktop.x11.screen import OwnScreen
+from eyehand.desktop.x11.windows import list_windows
 from eyehand.errors import UserError
-from eyehand.games.together import TogetherGame
+from eyehand.games.desktop.together import TogetherGame
 from x_person import Person
 from x_window import wait_until
 

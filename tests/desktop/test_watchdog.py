@@ -13,22 +13,22 @@ import psutil
 import pytest
 
 from eyehand.action import Action
-from eyehand.desktop.display import XDisplay
-from eyehand.desktop.guard import Guard
-from eyehand.desktop.hands import Hands
-from eyehand.desktop.keys import key_codes
-from eyehand.desktop.screen import OwnScreen
-from eyehand.desktop.windows import WindowWatch
+from eyehand.desktop.x11.display import XDisplay
+from eyehand.desktop.x11.guard import Guard
+from eyehand.desktop.x11.hands import Hands
+from eyehand.desktop.x11.keys import key_codes
+from eyehand.desktop.x11.screen import OwnScreen
+from eyehand.desktop.x11.windows import WindowWatch
 from x_window import Window, buttons_down, keys_down, wait_until
 
 PLAYER = """
 import subprocess, sys, tempfile, time
 from pathlib import Path
 from eyehand.action import Action
-from eyehand.desktop.display import XDisplay
-from eyehand.desktop.guard import Guard
-from eyehand.desktop.hands import Hands
-from eyehand.desktop.windows import WindowWatch
+from eyehand.desktop.x11.display import XDisplay
+from eyehand.desktop.x11.guard import Guard
+from eyehand.desktop.x11.hands import Hands
+from eyehand.desktop.x11.windows import WindowWatch
 
 name, authority, window, beats = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 guard = Guard()

@@ -11,14 +11,14 @@ import pytest
 import xcffib.xproto as x
 
 from eyehand.action import Action
-from eyehand.desktop.capture import WindowCapture
-from eyehand.desktop.display import XDisplay
-from eyehand.desktop.guard import Guard
-from eyehand.desktop.hands import Hands
 from eyehand.desktop.profile import load_profile
-from eyehand.desktop.screen import OwnScreen
-from eyehand.desktop.windows import WindowQuery, WindowState, WindowWatch, find_window, list_windows
-from eyehand.games.desktop import LaunchedDesktopGame
+from eyehand.desktop.x11.capture import WindowCapture
+from eyehand.desktop.x11.display import XDisplay
+from eyehand.desktop.x11.guard import Guard
+from eyehand.desktop.x11.hands import Hands
+from eyehand.desktop.x11.screen import OwnScreen
+from eyehand.desktop.x11.windows import WindowQuery, WindowState, WindowWatch, find_window, list_windows
+from eyehand.games.desktop.x11 import LaunchedDesktopGame
 from x_window import Window, buttons_down, keys_down, wait_until
 
 ICONIC = 3

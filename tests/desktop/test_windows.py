@@ -11,9 +11,9 @@ import pytest
 import xcffib.xtest
 
 from eyehand.clock import SystemClock
-from eyehand.desktop.display import XDisplay
-from eyehand.desktop.screen import OwnScreen
-from eyehand.desktop.windows import WindowQuery, WindowState, WindowWatch, find_window, list_windows, pick_window
+from eyehand.desktop.x11.display import XDisplay
+from eyehand.desktop.x11.screen import OwnScreen
+from eyehand.desktop.x11.windows import WindowQuery, WindowState, WindowWatch, find_window, list_windows, pick_window
 from eyehand.errors import UserError
 from x_window import Window, wait_until
 

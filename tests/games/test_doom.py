@@ -10,10 +10,10 @@ import pytest
 
 from eyehand.action import NOTHING, Action
 from eyehand.errors import UserError
-from eyehand.games.doom import DoomGame, open_doom
-from eyehand.games.doom_controls import AngleMotion, tics_of_tick
-from eyehand.games.doom_tasks import DOOM_TASKS, doom_task
-from eyehand.games.game import Game
+from eyehand.game import Game
+from eyehand.games.doom.controls import AngleMotion, tics_of_tick
+from eyehand.games.doom.doom import DoomGame, open_doom
+from eyehand.games.doom.tasks import DOOM_TASKS, doom_task
 
 pytest.importorskip("vizdoom")
 

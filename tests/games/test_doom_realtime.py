@@ -11,9 +11,9 @@ import pytest
 
 from eyehand.action import NOTHING, Action
 from eyehand.clock import FakeClock, SystemClock
-from eyehand.games.doom import DoomGame, open_doom
-from eyehand.games.doom_process import EngineGuard
-from eyehand.games.doom_tasks import doom_task
+from eyehand.games.doom.doom import DoomGame, open_doom
+from eyehand.games.doom.process import EngineGuard
+from eyehand.games.doom.tasks import doom_task
 
 pytest.importorskip("vizdoom")
 
@@ -122,7 +122,7 @@ def _is_running(pid: int) -> bool:
 @pytest.mark.parametrize("name", ["aim", "deathmatch"])
 def test_no_engine_outlives_a_killed_python(name, tmp_path):
     code = (
-        "import sys, eyehand.games.doom as doom; game = doom.open_doom(sys.argv[1]); game.reset(1);"
+        "import sys, eyehand.games.doom.doom as doom; game = doom.open_doom(sys.argv[1]); game.reset(1);"
         "print('ready', flush=True); sys.stdin.read()"
     )
     python = subprocess.Popen(

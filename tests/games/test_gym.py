@@ -10,11 +10,11 @@ from gymnasium.utils.env_checker import check_env
 from eyehand.action import BUTTONS, KEYS, NOTHING, Action
 from eyehand.errors import UserError
 from eyehand.frame import resize
-from eyehand.games.doom_tasks import DOOM_TASKS
-from eyehand.games.game import Game
-from eyehand.games.gym import CAR_RACING, GameEnv, GymGame, KeyMap, car_racing
-from eyehand.games.gym_registry import env_id, register_all
-from eyehand.players.player import Decision
+from eyehand.game import Game
+from eyehand.games.doom.tasks import DOOM_TASKS
+from eyehand.games.gym.environments import env_id, register_all
+from eyehand.games.gym.gym import CAR_RACING, GameEnv, GymGame, KeyMap, car_racing
+from eyehand.player import Decision
 from eyehand.session import Session
 
 

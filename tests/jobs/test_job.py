@@ -12,11 +12,11 @@ import psutil
 import pytest
 
 import gated_squares
+from eyehand.commands.workers import make_engine
 from eyehand.errors import UserError
-from eyehand.jobs.engine import make_engine
 from eyehand.jobs.job import Job, run_job
+from eyehand.jobs.journal import Manifest
 from eyehand.jobs.local import LocalEngine
-from eyehand.jobs.manifest import Manifest
 from eyehand.jobs.progress import shown_progress
 from gated_squares import NUM_FREE, NUM_ITEMS, begun, make_folder, num_noted, wait_for
 

@@ -15,9 +15,9 @@ import pytest
 import gated_squares
 import moving_block
 from eyehand.cli import main
+from eyehand.commands.workers import make_engine
 from eyehand.data.index import read_index
 from eyehand.errors import UserError
-from eyehand.jobs.engine import make_engine
 from gated_squares import NUM_FREE, NUM_ITEMS, begun, make_folder, num_noted, wait_for
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'eyehand[ray]'")

@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 from eyehand.action import NOTHING, Action
 from eyehand.errors import UserError
 from eyehand.frame import Frame
-from eyehand.games.doom_state import DoomObject, DoomState
-from eyehand.games.doom_tasks import DOOM_TASKS
-from eyehand.games.game import Game
+from eyehand.game import Game
+from eyehand.games.doom.state import DoomObject, DoomState
+from eyehand.games.doom.tasks import DOOM_TASKS
 from eyehand.games.registry import open_game
+from eyehand.player import Decision, Observation
 from eyehand.players.demonstrators.eyes import Eyes, Sighting, bearing_deg
 from eyehand.players.demonstrators.hands import HandLimits, Hands
 from eyehand.players.demonstrators.perturb import Perturbed
 from eyehand.players.demonstrators.registry import DEMONSTRATORS, demonstrator
-from eyehand.players.player import Decision, Observation
 from eyehand.players.random import RandomPlayer
 from eyehand.session import EpisodeEnd, EpisodeStart, Session, Tick
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from eyehand.action import NOTHING
-from eyehand.games.doom_state import DoomLine, DoomSector
+from eyehand.games.doom.state import DoomLine, DoomSector
 from eyehand.games.registry import open_game
+from eyehand.player import Observation, Player
 from eyehand.players.demonstrators.geometry import FloorPlan, Obstacle
 from eyehand.players.demonstrators.hands import HandLimits
 from eyehand.players.demonstrators.navigation import ExploreDemonstrator, HomeDemonstrator
 from eyehand.players.demonstrators.route import route_through
-from eyehand.players.player import Observation, Player
 from eyehand.players.random import RandomPlayer
 
 Corner = tuple[float, float]

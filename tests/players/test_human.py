@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eyehand.action import Action
+from eyehand.input_event import HOTKEY, InputEvent
 from eyehand.players.human import HumanPlayer
 from eyehand.recording.events import keys_from_events
-from eyehand.recording.format import HOTKEY, InputEvent
 
 
 def _key(time_ns: int, name: str, is_pressed: bool = True, is_simulated: bool = False) -> InputEvent:

@@ -15,7 +15,7 @@ from eyehand.errors import UserError
 from eyehand.frame import Frame
 from eyehand.model.policy import Policy
 from eyehand.model.presets import preset
-from eyehand.players.player import Decision, Observation
+from eyehand.player import Decision, Observation
 from eyehand.players.policy import BatchPolicyPlayer, PolicyPlayer
 
 CONFIG = replace(

@@ -13,7 +13,7 @@ from eyehand.checkpoint import Checkpoint
 from eyehand.frame import Frame
 from eyehand.model.policy import Policy
 from eyehand.model.presets import preset
-from eyehand.players.player import Observation
+from eyehand.player import Observation
 from eyehand.players.policy import BatchPolicyPlayer, PolicyPlayer
 from eyehand.players.seats import Seat, Seats
 

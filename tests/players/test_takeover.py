@@ -12,15 +12,16 @@ from hypothesis import strategies as st
 
 from eyehand.action import NOTHING, Action
 from eyehand.clock import FakeClock
+from eyehand.collect.recorder import Recorder
 from eyehand.errors import UserError
 from eyehand.frame import Frame
-from eyehand.games.game import Outcome, TaskInfo
+from eyehand.game import Outcome, TaskInfo
+from eyehand.input_event import InputEvent
+from eyehand.play.shared_game import SharedGame
+from eyehand.player import Decision, Observation
 from eyehand.players.person import PersonsHands
-from eyehand.players.player import Decision, Observation
-from eyehand.players.takeover import SharedGame, Takeover, TakeoverKeys, Turn
-from eyehand.recording.format import InputEvent
+from eyehand.players.takeover import Takeover, TakeoverKeys, Turn
 from eyehand.recording.reader import Recording
-from eyehand.recording.recorder import Recorder
 from eyehand.session import EpisodeEnd, EpisodeStart, Session, Tick
 
 TICK_NS = 50_000_000

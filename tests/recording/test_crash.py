@@ -22,7 +22,7 @@ from pathlib import Path
 from eyehand.action import Action
 from eyehand.errors import UserError
 from eyehand.frame import Frame
-from eyehand.players.player import Decision
+from eyehand.player import Decision
 from eyehand.recording.writer import RecordingWriter, new_info
 
 # A shell's background jobs inherit an ignored SIGINT; whoever runs these tests, the child must hear it.

@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eyehand.action import BUTTONS, KEYS, NOTHING, Action, Gamepad, Stick
-from eyehand.players.player import Decision
+from eyehand.input_event import InputEvent
+from eyehand.player import Decision
 from eyehand.recording import annotation_pb2 as pb
 from eyehand.recording import schema
 from eyehand.recording.events import events_between, keys_from_events
 from eyehand.recording.format import (
-    InputEvent,
     action_from_message,
     action_to_message,
     annotate,

@@ -12,7 +12,7 @@ from eyehand.action import NOTHING, Action
 from eyehand.action_space import P2P
 from eyehand.errors import UserError
 from eyehand.frame import Frame
-from eyehand.players.player import Decision
+from eyehand.player import Decision
 from eyehand.recording import annotation_pb2 as pb
 from eyehand.recording.format import ANNOTATION_FILE, SMALL_FILE
 from eyehand.recording.inspect import inspect, inspect_recording, print_inspection

@@ -14,7 +14,7 @@ from serving import Running, Serve
 from eyehand.checkpoint import Checkpoint
 from eyehand.model.policy import Policy
 from eyehand.model.presets import preset
-from eyehand.players.player import Player
+from eyehand.player import Player
 from eyehand.players.policy import PolicyPlayer
 from eyehand.serve.connection import Limits
 from eyehand.wire.address import Address

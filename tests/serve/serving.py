@@ -12,11 +12,11 @@ from talker import Talker
 
 from eyehand.action import Action
 from eyehand.action_space import P2P
-from eyehand.players.player import Decision, Observation, Player
+from eyehand.player import Decision, Observation, Player
 from eyehand.serve.connection import Limits, Service
 from eyehand.serve.server import Server
-from eyehand.serve.sockets import listen
 from eyehand.wire.address import Address
+from eyehand.wire.sockets import listen
 
 
 class Sum:

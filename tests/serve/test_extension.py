@@ -11,7 +11,7 @@ from eyehand.action import Action
 from eyehand.action_space import P2P
 from eyehand.errors import UserError
 from eyehand.frame import RESIZE_VERSION, Frame
-from eyehand.players.player import Decision, Observation
+from eyehand.player import Decision, Observation
 from eyehand.players.policy import PolicyPlayer
 from eyehand.recording.format import action_to_message
 from eyehand.wire import extended_pb2

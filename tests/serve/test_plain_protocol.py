@@ -12,7 +12,7 @@ from talker import frame, grey, noise, packed
 
 from eyehand.action import NOTHING, Action
 from eyehand.frame import Frame
-from eyehand.players.player import Observation
+from eyehand.player import Observation
 from eyehand.players.policy import PolicyPlayer
 from eyehand.wire import extended_pb2, live_pb2
 from eyehand.wire.messages import action_of

@@ -22,8 +22,8 @@ from eyehand.action import NOTHING, Action
 from eyehand.clock import SystemClock
 from eyehand.errors import UserError
 from eyehand.frame import Frame, resize
-from eyehand.games.game import Outcome, TaskInfo
-from eyehand.players.player import Decision, Observation
+from eyehand.game import Outcome, TaskInfo
+from eyehand.player import Decision, Observation
 from eyehand.players.policy import PolicyPlayer
 from eyehand.players.remote import RemotePlayer
 from eyehand.session import Session, Tick

@@ -22,7 +22,7 @@ from talker import Talker, frame, grey, noise, packed
 
 from eyehand.action import NOTHING, Action
 from eyehand.frame import Frame
-from eyehand.players.player import Decision, Observation
+from eyehand.player import Decision, Observation
 from eyehand.players.policy import PolicyPlayer
 from eyehand.wire import extended_pb2
 from eyehand.wire.address import Address

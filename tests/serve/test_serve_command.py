@@ -21,7 +21,7 @@ from eyehand.action import NOTHING, Action
 from eyehand.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from eyehand.cli import main
 from eyehand.frame import Frame
-from eyehand.players.player import Observation
+from eyehand.player import Observation
 from eyehand.players.policy import PolicyPlayer
 from eyehand.wire.messages import action_of
 

@@ -12,7 +12,7 @@ from serving import Serve
 
 from eyehand.commands.serve import Options
 from eyehand.frame import Frame
-from eyehand.players.player import Observation
+from eyehand.player import Observation
 from eyehand.players.policy import PolicyPlayer
 from eyehand.serve.connection import Limits
 from eyehand.wire.framing import MAX_MESSAGE_BYTES

@@ -13,10 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from eyehand.inference.sampling import draw
 from eyehand.model.backbone import attention_mask
 from eyehand.model.block import Block, rope_table
 from eyehand.model.policy import Policy
-from eyehand.model.sampling import draw
 
 __all__ = ["Baseline"]
 

@@ -23,16 +23,16 @@ import torch
 
 from eyehand.bench.baseline import Baseline
 from eyehand.checkpoint import Checkpoint, load_checkpoint
-from eyehand.data.text import TEXT_ENCODERS, text_encoder
 from eyehand.errors import UserError
-from eyehand.evaluate.latency import Spread
 from eyehand.evaluate.statistics import Estimate
 from eyehand.frame import Frame, resize
+from eyehand.inference.runtime import Runtime, quickest_threads, resolved
 from eyehand.machine import MachineWatch, MachineWindow, cpu_name
 from eyehand.model.policy import Policy
 from eyehand.model.presets import preset
-from eyehand.model.runtime import Runtime, quickest_threads, resolved
-from eyehand.players.player import Observation
+from eyehand.model.text import TEXT_ENCODERS, text_encoder
+from eyehand.play.latency import Spread
+from eyehand.player import Observation
 from eyehand.players.policy import BatchPolicyPlayer
 
 __all__ = ["LiveBench", "bench_live"]

@@ -16,10 +16,10 @@ from torch import Tensor
 
 from eyehand.data.dataset import load_dataset
 from eyehand.data.sampler import covering_clips
-from eyehand.data.text import text_encoder
-from eyehand.model.live import LivePolicy
+from eyehand.inference.engine import LiveEngine
+from eyehand.inference.torch_live import LivePolicy
 from eyehand.model.policy import Policy
-from eyehand.model.runtime import LiveEngine
+from eyehand.model.text import text_encoder
 
 __all__ = ["Clip", "Quality", "ScoredEngine", "compare", "read_clips"]
 

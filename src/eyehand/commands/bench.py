@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from eyehand.bench.live import LiveBench
     from eyehand.bench.quality import Quality
-    from eyehand.evaluate.latency import Spread
+    from eyehand.play.latency import Spread
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def run(options: Options) -> int:
             console.print("torch computes what was trained: there is nothing to compare")
         else:
             from eyehand.bench.quality import ScoredEngine, compare, read_clips
-            from eyehand.model.runtime import live_engine
+            from eyehand.inference.runtime import live_engine
 
             engine = live_engine(policy, result.runtime, threads=result.threads)
             assert isinstance(engine, ScoredEngine)

@@ -92,7 +92,7 @@ def run(options: Options) -> int:
         case Import():
             _import(options.action)
         case Export(checkpoint, file):
-            from eyehand.reference_checkpoint import export_reference
+            from eyehand.reference.convert import export_reference
 
             print(f"wrote {export_reference(checkpoint, file)} and model_config.yaml beside it")
         case Verify(checkpoint, reference):
@@ -119,7 +119,7 @@ def _info(name: str) -> None:
 
 def _import(options: Import) -> None:
     """Import, and print which entries of the file were used and which were not."""
-    from eyehand.reference_checkpoint import import_reference
+    from eyehand.reference.convert import import_reference
 
     imported = import_reference(
         options.file,
@@ -145,7 +145,7 @@ def _import(options: Import) -> None:
 def _verify(name: str, reference: Path) -> int:
     """Print the largest differences; 0 if there is none that counts, else 1."""
     from eyehand.checkpoint import load_checkpoint
-    from eyehand.model.reference_outputs import TOLERANCE, differences, read_reference_outputs
+    from eyehand.reference.outputs import TOLERANCE, differences, read_reference_outputs
 
     policy = load_checkpoint(name).policy
     found = differences(policy, read_reference_outputs(reference, policy.config))

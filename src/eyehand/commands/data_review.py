@@ -55,7 +55,7 @@ def review_index(options: Review) -> None:
         print("Nothing is left to decide.")
         return
     if options.html is not None:
-        from eyehand.evaluate.recording_page import write_page
+        from eyehand.pages.recording_page import write_page
 
         def tell(sentence: str) -> None:
             print(sentence, file=sys.stderr)

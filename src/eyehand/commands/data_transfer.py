@@ -46,9 +46,9 @@ class Pull:
 
 def push_data(options: Push) -> None:
     """Upload and say so."""
-    from eyehand.exchange.card import card_of
-    from eyehand.exchange.push import push
-    from eyehand.exchange.store import open_store
+    from eyehand.hub.card import card_of
+    from eyehand.hub.push import push
+    from eyehand.hub.store import open_store
 
     store = open_store(options.url)
     card = card_of(options.source, options.licence, options.index, _say)
@@ -58,8 +58,8 @@ def push_data(options: Push) -> None:
 
 def pull_data(options: Pull) -> None:
     """Fetch and say so."""
-    from eyehand.exchange.pull import pull
-    from eyehand.exchange.store import open_store
+    from eyehand.hub.pull import pull
+    from eyehand.hub.store import open_store
 
     report = pull(open_store(options.url), options.folder, options.without_manifest, progress=_say)
     print(f"pulled {report.num_files} files, {report.num_bytes:,} bytes, {report.num_fetched} of them new")

@@ -29,9 +29,9 @@ def run(options: Options) -> int:
     """Play every game in real time, print its score line and where its video and report lie."""
     from rich.console import Console
 
-    from eyehand.evaluate.play import PlayOptions, play_live
-    from eyehand.evaluate.report import print_report
     from eyehand.games.registry import game_names
+    from eyehand.play.play import PlayOptions, play_live
+    from eyehand.play.report import print_report
 
     console = Console()
     games = [name for pattern in options.games for name in game_names(pattern)]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from eyehand.desktop.proof import Finding
+    from eyehand.doctor.checks import Finding
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ def run(options: Options) -> int:
     from eyehand.desktop import require_xcb
 
     require_xcb()
-    from eyehand.desktop.doctor import print_findings
+    from eyehand.doctor.doctor import print_findings
 
     return print_findings(_findings(options), Console())
 
@@ -40,9 +40,8 @@ def run(options: Options) -> int:
 def _findings(options: Options) -> Iterator[Finding]:
     import os
 
-    from eyehand.desktop.doctor import check_display, check_game, check_machine, check_own_screen
-    from eyehand.desktop.profile import load_profile
-    from eyehand.desktop.screen import parse_size
+    from eyehand.desktop.profile import load_profile, parse_size
+    from eyehand.doctor.doctor import check_display, check_game, check_machine, check_own_screen
 
     profile = None if options.game is None else load_profile(options.game)
     if options.own_screen is not None:

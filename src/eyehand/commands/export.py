@@ -33,7 +33,7 @@ def run(options: Options) -> int:
     """Export. Ends with 2 if nothing could be exported."""
     try:
         from eyehand.data.index import INDEX_ENDING, read_index
-        from eyehand.exchange.lerobot_export import LOSSES, export_lerobot
+        from eyehand.formats.lerobot_export import LOSSES, export_lerobot
     except ImportError as error:
         raise UserError("Exporting needs more packages: run `pip install 'eyehand[exchange]'`.") from error
     from eyehand.data.check_report import places_at

@@ -120,7 +120,7 @@ def _check(options: Options, name: str) -> int:
     if problem is not None:
         raise UserError(problem)
     require_xcb()
-    from eyehand.desktop.doctor import check_game, print_findings
+    from eyehand.doctor.doctor import check_game, print_findings
 
     findings = check_game(profile, options.own_screen or profile.launch.size)
     return print_findings(findings, _console())

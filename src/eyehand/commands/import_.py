@@ -15,7 +15,7 @@ import tyro
 
 from eyehand.commands.workers import Workers
 from eyehand.errors import UserError
-from eyehand.exchange.importing import Importer, ImportReport
+from eyehand.formats.importing import Importer, ImportReport
 from eyehand.jobs.engine import Engine
 
 
@@ -47,7 +47,7 @@ class Vpt(Workers):
     out: Path
 
     def importer(self) -> Importer:
-        from eyehand.exchange.vpt import VptImporter
+        from eyehand.formats.vpt import VptImporter
 
         return VptImporter(self.sources)
 
@@ -67,7 +67,7 @@ class Owa(Workers):
     game: str = "desktop"
 
     def importer(self) -> Importer:
-        from eyehand.exchange.owa import OwaImporter
+        from eyehand.formats.owa import OwaImporter
 
         return OwaImporter(self.sources, self.game)
 
@@ -87,7 +87,7 @@ class Csgo(Workers):
     fps: float = 16.0
 
     def importer(self) -> Importer:
-        from eyehand.exchange.csgo import CsgoImporter
+        from eyehand.formats.csgo import CsgoImporter
 
         return CsgoImporter(self.sources, self.fps)
 
@@ -113,7 +113,7 @@ class DoomDemos(Workers):
     instruction: str | None = None
 
     def importer(self) -> Importer:
-        from eyehand.exchange.doom_demos import DoomDemoImporter
+        from eyehand.formats.doom.demos import DoomDemoImporter
 
         return DoomDemoImporter(
             self.sources,
@@ -138,7 +138,7 @@ class Lerobot(Workers):
 
     def importer(self) -> Importer:
         try:
-            from eyehand.exchange.lerobot_import import LerobotImporter
+            from eyehand.formats.lerobot_import import LerobotImporter
         except ImportError as error:
             raise UserError("Importing LeRobot needs pyarrow: run `pip install 'eyehand[exchange]'`.") from error
         return LerobotImporter(self.sources)
@@ -163,7 +163,7 @@ class Options:
 
 def run(options: Options) -> int:
     """Import. Ends with 2 if nothing could be imported."""
-    from eyehand.exchange.importing import import_recordings
+    from eyehand.formats.importing import import_recordings
 
     chosen: Format = options.source_format
     importer = chosen.importer()

@@ -43,7 +43,7 @@ def run(options: Options) -> int:
     else:
         print_inspection(inspection, Console())
     if options.html is not None:
-        from eyehand.evaluate.recording_page import write_page
+        from eyehand.pages.recording_page import write_page
 
         def tell(sentence: str) -> None:
             print(sentence, file=sys.stderr)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Literal
 from eyehand.errors import UserError
 
 if TYPE_CHECKING:
-    from eyehand.evaluate.play import PlayOptions
-    from eyehand.evaluate.report import PlayReport
-    from eyehand.evaluate.shared_play import TakeoverOptions
+    from eyehand.play.play import PlayOptions
+    from eyehand.play.report import PlayReport
+    from eyehand.play.shared import TakeoverOptions
     from eyehand.wire.address import Address
 
 
@@ -80,8 +80,8 @@ def run(options: Options) -> int:
         raise UserError("--token-file is for a server: give its address with --server.")
     from rich.console import Console
 
-    from eyehand.evaluate.play import PlayOptions, play_live
-    from eyehand.evaluate.report import print_report
+    from eyehand.play.play import PlayOptions, play_live
+    from eyehand.play.report import print_report
 
     play_options = PlayOptions(
         game=_game(options),
@@ -114,8 +114,8 @@ def _play_remotely(options: Options, server: str, play_options: PlayOptions) -> 
     """The game runs here, the model there."""
     from contextlib import closing
 
-    from eyehand.evaluate.play import play_with
     from eyehand.games.registry import open_game
+    from eyehand.play.play import play_with
     from eyehand.players.remote import RemotePlayer
     from eyehand.wire.address import Address, read_token
 
@@ -134,7 +134,7 @@ def _play_remotely(options: Options, server: str, play_options: PlayOptions) -> 
 
 
 def _takeover(options: Options) -> TakeoverOptions:
-    from eyehand.evaluate.shared_play import TakeoverOptions
+    from eyehand.play.shared import TakeoverOptions
     from eyehand.players.takeover import TakeoverKeys
 
     if options.takeover_px < 1:

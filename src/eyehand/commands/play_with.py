@@ -57,12 +57,11 @@ def run(options: Options) -> int:
 
     require_xcb()
     from eyehand.commands.play import view_address
-    from eyehand.desktop.profile import load_profile
-    from eyehand.desktop.screen import parse_size
-    from eyehand.evaluate.play import PlayOptions, play_with
-    from eyehand.evaluate.report import print_report
-    from eyehand.evaluate.shared_play import TakeoverOptions
-    from eyehand.games.together import TogetherGame
+    from eyehand.desktop.profile import load_profile, parse_size
+    from eyehand.games.desktop.together import TogetherGame
+    from eyehand.play.play import PlayOptions, play_with
+    from eyehand.play.report import print_report
+    from eyehand.play.shared import TakeoverOptions
     from eyehand.players.registry import open_player
 
     if options.player == "demonstrator":

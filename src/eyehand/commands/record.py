@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from eyehand.record_person import PersonReport
+    from eyehand.collect.person import PersonReport
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,8 @@ def _record_person(options: Options, game: str) -> int:
     if options.keep_seconds <= 0:
         raise UserError("Option --keep-seconds must be above 0.")
     require_xcb()
-    from eyehand.games.desktop import X11Game, open_desktop
-    from eyehand.record_person import RecordKeys, RecordPersonOptions, record_person
+    from eyehand.collect.person import RecordKeys, RecordPersonOptions, record_person
+    from eyehand.games.desktop.x11 import X11Game, open_desktop
 
     keys = RecordKeys(options.key_record, options.key_pause, options.key_keep, options.key_instruction)
     keys.hotkeys()
@@ -138,7 +138,7 @@ def _record_player(options: Options, game: str) -> int:
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
     from rich.table import Table
 
-    from eyehand.collect import CollectOptions, EpisodeRecord, collect
+    from eyehand.collect.episodes import CollectOptions, EpisodeRecord, collect
     from eyehand.errors import UserError
     from eyehand.games.registry import game_names
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from eyehand.data.sources import RECORDING_FILES, Archive, Located, name_problem, printable
-from eyehand.jobs.manifest import unwritable
+from eyehand.errors import unwritable
 from eyehand.recording.file_range import FileRange, open_url
 from eyehand.recording.format import ANNOTATION_FILE, CAPTURED_FILE, SMALL_FILE
 from eyehand.recording.reader import RecordingFiles

@@ -22,8 +22,8 @@ from eyehand.clock import SECOND_NS
 from eyehand.errors import UserError
 from eyehand.jobs.engine import Engine
 from eyehand.jobs.job import Job, Progress, no_progress, run_job
+from eyehand.jobs.journal import Manifest
 from eyehand.jobs.local import LocalEngine
-from eyehand.jobs.manifest import Manifest
 from eyehand.recording.labels import rate_problem
 from eyehand.recording.lag import estimate_lag
 from eyehand.recording.reader import Recording, RecordingFiles

@@ -16,7 +16,7 @@ from eyehand.data.check import Judge, Limits, Verdict
 from eyehand.data.index import INDEX_ENDING, read_index
 from eyehand.data.sources import find_recordings_at, place_of
 from eyehand.errors import UserError
-from eyehand.jobs.manifest import Manifest
+from eyehand.jobs.journal import Manifest
 from eyehand.recording.reader import RecordingFiles
 
 __all__ = ["manifest_beside", "places_at", "print_verdicts"]

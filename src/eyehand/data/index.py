@@ -17,8 +17,7 @@ import pyarrow.parquet as pq
 
 from eyehand.data.decisions import CHECKED_COLUMNS, Decided, decisions_beside, read_decisions
 from eyehand.data.where import select
-from eyehand.errors import UserError
-from eyehand.jobs.manifest import unwritable
+from eyehand.errors import UserError, unwritable
 from eyehand.recording.file_range import FileRange
 from eyehand.recording.reader import RecordingFiles
 

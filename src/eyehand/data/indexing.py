@@ -26,8 +26,8 @@ from eyehand.data.sources import Archive, Located, Source, find_recordings_at, p
 from eyehand.errors import UserError
 from eyehand.jobs.engine import Engine
 from eyehand.jobs.job import Job, Progress, no_progress, run_job
+from eyehand.jobs.journal import Manifest
 from eyehand.jobs.local import LocalEngine
-from eyehand.jobs.manifest import Manifest
 from eyehand.recording.file_range import FileRange
 from eyehand.recording.labels import rate_problem
 from eyehand.recording.reader import Recording, RecordingFiles

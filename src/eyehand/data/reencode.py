@@ -24,11 +24,11 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from eyehand.errors import UserError
+from eyehand.errors import UserError, unwritable
 from eyehand.frame import MODEL_SIZE, resize
 from eyehand.jobs.engine import Engine
 from eyehand.jobs.job import Job, Progress, no_progress, run_job
-from eyehand.jobs.manifest import Manifest, unwritable
+from eyehand.jobs.journal import Manifest
 from eyehand.recording.annotation import Annotation, parse_annotation
 from eyehand.recording.file_range import FileRange
 from eyehand.recording.format import ANNOTATION_FILE, CAPTURED_FILE, SMALL_FILE, RecordingInfo

@@ -7,6 +7,7 @@ must be known, so that a slip of the pen is found before the game starts. docs/d
 from __future__ import annotations
 
 import difflib
+import re
 import shutil
 import tomllib
 from collections.abc import Mapping
@@ -16,7 +17,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from eyehand.action import Action
-from eyehand.desktop.screen import parse_size
 from eyehand.errors import UserError
 
 __all__ = ["GAME_FOLDERS", "Launch", "Profile", "Proof", "Step", "Together", "load_profile", "profile_names"]
@@ -317,3 +317,16 @@ def _value(where: str, kind: str, value: Any) -> Any:
             f"{where} must be {'a text' if 'str' in kind else 'true or false' if kind == 'bool' else 'a number'}"
         )
     return value
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Width and height of a size such as "640x480".
+
+    Raises:
+        UserError: not a size, or one that no game can use.
+    """
+    found = re.fullmatch(r"(\d+)x(\d+)", text.strip())
+    width, height = (int(found[1]), int(found[2])) if found else (0, 0)
+    if not (64 <= width <= 7680 and 64 <= height <= 4320):
+        raise UserError(f"The screen size {text!r} cannot be used: write it like 640x480.")
+    return width, height

@@ -16,10 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from eyehand.data.text import text_encoder
 from eyehand.frame import resize
 from eyehand.model.config import PolicyConfig
 from eyehand.model.policy import Policy
+from eyehand.model.text import text_encoder
 from eyehand.recording.reader import Recording
 
 __all__ = ["PolicyClip", "log_probabilities", "read_policy_clips", "token_log_probabilities"]

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from eyehand.collect.recorder import Recorder
 from eyehand.errors import UserError
 from eyehand.evaluate.clips import PolicyClip, read_policy_clips
 from eyehand.evaluate.gap import Variant
@@ -20,7 +21,6 @@ from eyehand.games.registry import open_game
 from eyehand.model.config import PolicyConfig
 from eyehand.players.registry import needs_state, open_player
 from eyehand.recording.reader import Recording
-from eyehand.recording.recorder import Recorder
 from eyehand.session import EpisodeEnd, EpisodeStart, Session, Tick
 
 __all__ = ["PlayedClips", "play_and_record", "recorded_clips"]

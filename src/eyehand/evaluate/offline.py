@@ -19,8 +19,8 @@ import torch
 from eyehand.checkpoint import load_checkpoint
 from eyehand.data.dataset import load_dataset
 from eyehand.data.split import Selection
-from eyehand.data.text import text_encoder
 from eyehand.errors import UserError
+from eyehand.model.text import text_encoder
 from eyehand.train.device import choose_device, has_bfloat16
 from eyehand.train.validation import HeldOut, Scores, copy_last_scores, marginal_scores
 

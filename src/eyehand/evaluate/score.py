@@ -22,7 +22,7 @@ from eyehand.games.registry import task_info
 from eyehand.jobs.engine import results_of
 from eyehand.jobs.local import LocalEngine
 from eyehand.machine import cpu_name
-from eyehand.players.player import Player
+from eyehand.player import Player
 from eyehand.session import EpisodeEnd, EpisodeStart, Session, Tick
 
 if TYPE_CHECKING:

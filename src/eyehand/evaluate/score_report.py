@@ -10,9 +10,9 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from eyehand.errors import UserError
-from eyehand.evaluate import page, plots
 from eyehand.evaluate.score import EpisodeScore, EvaluationReport
 from eyehand.evaluate.statistics import Estimate
+from eyehand.pages import page, plots
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -9,7 +9,7 @@ import sys
 from typing import Literal
 
 from eyehand.errors import UserError
-from eyehand.games.game import Game, TaskInfo
+from eyehand.game import Game, TaskInfo
 
 __all__ = ["Backend", "game_names", "is_desktop_game", "open_game", "task_info"]
 
@@ -68,14 +68,14 @@ def open_game(
         from eyehand.desktop import require_xcb
 
         require_xcb()
-        from eyehand.games.desktop import open_desktop
+        from eyehand.games.desktop.x11 import open_desktop
 
         return open_desktop(name, own_screen, visible=visible)
     if own_screen is not None:
         raise UserError(f"--own-screen is for desktop games, and {name} is none: leave it out.")
     (full_name,) = _expand(name) if "/" in name else (_unknown(name),)
     _, task = full_name.split("/", 1)
-    from eyehand.games.doom import open_doom
+    from eyehand.games.doom.doom import open_doom
 
     return open_doom(task, realtime=realtime, visible=visible, with_state=with_state)
 
@@ -89,7 +89,7 @@ def _open_portable(name: str, own_screen: str | None) -> Game:
 
     require_portable()
     from eyehand.desktop.window_query import WindowQuery
-    from eyehand.games.portable import PortableGame
+    from eyehand.games.desktop.portable import PortableGame
 
     return PortableGame(WindowQuery.parse(name.removeprefix("window:")))
 
@@ -100,7 +100,7 @@ def task_info(name: str) -> TaskInfo:
     Raises:
         UserError: no such game.
     """
-    from eyehand.games.doom_tasks import doom_task
+    from eyehand.games.doom.tasks import doom_task
 
     (full_name,) = _expand(name) if "/" in name else (_unknown(name),)
     return doom_task(full_name.split("/", 1)[1]).info
@@ -112,7 +112,7 @@ def _expand(part: str) -> list[str]:
         raise UserError(f"{part} runs on the desktop in real time: play it with `eyehand play`, --record records.")
     if family not in FAMILIES:
         _unknown(part)
-    from eyehand.games.doom_tasks import DOOM_TASKS
+    from eyehand.games.doom.tasks import DOOM_TASKS
 
     if not task:
         return [f"{family}/{name}" for name in DOOM_TASKS]
@@ -123,7 +123,7 @@ def _expand(part: str) -> list[str]:
 
 def _unknown(name: str) -> str:
     from eyehand.desktop.profile import profile_names
-    from eyehand.games.doom_tasks import DOOM_TASKS
+    from eyehand.games.doom.tasks import DOOM_TASKS
 
     known = [*(f"doom/{task}" for task in DOOM_TASKS), *profile_names()]
     close = difflib.get_close_matches(name, known, n=3) or known

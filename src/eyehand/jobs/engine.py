@@ -13,16 +13,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from eyehand.errors import UserError
 
-__all__ = ["Done", "Engine", "EngineName", "make_engine", "num_cores", "results_of"]
+__all__ = ["Done", "Engine", "num_cores", "results_of"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-EngineName = Literal["local", "ray"]
 
 
 @dataclass(frozen=True)
@@ -66,30 +64,6 @@ class Engine(Protocol):
 def num_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def make_engine(name: EngineName = "local", workers: int | None = None, address: str | None = None) -> Engine:
-    """The engine of this name.
-
-    Args:
-        name: `local` or `ray`.
-        workers: items at once; None: as many as there are cores.
-        address: of the Ray cluster's head, HOST:PORT; None: $RAY_ADDRESS, or the cluster that this machine is part of.
-
-    Raises:
-        UserError: there is no such cluster, Ray is not installed, or the numbers make no sense.
-    """
-    if workers is not None and workers < 1:
-        raise UserError("--workers must be above 0: leave it out to use every core.")
-    if name == "ray":
-        from eyehand.jobs.ray_cluster import RayEngine
-
-        return RayEngine(address, workers)
-    if address is not None:
-        raise UserError("--address names a Ray cluster: give --engine ray with it.")
-    from eyehand.jobs.local import LocalEngine
-
-    return LocalEngine(workers or num_cores())
 
 
 def results_of(done: Iterable[Done[Item, Result]]) -> Iterator[Result]:

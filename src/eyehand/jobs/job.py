@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from eyehand.jobs.engine import Engine
-from eyehand.jobs.manifest import Manifest
+from eyehand.jobs.journal import Manifest
 
 __all__ = ["Job", "Progress", "no_progress", "run_job"]
 

@@ -12,9 +12,9 @@ from collections import deque
 from collections.abc import Callable
 
 from eyehand.action import NOTHING, Action
+from eyehand.input_event import HOTKEY, InputEvent
+from eyehand.player import Decision, Observation
 from eyehand.players.person import PersonsHands
-from eyehand.players.player import Decision, Observation
-from eyehand.recording.format import HOTKEY, InputEvent
 
 __all__ = ["HumanPlayer"]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 
 from eyehand.action import BUTTONS, KEYS, Action
-from eyehand.recording.format import InputEvent
+from eyehand.input_event import InputEvent
 
 __all__ = ["PersonsHands"]
 

@@ -18,11 +18,12 @@ from torch import Tensor
 from eyehand.action import NOTHING
 from eyehand.action_space import MouseSampling
 from eyehand.checkpoint import Checkpoint
-from eyehand.data.text import TEXT_ENCODERS, text_encoder
 from eyehand.errors import UserError
 from eyehand.frame import Frame
-from eyehand.model.runtime import LiveEngine, Runtime, live_engine
-from eyehand.players.player import Decision, Observation
+from eyehand.inference.engine import LiveEngine
+from eyehand.inference.runtime import Runtime, live_engine
+from eyehand.model.text import TEXT_ENCODERS, text_encoder
+from eyehand.player import Decision, Observation
 
 __all__ = ["BatchPolicyPlayer", "PolicyPlayer"]
 

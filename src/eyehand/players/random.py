@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from eyehand.action import NOTHING, Action
-from eyehand.players.player import Decision, Observation
+from eyehand.player import Decision, Observation
 
 __all__ = ["RandomPlayer"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from eyehand.errors import UserError
-from eyehand.games.game import Game
-from eyehand.players.player import Player
+from eyehand.game import Game
+from eyehand.player import Player
 
 if TYPE_CHECKING:
-    from eyehand.model.runtime import Runtime
+    from eyehand.inference.runtime import Runtime
 
 __all__ = ["needs_state", "open_player"]
 
@@ -43,7 +43,7 @@ def open_player(
 
         return demonstrator(game)
     from eyehand.checkpoint import load_checkpoint
-    from eyehand.model.runtime import quickest_threads
+    from eyehand.inference.runtime import quickest_threads
     from eyehand.players.policy import PolicyPlayer
 
     if threads < 1:

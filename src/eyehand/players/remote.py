@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from eyehand.action import NOTHING
 from eyehand.frame import RESIZE_VERSION, resize
-from eyehand.players.player import Decision, Observation
+from eyehand.player import Decision, Observation
 from eyehand.wire.address import Address
 from eyehand.wire.client import Look, ModelClient
 

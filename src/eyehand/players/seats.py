@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from eyehand.players.player import Decision, Observation
+from eyehand.player import Decision, Observation
 from eyehand.players.policy import BatchPolicyPlayer
 
 __all__ = ["Seat", "Seats"]

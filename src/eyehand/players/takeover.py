@@ -16,18 +16,14 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from eyehand.action import NOTHING, Action
-from eyehand.clock import Clock, SystemClock
-from eyehand.desktop.hotkeys import Hotkeys
-from eyehand.frame import Frame
-from eyehand.games.game import Game, Outcome
+from eyehand.input_event import HOTKEY, InputEvent
+from eyehand.player import Decision, Observation, Player
+from eyehand.players.hotkeys import Hotkeys
 from eyehand.players.person import PersonsHands
-from eyehand.players.player import Decision, Observation, Player
-from eyehand.recording.format import HOTKEY, InputEvent
 
-__all__ = ["SharedGame", "Takeover", "TakeoverKeys", "Turn"]
+__all__ = ["Takeover", "TakeoverKeys", "Turn"]
 
 _MOTION_MEMORY_NS = 250_000_000
 _HAND_BACK, _PANIC = "hand-back", "panic"
@@ -243,78 +239,6 @@ class Takeover:
         while event.time_ns - self._recent[0][0] > _MOTION_MEMORY_NS:
             self._recent.popleft()
         return sum(px for _, px in self._recent) >= self.motion_px
-
-
-class SharedGame:
-    """A real-time Game that an agent and a person play in turns.
-
-    Args:
-        game: the game itself; it is closed with this one.
-        takeover: decides whose actions are carried out.
-        listen: called whenever an episode begins: its window is there, and the person can be heard.
-        looked: told of every picture.
-        clock: of the person's events.
-    """
-
-    def __init__(
-        self,
-        game: Game,
-        takeover: Takeover,
-        listen: Callable[[], None] = lambda: None,
-        looked: Callable[[Frame], None] = lambda _: None,
-        clock: Clock | None = None,
-    ) -> None:
-        self._game = game
-        self._takeover = takeover
-        self._listen = listen
-        self._looked: Callable[[Frame], None] = looked
-        self._clock: Clock = clock or SystemClock()
-        self.task, self.fps, self.is_realtime = game.task, game.fps, game.is_realtime
-        takeover.let_go = self._let_go
-        takeover.is_paused = lambda: bool(getattr(game, "is_paused", False))
-
-    @property
-    def state(self) -> Any:
-        return self._game.state
-
-    def reset(self, seed: int) -> None:
-        """Begin an episode. What the person does until it has begun is not for the game."""
-        self._takeover.is_playing = False
-        self._game.reset(seed)
-        self._listen()
-
-    def observe(self) -> Frame:
-        frame = self._game.observe()
-        self._looked(frame)
-        return frame
-
-    def act(self, action: Action) -> Action | None:
-        """Carry out what `Takeover.carry_out` makes of it."""
-        with self._takeover.lock:
-            wanted = self._takeover.carry_out(action, self._clock.now_ns())
-            done = self._game.act(wanted)
-            done = wanted if done is None else done
-            self._takeover.note_done(done)
-            return done
-
-    def outcome(self) -> Outcome:
-        return self._game.outcome()
-
-    def release(self) -> None:
-        with self._takeover.lock:
-            self._game.release()
-
-    def close(self) -> None:
-        with self._takeover.lock:
-            self._game.close()
-
-    def _let_go(self, kept: frozenset[str]) -> None:
-        """Let go of everything but these keys. Called with the lock held, on the thread of the person's event."""
-        let_go = getattr(self._game, "let_go", None)
-        if kept and let_go is not None:
-            let_go(kept)
-        else:
-            self._game.release()
 
 
 def _both(one: Action, other: Action) -> Action:

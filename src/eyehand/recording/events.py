@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from eyehand.action import NOTHING, Action
-from eyehand.recording.format import HOTKEY, EventKind, InputEvent
+from eyehand.input_event import HOTKEY, EventKind, InputEvent
 
 __all__ = ["events_between", "keys_from_events"]
 

@@ -12,21 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
 
 from eyehand.action import Action, Gamepad, Stick
-from eyehand.players.player import Decision
+from eyehand.input_event import EventKind, InputEvent
+from eyehand.player import Decision
 from eyehand.recording import annotation_pb2 as pb
 
 __all__ = [
     "ANNOTATION_FILE",
     "CAPTURED_FILE",
     "FINISHED",
-    "HOTKEY",
     "SMALL_FILE",
     "STARTED",
-    "EventKind",
-    "InputEvent",
     "RecordingInfo",
     "action_from_message",
     "action_to_message",
@@ -48,38 +45,7 @@ FINISHED = "eyehand.finished"
 A recording that was started but not finished was cut off (and is valid as far as it goes).
 """
 
-HOTKEY = "hotkey:"
-"""Names of key events begin with it where the key was pressed for the recorder (`hotkey:pause`) and not to play."""
-
-EventKind = Literal[
-    "key", "button", "mouse_delta", "mouse_position", "wheel", "gamepad_button", "gamepad_axis", "gamepad_trigger"
-]
-
 _PAD_BUTTONS = tuple(field.name for field in pb.GamePadButtons.DESCRIPTOR.fields)
-
-
-@dataclass(frozen=True, slots=True)
-class InputEvent:
-    """One raw event of an input device.
-
-    Attributes:
-        time_ns: since the start of the recording; towards the writer: on the clock of its frames.
-        kind: what happened.
-        name: of the key, button, axis or trigger.
-        is_pressed: went down or up (key, button, gamepad_button).
-        x, y: pixels (mouse_delta, mouse_position, wheel).
-        value: of an axis or trigger.
-        is_simulated: made by software, not by a hand.
-    """
-
-    time_ns: int
-    kind: EventKind
-    name: str = ""
-    is_pressed: bool = False
-    x: int = 0
-    y: int = 0
-    value: float = 0.0
-    is_simulated: bool = False
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from eyehand.action import NOTHING, Action
 from eyehand.action_space import ActionSpace
+from eyehand.input_event import InputEvent
 from eyehand.recording import annotation_pb2 as pb
 from eyehand.recording.events import keys_from_events
-from eyehand.recording.format import InputEvent, action_from_message, event_from_message
+from eyehand.recording.format import action_from_message, event_from_message
 
 __all__ = [
     "ANNOTATORS",

@@ -18,10 +18,11 @@ from eyehand.action import Action
 from eyehand.action_space import ActionSpace
 from eyehand.errors import UserError
 from eyehand.frame import MODEL_SIZE
+from eyehand.input_event import InputEvent
 from eyehand.recording import annotation_pb2 as pb
 from eyehand.recording.annotation import Annotation, read_annotation
 from eyehand.recording.file_range import FileRange
-from eyehand.recording.format import ANNOTATION_FILE, CAPTURED_FILE, SMALL_FILE, InputEvent, RecordingInfo
+from eyehand.recording.format import ANNOTATION_FILE, CAPTURED_FILE, SMALL_FILE, RecordingInfo
 from eyehand.recording.labels import (
     FrameActions,
     Labels,

@@ -27,7 +27,8 @@ from numpy.typing import NDArray
 from eyehand.action import NOTHING, Action
 from eyehand.errors import UserError
 from eyehand.frame import MODEL_SIZE, Frame
-from eyehand.players.player import Decision
+from eyehand.input_event import InputEvent
+from eyehand.player import Decision
 from eyehand.recording import annotation_pb2 as pb
 from eyehand.recording.events import events_between
 from eyehand.recording.format import (
@@ -36,7 +37,6 @@ from eyehand.recording.format import (
     FINISHED,
     SMALL_FILE,
     STARTED,
-    InputEvent,
     RecordingInfo,
     annotate,
     event_to_message,

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from eyehand.action import NOTHING, Action
 from eyehand.frame import Frame
-from eyehand.players.player import Observation, Player
+from eyehand.player import Observation, Player
 
 __all__ = ["Answer", "Mailbox", "ModelThread", "Request"]
 

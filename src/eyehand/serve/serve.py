@@ -13,12 +13,12 @@ from pathlib import Path
 
 from eyehand.checkpoint import load_checkpoint
 from eyehand.errors import UserError
-from eyehand.model.runtime import Runtime
+from eyehand.inference.runtime import Runtime
 from eyehand.players.policy import PolicyPlayer
 from eyehand.serve.connection import Limits, Service
 from eyehand.serve.server import Server
-from eyehand.serve.sockets import ListeningSocket, listen
 from eyehand.wire.address import Address, read_token
+from eyehand.wire.sockets import ListeningSocket, listen
 
 __all__ = ["ServeOptions", "serve"]
 

@@ -12,10 +12,10 @@ import socket
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from eyehand.players.player import Player
+from eyehand.player import Player
 from eyehand.serve.connection import LOG, Connection, Limits, Service
 from eyehand.serve.model_thread import ModelThread
-from eyehand.serve.sockets import ListeningSocket
+from eyehand.wire.sockets import ListeningSocket
 
 __all__ = ["Server"]
 

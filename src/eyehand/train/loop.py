@@ -31,11 +31,11 @@ from eyehand.data.dataset import Dataset, load_dataset
 from eyehand.data.loader import ClipLoader, default_workers
 from eyehand.data.sampler import ClipSampler, weigh_tasks
 from eyehand.data.split import Selection
-from eyehand.data.text import text_encoder
 from eyehand.errors import UserError
 from eyehand.model.config import PolicyConfig
 from eyehand.model.policy import Policy
 from eyehand.model.presets import preset
+from eyehand.model.text import text_encoder
 from eyehand.model.vision_weights import read_vision_weights
 from eyehand.recording.recode import RandomRecoding
 from eyehand.train.config import CONFIG_FILE, TrainConfig, check_resumable, read_config

@@ -25,11 +25,11 @@ from PIL import Image
 
 from eyehand.frame import Frame
 from eyehand.players.takeover import Takeover
-from eyehand.serve.sockets import listen
 from eyehand.session import EpisodeEnd, EpisodeStart, Tick
 from eyehand.viewer.far_hands import FarHands, parse_hands
 from eyehand.viewer.websocket import Broken, WebSocket, accept_key
 from eyehand.wire.address import Address
+from eyehand.wire.sockets import listen
 
 __all__ = ["Viewer"]
 

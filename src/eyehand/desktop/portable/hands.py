@@ -15,8 +15,7 @@ from collections.abc import Callable, Iterable
 
 from pynput import keyboard, mouse
 
-from eyehand.action import Action
-from eyehand.desktop.keys import PIXELS_PER_NOTCH
+from eyehand.action import PIXELS_PER_NOTCH, Action
 from eyehand.desktop.portable.virtual_keys import number_of
 
 __all__ = ["BUTTON_OF", "Echoes", "PortableHands"]

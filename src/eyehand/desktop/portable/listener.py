@@ -14,11 +14,11 @@ from typing import Any
 
 from pynput import keyboard, mouse
 
+from eyehand.action import PIXELS_PER_NOTCH
 from eyehand.clock import Clock, SystemClock
-from eyehand.desktop.keys import PIXELS_PER_NOTCH
 from eyehand.desktop.portable.hands import BUTTON_OF, Echoes
 from eyehand.desktop.portable.virtual_keys import key_of
-from eyehand.recording.format import InputEvent
+from eyehand.input_event import InputEvent
 
 __all__ = ["PortableListener"]
 

@@ -57,7 +57,7 @@ _MACOS: dict[str, int] = (
 
 
 def _x11() -> dict[str, int]:
-    from eyehand.desktop.keys import KEY_SYMBOLS
+    from eyehand.desktop.key_symbols import KEY_SYMBOLS
 
     return KEY_SYMBOLS
 

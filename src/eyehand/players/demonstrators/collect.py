@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from eyehand.games.doom_state import DoomState
-from eyehand.games.game import Game
+from eyehand.game import Game
+from eyehand.games.doom.state import DoomState
 from eyehand.players.demonstrators.eyes import Sighting
 from eyehand.players.demonstrators.geometry import FloorPlan, floor_plan
 from eyehand.players.demonstrators.roaming import passes, roam

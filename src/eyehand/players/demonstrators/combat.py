@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 
-from eyehand.games.game import Game
+from eyehand.game import Game
 from eyehand.players.demonstrators.eyes import TICS_PER_TICK, Eyes, Sighting, bearing_deg, wrap_deg
 from eyehand.players.demonstrators.scripted import Demonstrator, Intent, Scene
 

@@ -12,8 +12,8 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
-from eyehand.games.doom_state import DoomState
-from eyehand.games.game import Game
+from eyehand.game import Game
+from eyehand.games.doom.state import DoomState
 from eyehand.players.demonstrators.eyes import TICS_PER_TICK, Sighting, wrap_deg
 from eyehand.players.demonstrators.scripted import Demonstrator, Intent, Scene
 

@@ -11,7 +11,7 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
-from eyehand.games.doom_state import DoomObject, DoomState
+from eyehand.games.doom.state import DoomObject, DoomState
 
 __all__ = ["RADII", "TICS_PER_TICK", "Eyes", "Sighting", "bearing_deg", "wrap_deg"]
 

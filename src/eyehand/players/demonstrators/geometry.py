@@ -16,7 +16,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from eyehand.games.doom_state import DoomLine, DoomObject, DoomSector
+from eyehand.games.doom.state import DoomLine, DoomObject, DoomSector
 
 __all__ = ["CELL", "RADIUS", "DistanceField", "FloorPlan", "Obstacle", "floor_plan", "obstacles_of"]
 

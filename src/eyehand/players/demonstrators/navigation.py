@@ -8,12 +8,12 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from eyehand.games.doom_state import DoomState
-from eyehand.games.game import Game
+from eyehand.game import Game
+from eyehand.games.doom.state import DoomState
+from eyehand.player import Decision, Observation
 from eyehand.players.demonstrators.hands import Hands
 from eyehand.players.demonstrators.navigator import Gait, Navigator, Steering
 from eyehand.players.demonstrators.route import Route, route_through
-from eyehand.players.player import Decision, Observation
 
 __all__ = ["ExploreDemonstrator", "HomeDemonstrator"]
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyehand.action import Action
-from eyehand.games.doom_state import DoomState
+from eyehand.games.doom.state import DoomState
 from eyehand.players.demonstrators.eyes import bearing_deg, wrap_deg
 from eyehand.players.demonstrators.geometry import CELL, FloorPlan, floor_plan, obstacles_of
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from eyehand.action import Action
-from eyehand.players.player import Decision, Observation, Player
+from eyehand.player import Decision, Observation, Player
 
 __all__ = ["Perturbed"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 
 from eyehand.errors import UserError
-from eyehand.games.game import Game
-from eyehand.players.player import Player
+from eyehand.game import Game
+from eyehand.player import Player
 
 __all__ = ["DEMONSTRATORS", "demonstrator"]
 

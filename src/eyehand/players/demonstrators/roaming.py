@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from eyehand.games.doom_state import DoomState
+from eyehand.games.doom.state import DoomState
 from eyehand.players.demonstrators.eyes import Sighting
 from eyehand.players.demonstrators.geometry import FloorPlan
 from eyehand.players.demonstrators.scripted import Intent

@@ -10,11 +10,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
-from eyehand.games.doom_state import DoomState
-from eyehand.games.game import Game
+from eyehand.game import Game
+from eyehand.games.doom.state import DoomState
+from eyehand.player import Decision, Observation
 from eyehand.players.demonstrators.eyes import Eyes, Sighting
 from eyehand.players.demonstrators.hands import Hands
-from eyehand.players.player import Decision, Observation
 
 __all__ = ["Demonstrator", "Intent", "Scene"]
 

@@ -1,0 +1,1 @@
+"""Recording: people and players play, and what they did is kept."""

@@ -1,0 +1,204 @@
+"""Recordings made by playing many episodes at once: one process per core, one folder per episode.
+
+    for each game: episodes with seeds first_seed, first_seed + 1, ... until `minutes` of play are recorded
+
+The seeds of an episode decide everything in it (start, instruction, perturbations), so a data set can be made again
+from its options; only the names of its folders differ.
+"""
+
+from __future__ import annotations
+
+import functools
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from eyehand.collect.dagger import Taught
+from eyehand.errors import UserError
+from eyehand.player import Player
+from eyehand.players.demonstrators.perturb import Perturbed
+
+if TYPE_CHECKING:
+    from eyehand.players.seats import Seat, Seats
+
+__all__ = ["CollectOptions", "EpisodeRecord", "collect"]
+
+_SEATS = 4
+"""Games that one process plays side by side when a policy plays."""
+
+
+@dataclass(frozen=True)
+class CollectOptions:
+    """What to record.
+
+    Attributes:
+        games: names as `games.registry.game_names` gives them.
+        out: folder that gets one folder per episode.
+        player: who plays (`demonstrator`, `random`, or a checkpoint).
+        taught: let the demonstrator label what the player does, and take turns with it (DAgger).
+        pupil_share: with `taught`, the share of the time that the player has the hands.
+        perturb: share of the demonstrator's episodes in which its hands are disturbed now and then.
+        minutes: game time to record per game.
+        episodes: instead of `minutes`, a number of episodes per game.
+        first_seed: seed of the first episode of every game.
+        workers: processes.
+        instructed: share of episodes that carry one of the task's instructions; the others carry none.
+    """
+
+    games: tuple[str, ...]
+    out: Path
+    player: str = "demonstrator"
+    taught: bool = False
+    pupil_share: float = 0.7
+    perturb: float = 0.6
+    minutes: float = 10.0
+    episodes: int | None = None
+    first_seed: int = 1_000_000
+    workers: int = 1
+    instructed: float = 1.0
+
+
+@dataclass(frozen=True)
+class EpisodeRecord:
+    """One finished episode: the game, its seed, score, ticks and folder."""
+
+    game: str
+    seed: int
+    score: float
+    num_ticks: int
+    folder: str
+
+
+def collect(options: CollectOptions) -> Iterator[EpisodeRecord]:
+    """Record, yielding every episode as it is finished.
+
+    Raises:
+        UserError: the folder cannot be written, a game or player does not exist, or a worker was killed.
+    """
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"Cannot write to {options.out}: {error.strerror}; choose another --out.") from error
+    jobs = _jobs(options)
+    if options.workers <= 1:
+        for job in jobs:
+            yield from _run(options, job)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(options.workers, len(jobs)), mp_context=context, initializer=_one_thread) as pool:
+        try:
+            for future in as_completed([pool.submit(_run_all, options, job) for job in jobs]):
+                yield from future.result()
+        except BrokenProcessPool as error:
+            raise UserError(
+                "A recording process was killed (out of memory?): the finished recordings are kept; "
+                "start again with fewer --workers."
+            ) from error
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A stretch of seeds of one game: so many episodes, or as many as the minutes need."""
+
+    game: str
+    first_seed: int
+    minutes: float
+    episodes: int | None
+
+    def split(self, num: int) -> list[_Job]:
+        """The same amount in `num` jobs with seeds of their own."""
+        counts = [None] * num if self.episodes is None else [(self.episodes + i) // num for i in range(num)]
+        return [
+            _Job(self.game, self.first_seed + 10_000 * i, self.minutes / num, count)
+            for i, count in enumerate(counts)
+            if count != 0
+        ]
+
+
+def _jobs(options: CollectOptions) -> list[_Job]:
+    """Cut the work into pieces of about a minute of play, so that all cores finish at about the same time."""
+    pieces = max(1, round(options.minutes / 4)) if options.episodes is None else min(options.episodes, options.workers)
+    jobs = []
+    for piece in range(pieces):
+        for game in options.games:
+            first_seed = options.first_seed + piece * 100_000
+            if options.episodes is None:
+                jobs.append(_Job(game, first_seed, options.minutes / pieces, None))
+            else:
+                share = options.episodes // pieces + (piece < options.episodes % pieces)
+                jobs.append(_Job(game, first_seed, 0.0, share))
+    return jobs
+
+
+def _one_thread() -> None:
+    """A worker owns one core."""
+    os.environ["OMP_NUM_THREADS"] = "1"
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _run_all(options: CollectOptions, job: _Job) -> list[EpisodeRecord]:
+    return list(_run(options, job))
+
+
+def _run(options: CollectOptions, job: _Job) -> Iterator[EpisodeRecord]:
+    """Record a job: a policy plays several games side by side, in one batch."""
+    if options.player in ("demonstrator", "random"):
+        yield from _record(options, job, None)
+        return
+
+    def part(job: _Job) -> Callable[[Seat], list[EpisodeRecord]]:
+        return lambda seat: list(_record(options, job, seat))
+
+    for episodes in _seats(options.player).play([part(job) for job in job.split(_SEATS)]):
+        yield from episodes
+
+
+def _record(options: CollectOptions, job: _Job, seat: Player | None) -> Iterator[EpisodeRecord]:
+    """Record episodes one after the other, played by the one on the seat or by the player of the options."""
+    from eyehand.collect.recorder import Recorder
+    from eyehand.games.registry import open_game
+    from eyehand.players.registry import needs_state, open_player
+    from eyehand.session import Session
+
+    game = open_game(job.game, with_state=options.taught or needs_state(options.player))
+    try:
+        calm = seat or open_player(options.player, game)
+        if options.taught:
+            calm = Taught(calm, open_player("demonstrator", game), options.pupil_share, fps=game.fps)
+        disturbed = Perturbed(calm) if options.player == "demonstrator" and not options.taught else calm
+        seed, ticks_left = job.first_seed, job.minutes * 60 * game.fps
+        while ticks_left > 0 if job.episodes is None else seed < job.first_seed + job.episodes:
+            recorder = Recorder(options.out, user=Path(options.player).name)
+            rng = np.random.default_rng([seed, 0x434F4C4C])
+            instruction = str(rng.choice(game.task.instructions)) if rng.random() < options.instructed else None
+            player = disturbed if rng.random() < options.perturb else calm
+            end = Session(game, player, [recorder], instruction=instruction).run_episode(seed)
+            yield EpisodeRecord(job.game, seed, end.outcome.score, end.num_ticks, str(recorder.recordings[-1]))
+            ticks_left -= end.num_ticks
+            seed += 1
+    finally:
+        game.close()
+
+
+@functools.lru_cache(maxsize=1)
+def _seats(checkpoint: str) -> Seats:
+    """The policy of this process."""
+    from eyehand.checkpoint import load_checkpoint
+    from eyehand.players.policy import BatchPolicyPlayer
+    from eyehand.players.seats import Seats
+
+    player = BatchPolicyPlayer(load_checkpoint(checkpoint), _SEATS, threads=1)
+    player.warm_up()
+    return Seats(player)

@@ -1,0 +1,367 @@
+"""Recordings of a person who plays a desktop game: `record_person` runs until the game, the person or the time is over.
+
+    recording --pause--> paused --pause--> recording      pictures and events become a recording, one folder a stretch
+    recording --record-> waiting --record-> recording     waiting: the last seconds are held, --keep--> a recording
+
+A stretch is a Session with a `HumanPlayer`; it ends when the hotkeys say so and when the window loses the focus, so
+that every recording is one piece of uninterrupted play. Encoding is done beside the loop. Nothing is ever pressed,
+except in the menus of a game that is started from a profile.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import gc
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+import xcffib
+from numpy.typing import NDArray
+
+from eyehand.collect.background import BackgroundObserver
+from eyehand.collect.recorder import Recorder
+from eyehand.collect.ring import Ring
+from eyehand.collect.watched import Interrupted, WatchedGame
+from eyehand.desktop.x11.listen import Listener
+from eyehand.errors import UserError
+from eyehand.frame import resize
+from eyehand.games.desktop.x11 import X11Game, announce
+from eyehand.input_event import InputEvent
+from eyehand.players.hotkeys import Hotkeys
+from eyehand.players.human import HumanPlayer
+from eyehand.session import EpisodeEnd, EpisodeStart, Session, Tick
+
+__all__ = ["PersonReport", "RecordKeys", "RecordPersonOptions", "Recording", "record_person"]
+
+_LOOK_S = 0.05
+_SWITCH_S = 0.0005
+_SHOWN_MS = 2.0
+
+
+@dataclass(frozen=True)
+class RecordKeys:
+    """Hotkeys, written as in `desktop.hotkeys`."""
+
+    record: str = "RightAlt+Home"
+    pause: str = "RightAlt+End"
+    keep: str = "RightAlt+Insert"
+    instruction: str = "RightAlt+PageUp"
+
+    def hotkeys(self) -> Hotkeys:
+        """What hears them.
+
+        Raises:
+            UserError: a key that does not exist, or one for two things.
+        """
+        return Hotkeys({"record": self.record, "pause": self.pause, "keep": self.keep, "instruction": self.instruction})
+
+
+@dataclass(frozen=True)
+class RecordPersonOptions:
+    """How to record.
+
+    Attributes:
+        out: folder of recordings.
+        instruction: what the person is to do, in words; None: the game's usual instruction.
+        seconds: of recorded play, after which it ends; None: it does not.
+        is_waiting: begin with waiting instead of recording.
+        keep_seconds: how much is held while waiting.
+        keys: the hotkeys.
+        user: who plays, for the recording.
+        hears_injected: see `Listener`.
+    """
+
+    out: Path
+    instruction: str | None = None
+    seconds: float | None = None
+    is_waiting: bool = False
+    keep_seconds: float = 30.0
+    keys: RecordKeys = field(default_factory=RecordKeys)
+    user: str = "human"
+    hears_injected: bool = False
+
+
+@dataclass(frozen=True)
+class PersonReport:
+    """What came of it.
+
+    Attributes:
+        recordings: the folders written.
+        num_frames: recorded (without what was kept).
+        num_dropped: ticks without a frame.
+        seconds: recorded.
+        encoder_share: CPU time of encoding and writing, in shares of one core.
+        deviation_ms: how far frames were from the middle of their grid of 50 ms: median, 99th percentile, largest.
+        near_share: of the frames, within 2 ms.
+        times_ns: when the frames of every stretch were taken, on the game's clock.
+        failure: what ended it, if it was not the person.
+    """
+
+    recordings: tuple[Path, ...]
+    num_frames: int
+    num_dropped: int
+    seconds: float
+    encoder_share: float
+    deviation_ms: tuple[float, float, float]
+    near_share: float
+    times_ns: tuple[NDArray[np.int64], ...] = ()
+    failure: UserError | None = None
+
+
+class Recording(enum.Enum):
+    """What happens to what the person does."""
+
+    ON = "recording"
+    WAITING = "waiting, the last seconds are held"
+    PAUSED = "paused"
+
+
+def record_person(
+    game: X11Game,
+    options: RecordPersonOptions,
+    say: Callable[[str], None] = announce,
+    typed: TextIO | None = None,
+    ended: threading.Event | None = None,
+) -> PersonReport:
+    """Record a person until they end it with Ctrl-C, the time is over, or the game is.
+
+    Args:
+        game: is begun here; the caller closes it.
+        options: how.
+        say: told in one sentence what happens.
+        typed: lines that are read from here are instructions; None: none.
+        ended: ends it when set.
+
+    Raises:
+        UserError: it cannot begin: the window, the display or raw events are not there.
+    """
+    desk = _Desk(game, options, say, ended or threading.Event())
+    resize(np.zeros((8, 8, 3), np.uint8))  # loads what takes seconds, before it is missed
+    game.reset(0)
+    window = game.window
+    assert window is not None
+    listener = Listener(window.display.name, window.authority, hears_injected=options.hears_injected, clock=game.clock)
+    listener.subscribe(desk.hear)
+    with listener, _punctual_python():
+        desk.person.hold(listener.held.keys, listener.held.buttons)
+        desk.person.catch_up = listener.catch_up
+        if typed is not None:
+            threading.Thread(target=desk.read, args=(typed,), name="eyehand instructions", daemon=True).start()
+        try:
+            desk.run(listener)
+        except KeyboardInterrupt:
+            return desk.report()
+        except UserError as failure:
+            return desk.report(failure)
+    return desk.report()
+
+
+class _Desk:
+    """The state of it all. Hotkeys come on the listener's thread, typed lines on another."""
+
+    def __init__(
+        self, game: X11Game, options: RecordPersonOptions, say: Callable[[str], None], ended: threading.Event
+    ) -> None:
+        self.game, self.options, self.say = game, options, say
+        self._ended = ended
+        self.person = HumanPlayer()
+        self._hotkeys = options.keys.hotkeys()
+        self._changed = threading.Condition()
+        self._recording = Recording.WAITING if options.is_waiting else Recording.ON
+        self._before_pause = self._recording
+        self._batches = _Batches(self.person)
+        self._recorder = Recorder(options.out, options.user, self._batches.take)
+        self._ring = Ring(options.out, options.user, options.keep_seconds, self._batches.take)
+        self._background = BackgroundObserver(self._recorder)
+        self._times = _FrameTimes(self._signal)
+        instructions = game.task.instructions
+        first = instructions[0] if options.instruction is None else options.instruction
+        self._instructions = list(dict.fromkeys([first, *instructions]))
+        self._session: Session | None = None
+        self._instruction = first or None
+
+    def hear(self, event: InputEvent) -> None:
+        """An event of the display, on the listener's thread."""
+        event, fired = self._hotkeys.hear(event)
+        self.person.hear(event)
+        if fired is not None:
+            self._obey(fired)
+
+    def read(self, typed: TextIO) -> None:
+        """Every line is an instruction."""
+        with contextlib.suppress(ValueError):  # closed meanwhile
+            for line in typed:
+                if line.strip():
+                    self._instruct(line.strip())
+
+    def run(self, listener: Listener) -> None:
+        """One stretch after the other."""
+        keys = self.options.keys
+        self.say(
+            f"{keys.record} starts and stops, {keys.pause} pauses, {keys.keep} keeps the last "
+            f"{self.options.keep_seconds:g} s, {keys.instruction} goes to the next instruction, Ctrl-C here ends it."
+        )
+        while not self._ended.is_set() and ((left_s := self._left_s()) is None or left_s > 0):
+            listener.check()
+            state = self._recording
+            if state is Recording.PAUSED:
+                self._wait_while_paused()
+                continue
+            observer = self._background if state is Recording.ON else BackgroundObserver(self._ring)
+            observers = (self._batches, *((self._times,) if state is Recording.ON else ()), observer)
+            watched = WatchedGame(self.game, self.person, lambda state=state: self._is_over(state, listener))  # type: ignore[misc]
+            session = Session(watched, self.person, observers, self.game.clock, self._instruction, witness=self.person)
+            self._session = session
+            try:
+                session.run_episode(0, left_s if state is Recording.ON else None)
+            except Interrupted:
+                continue
+            finally:
+                self.person.stop()
+
+    def report(self, failure: UserError | None = None) -> PersonReport:
+        """What came of it so far."""
+        times, seconds = self._times, self._times.num_ticks / self.game.fps
+        deviation_ms = np.abs(np.concatenate(times.deviations_ms or [np.zeros(1)]))
+        return PersonReport(
+            recordings=(*self._recorder.recordings, *self._ring.recordings),
+            num_frames=times.num_frames,
+            num_dropped=times.num_ticks - times.num_frames,
+            seconds=seconds,
+            encoder_share=self._background.cpu_s / seconds if seconds else 0.0,
+            deviation_ms=tuple(float(value) for value in np.percentile(deviation_ms, (50, 99, 100))),  # type: ignore[arg-type]
+            near_share=float((deviation_ms <= _SHOWN_MS).mean()),
+            times_ns=tuple(times.times_ns),
+            failure=failure,
+        )
+
+    def _left_s(self) -> float | None:
+        """Seconds of play that are still to be recorded."""
+        wanted_s = self.options.seconds
+        return None if wanted_s is None else wanted_s - self._times.num_ticks / self.game.fps
+
+    def _is_over(self, state: Recording, listener: Listener) -> bool:
+        listener.check()
+        return self._recording is not state or self._ended.is_set()
+
+    def _wait_while_paused(self) -> None:
+        """Until a hotkey says otherwise; a window that is closed meanwhile is noticed."""
+        window = self.game.window
+        assert window is not None
+        with self._changed:
+            while self._recording is Recording.PAUSED and not self._ended.is_set():
+                self._changed.wait(_LOOK_S)
+                self.game.check_alive(window.watch.state())
+
+    def _obey(self, hotkey: str) -> None:
+        if hotkey == "instruction":
+            index = self._instructions.index(self._instruction) if self._instruction in self._instructions else -1
+            self._instruct(self._instructions[(index + 1) % len(self._instructions)])
+        elif hotkey == "keep":
+            if self._recording is Recording.WAITING:
+                self._ring.keep()
+                self.say(f"the last {self.options.keep_seconds:g} s are kept.")
+            else:
+                self.say(f"nothing is held to be kept: {self._recording.value}.")
+        elif hotkey == "pause" and self._recording is Recording.PAUSED:
+            self._set(self._before_pause)
+        elif hotkey == "pause":
+            self._before_pause = self._recording
+            self._set(Recording.PAUSED)
+        else:
+            self._set(Recording.WAITING if self._recording is Recording.ON else Recording.ON)
+
+    def _set(self, recording: Recording) -> None:
+        with self._changed:
+            self._recording = recording
+            self._changed.notify_all()
+        self.say(f"{recording.value}.")
+
+    def _instruct(self, instruction: str) -> None:
+        self._instruction = instruction or None
+        if self._session is not None:
+            self._session.instruction = self._instruction
+        self.say(f"instruction: {instruction}")
+
+    def _signal(self, is_start: bool) -> None:
+        """A bell when recording really starts and stops: at the terminal, and the display's own."""
+        self.say(f"\a{'recording' if is_start else 'stopped recording'}.")
+        window = self.game.window
+        if window is not None:
+            with contextlib.suppress(xcffib.XcffibException):
+                window.display.core.Bell(0)
+                window.display.connection.flush()
+
+
+class _Batches:
+    """The events of every tick, taken on the loop's thread and handed to whoever records the tick later."""
+
+    def __init__(self, person: HumanPlayer) -> None:
+        self._person = person
+        self._batches: deque[list[InputEvent]] = deque()
+
+    def take(self) -> list[InputEvent]:
+        """As `Recorder` asks: once when an episode starts, and once for every tick."""
+        return self._batches.popleft()
+
+    def on_start(self, start: EpisodeStart) -> None:
+        self._batches.clear()
+        self._batches.append([])
+
+    def on_tick(self, tick: Tick) -> None:
+        self._batches.append(self._person.next_events())
+
+    def on_end(self, end: EpisodeEnd) -> None: ...
+
+
+class _FrameTimes:
+    """When the frames of every stretch were taken."""
+
+    def __init__(self, signal: Callable[[bool], None]) -> None:
+        self.num_frames = self.num_ticks = 0
+        self.deviations_ms: list[NDArray[np.float64]] = []
+        self.times_ns: list[NDArray[np.int64]] = []
+        self._signal = signal
+        self._fps = 20.0
+        self._ticks: list[tuple[int, int]] = []
+
+    def on_start(self, start: EpisodeStart) -> None:
+        self._fps = start.fps
+        self._ticks = []
+
+    def on_tick(self, tick: Tick) -> None:
+        if not self._ticks:
+            self._signal(True)
+        self._ticks.append((tick.index, tick.frame.time_ns))
+
+    def on_end(self, end: EpisodeEnd) -> None:
+        if not self._ticks:
+            return
+        indices, times_ns = np.array(self._ticks, np.int64).T
+        self.num_frames += len(indices)
+        self.num_ticks += int(indices[-1] - indices[0]) + 1
+        self.times_ns.append(times_ns)
+        off_ms = (times_ns - times_ns[0]) / 1e6 - (indices - indices[0]) * 1e3 / self._fps
+        self.deviations_ms.append(off_ms - np.median(off_ms))
+        self._signal(False)
+
+
+@contextlib.contextmanager
+def _punctual_python() -> Iterator[None]:
+    """Garbage collection leaves alone what was loaded so far, and the interpreter's lock changes hands sooner."""
+    switch_s = sys.getswitchinterval()
+    gc.collect()
+    gc.freeze()
+    sys.setswitchinterval(_SWITCH_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(switch_s)
+        gc.unfreeze()

@@ -1,0 +1,104 @@
+"""Records sessions: `Recorder`, an observer that makes one recording of every episode.
+
+A frame is written when the next tick comes, together with what was done on the frame before it: that is the pairing
+of the format. What was done on the last frame of an episode shows in no picture and is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from eyehand.clock import SECOND_NS
+from eyehand.frame import Frame
+from eyehand.input_event import InputEvent
+from eyehand.player import Decision
+from eyehand.recording.writer import Embed, RecordingWriter, new_info
+from eyehand.session import EpisodeEnd, EpisodeStart, Tick
+
+__all__ = ["Recorder", "as_executed"]
+
+
+class Recorder:
+    """Writes every episode of a Session into a folder of its own under `root`.
+
+    Frames of a stepped game are timed in game time, so that a recording made faster than real time plays at the right
+    speed; frames of a real-time game by when they were captured.
+
+    Args:
+        root: the folder of recordings; made if missing.
+        user: who plays ("human", the name of a demonstrator, of a checkpoint).
+        take_events: gives the raw input events since it was last called, on the clock of the frames; None: there are
+            none, and simulated ones are made from the actions.
+        embed: gives the text embeddings to store with every instruction.
+
+    Attributes:
+        recordings: the folders written, in order; the last may still be in the making.
+
+    Raises:
+        UserError: from `on_tick` and `on_end`, when the files cannot be written.
+    """
+
+    def __init__(
+        self,
+        root: Path | str,
+        user: str,
+        take_events: Callable[[], Sequence[InputEvent]] | None = None,
+        embed: Embed | None = None,
+    ) -> None:
+        self.recordings: list[Path] = []
+        self._root = Path(root)
+        self._user = user
+        self._take_events = take_events
+        self._embed = embed
+        self._start: EpisodeStart | None = None
+        self._writer: RecordingWriter | None = None
+        self._executed: Decision | None = None
+
+    def on_start(self, start: EpisodeStart) -> None:
+        """Prepare; the folder is made at the first tick, so that an episode without one leaves nothing behind."""
+        self._start, self._writer, self._executed = start, None, None
+        if self._take_events is not None:
+            self._take_events()  # what happened before the episode is not part of it
+
+    def on_tick(self, tick: Tick) -> None:
+        """Write the frame of this tick, after what was done on the one before."""
+        assert self._start is not None, "on_tick before on_start"
+        if self._writer is None:
+            self._writer = self._begin(self._start)
+        frame = tick.frame
+        if not self._start.is_realtime:
+            frame = Frame(frame.pixels, round(tick.index * SECOND_NS / self._start.fps), frame.index)
+        events = None if self._take_events is None else self._take_events()
+        self._writer.add(frame, self._executed, tick.instruction, events)
+        self._executed = as_executed(tick)
+
+    def on_end(self, end: EpisodeEnd) -> None:
+        """Close the recording with how the episode ended."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            facts = {"score": end.outcome.score, "done": float(end.outcome.done), "aborted": float(end.is_aborted)}
+            writer.close({**end.outcome.facts, **facts})
+
+    def _begin(self, start: EpisodeStart) -> RecordingWriter:
+        info = new_info(
+            start.task.env,
+            start.task.env_subtype,
+            start.fps,
+            user=self._user,
+            tasks=start.task.instructions,
+            seed=start.seed,
+        )
+        writer = RecordingWriter(self._root, info, self._embed)
+        self.recordings.append(writer.path)
+        return writer
+
+
+def as_executed(tick: Tick) -> Decision:
+    """What is recorded as done on a tick. What the loop did by itself, when no decision came, is nobody's choice."""
+    decision = tick.decision
+    if decision is None:
+        return Decision(tick.executed)
+    if decision.action == tick.executed:
+        return decision
+    return Decision(tick.executed, label=decision.action if decision.by_user else decision.label)

@@ -1,0 +1,89 @@
+"""Starts and speaks to the watchdog process, which cleans up after us however we end.
+
+It learns what is about to be held before it is held, and which processes are ours. When this process is gone (its pipe
+closes, even by SIGKILL of the whole process group: the watchdog has a session of its own) it releases keys and buttons
+and ends those processes. See `watchdog` for the other end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO
+
+__all__ = ["STALE_AFTER_S", "Guard"]
+
+STALE_AFTER_S = 0.5
+"""The watchdog releases everything when it has not heard of us for so long while something is held."""
+
+_START_TIMEOUT_S = 60.0
+
+
+class Guard:
+    """The watchdog process. Start it before anything that it is to clean up."""
+
+    def __init__(self) -> None:
+        # A session of its own: a signal to our process group does not reach it. It inherits nothing but its pipes.
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "eyehand.desktop.x11.watchdog", str(os.getpid())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
+        self._await_answer()
+
+    @property
+    def pid(self) -> int:
+        """The watchdog's process."""
+        return self._process.pid
+
+    def watch(self, display: str, authority: str | None, window: int) -> None:
+        """From now on clean up this display's keys and buttons, also when this window loses the focus."""
+        self._say({"display": display, "authority": authority, "window": window})
+        self._await_answer()
+
+    def hold(self, keys: Iterable[int], buttons: Iterable[int]) -> None:
+        """Say what may be held from now on. Key codes and button numbers.
+
+        Raises:
+            OSError: the watchdog is gone.
+        """
+        self._say({"keys": sorted(keys), "buttons": sorted(buttons)})
+
+    def will_end(self, process_group: int, folder: Path) -> None:
+        """End this process group when we are gone, and remove its folder."""
+        self._say({"end": process_group, "folder": str(folder)})
+
+    def has_ended(self, process_group: int) -> None:
+        """This process group has ended already."""
+        with contextlib.suppress(OSError):  # on the way out nobody minds that the watchdog is gone
+            self._say({"ended": process_group})
+
+    def close(self) -> None:
+        """Let it clean up and end. May be called twice."""
+        if self._process.stdin is not None and not self._process.stdin.closed:
+            with contextlib.suppress(OSError):  # it may be gone already
+                self._process.stdin.close()
+            self._process.wait(timeout=_START_TIMEOUT_S)
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+    def _say(self, message: dict[str, object]) -> None:
+        pipe = self._process.stdin
+        if pipe is None or pipe.closed:
+            raise BrokenPipeError("the watchdog was closed")
+        os.write(pipe.fileno(), json.dumps(message).encode() + b"\n")
+
+    def _await_answer(self) -> None:
+        pipe: IO[bytes] | None = self._process.stdout
+        assert pipe is not None
+        is_there, _, _ = select.select([pipe], [], [], _START_TIMEOUT_S)
+        if not is_there or os.read(pipe.fileno(), 6) != b"ready\n":
+            self._process.kill()
+            raise RuntimeError("the watchdog process did not start")

@@ -1,0 +1,119 @@
+"""One window with everything that playing it takes: a connection, its pictures, its state, and hands for it.
+
+On a screen of our own there is no window manager and nobody else, so the window gets the focus and the pointer from us
+whenever it lacks them; on a person's screen we never take either.
+"""
+
+from __future__ import annotations
+
+import contextlib
+
+import numpy as np
+import xcffib
+import xcffib.xproto as x
+from numpy.typing import NDArray
+
+from eyehand.action import Action
+from eyehand.clock import Clock
+from eyehand.desktop.x11.capture import NotVisible, WindowCapture
+from eyehand.desktop.x11.display import XDisplay
+from eyehand.desktop.x11.guard import Guard
+from eyehand.desktop.x11.hands import Hands
+from eyehand.desktop.x11.windows import WindowState, WindowWatch
+
+__all__ = ["PlayedWindow"]
+
+
+class PlayedWindow:
+    """A window that is played.
+
+    Args:
+        display: a connection that this window gets for itself.
+        window: its number.
+        guard: its watchdog will watch the window.
+        authority: file that lets into the display; None: the environment's.
+        is_own_screen: nobody else uses the screen.
+        clock: for the hands.
+
+    Raises:
+        UserError: the display is gone or cannot do it.
+    """
+
+    def __init__(
+        self,
+        display: XDisplay,
+        window: int,
+        guard: Guard,
+        *,
+        authority: str | None = None,
+        is_own_screen: bool = False,
+        clock: Clock | None = None,
+    ) -> None:
+        self.display = display
+        self.window = window
+        self.authority = authority
+        self.is_own_screen = is_own_screen
+        guard.watch(display.name, authority, window)
+        self.watch = WindowWatch(display, window)
+        self.capture = WindowCapture(display, window)
+        self.hands = Hands(display, self.watch, guard, clock)
+        if is_own_screen:  # a bare server gives the focus to whatever is under the pointer, and tells no window so
+            self._take_focus()
+
+    def state(self) -> WindowState:
+        """How the window stands; on an own screen after it was given what it lacks."""
+        state = self.watch.state()
+        if self.is_own_screen and state in (WindowState.UNFOCUSED, WindowState.COVERED):
+            self._take_focus()
+            state = self.watch.state()
+        return state
+
+    def picture(self) -> NDArray[np.uint8] | WindowState:
+        """The picture, uint8 BGRX (height, width, 4), or why there is none."""
+        state = self.state()
+        if state is not WindowState.READY:
+            return state
+        try:
+            return self.capture.grab()
+        except NotVisible as reason:
+            return reason.state
+
+    def do(self, action: Action) -> WindowState:
+        """As `Hands.do`."""
+        return self.hands.do(action, self._pointer_into_window if self.is_own_screen else None)
+
+    def release(self) -> None:
+        """Let go of everything. Never raises."""
+        self.hands.release()
+
+    def let_go(self, kept: frozenset[str]) -> None:
+        """As `Hands.let_go`."""
+        self.hands.let_go(kept)
+
+    def close(self) -> None:
+        """Let go, and leave the display. May be called twice."""
+        self.release()
+        with contextlib.suppress(xcffib.XcffibException):
+            self.capture.close()
+        self.display.close()
+
+    def _take_focus(self) -> None:
+        core = self.display.core
+        with self.display.talk():
+            try:
+                core.ConfigureWindowChecked(self.window, x.ConfigWindow.StackMode, [x.StackMode.Above]).check()
+                core.SetInputFocusChecked(x.InputFocus.PointerRoot, self.window, x.Time.CurrentTime).check()
+            except xcffib.Error:
+                return  # it went away or is hidden: its state says so
+        self._pointer_into_window()
+
+    def _pointer_into_window(self) -> bool:
+        """Put it into the middle; whether it is in the window now."""
+        with self.display.talk():
+            try:
+                place = self.display.core.TranslateCoordinates(self.window, self.display.root, 0, 0).reply()
+                size = self.display.core.GetGeometry(self.window).reply()
+            except xcffib.Error:
+                return False
+        self.hands.pointer_to(place.dst_x + size.width // 2, place.dst_y + size.height // 2)
+        return self.watch.pointer_is_over()

@@ -1,0 +1,140 @@
+"""The process that lets go of keys when the player cannot: `python -m eyehand.desktop.x11.watchdog PARENT`.
+
+It reads what the player may hold, a JSON object a line, and releases all of it through a connection of its own when
+the pipe closes or the parent changes (the player is dead), when nothing is heard for `STALE_AFTER_S` while something is
+held (the player hangs), or at once when the window loses the focus or goes away. When the player is dead it also ends
+the game and the screen that were started for it, then itself. It ignores the signals that end a process group.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import shutil
+import signal
+import sys
+import time
+from typing import Any
+
+from eyehand.desktop.x11.guard import STALE_AFTER_S
+
+__all__ = ["main"]
+
+_LOOK_S = 0.1
+_PATIENCE_S = 2.0
+
+
+class _Watchdog:
+    def __init__(self, parent: int) -> None:
+        self.parent = parent
+        self.keys: set[int] = set()
+        self.buttons: set[int] = set()
+        self.folders: dict[int, str] = {}
+        self.heard_s = time.monotonic()
+        self.display: Any = None
+        self.window_watch: Any = None
+        self.unread = b""
+
+    def run(self) -> None:
+        """Until the player is gone."""
+        while os.getppid() == self.parent:
+            sources = [0] if self.display is None else [0, self.display.connection.get_file_descriptor()]
+            readable, _, _ = select.select(sources, [], [], _LOOK_S)
+            if 0 in readable and not self._read():
+                break
+            self._look_at_window()
+            if time.monotonic() - self.heard_s > STALE_AFTER_S:
+                self.release()
+        self.release()
+        self._end_processes()
+
+    def release(self) -> None:
+        """Let go of what the player may hold."""
+        if self.display is not None and (self.keys or self.buttons):
+            from eyehand.desktop.x11.hands import release_held
+
+            release_held(self.display, self.keys, self.buttons)
+        self.keys.clear()
+        self.buttons.clear()
+
+    def _read(self) -> bool:
+        """Take in what the player says; False: it is gone."""
+        data = os.read(0, 65536)
+        if not data:
+            return False
+        self.heard_s = time.monotonic()
+        *lines, self.unread = (self.unread + data).split(b"\n")
+        for line in lines:
+            self._obey(json.loads(line))
+        return True
+
+    def _obey(self, message: dict[str, Any]) -> None:
+        if "keys" in message:
+            self.keys, self.buttons = set(message["keys"]), set(message["buttons"])
+        elif "end" in message:
+            self.folders[message["end"]] = message["folder"]
+        elif "ended" in message:
+            self.folders.pop(message["ended"], None)
+        else:
+            self._watch(message["display"], message["authority"], message["window"])
+
+    def _watch(self, display: str, authority: str | None, window: int) -> None:
+        from eyehand.desktop.x11.display import XDisplay
+        from eyehand.desktop.x11.windows import WindowWatch
+
+        if self.display is None or self.display.name != display:
+            self.display = XDisplay.open(display, authority)
+        self.window_watch = WindowWatch(self.display, window)
+        say_ready()
+
+    def _look_at_window(self) -> None:
+        """Let go at the moment in which the window loses the focus: a key that repeats must not reach another one."""
+        if self.window_watch is None:
+            return
+        from eyehand.errors import UserError
+
+        try:
+            if self.window_watch.lost_focus():
+                # What was pressed before the focus left was announced before: take that in first, or it stays down.
+                while select.select([0], [], [], 0)[0] and self._read():
+                    pass
+                self.release()
+        except UserError:  # the display is gone, and everything that was held on it
+            self.display = self.window_watch = None
+
+    def _end_processes(self) -> None:
+        """The last one started goes first: the game before its screen."""
+        for group, folder in reversed(self.folders.items()):
+            end_process_group(group)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def end_process_group(group: int, patience_s: float = _PATIENCE_S) -> None:
+    """Ask a process group to end, then make it: some games outlive SIGTERM and the loss of their display."""
+    deadline_s = time.monotonic() + patience_s
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGTERM)
+        while time.monotonic() < deadline_s:
+            os.killpg(group, 0)
+            time.sleep(0.02)
+        os.killpg(group, signal.SIGKILL)
+
+
+def say_ready() -> None:
+    """Answer the player."""
+    os.write(1, b"ready\n")
+
+
+def main() -> None:
+    """Watch the process whose number is the only argument."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_IGN)
+    watchdog = _Watchdog(int(sys.argv[1]))
+    say_ready()
+    watchdog.run()
+
+
+if __name__ == "__main__":
+    main()

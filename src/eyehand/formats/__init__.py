@@ -1,0 +1,1 @@
+"""Recordings of other formats in and out."""

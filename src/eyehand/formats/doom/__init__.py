@@ -1,0 +1,1 @@
+"""Doom demos as recordings: people's play with exact labels."""

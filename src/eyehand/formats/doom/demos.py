@@ -1,0 +1,223 @@
+"""Doom demos as recordings: people's play with exact labels, drawn by dsda-doom, one recording per demo and player.
+
+A demo lies in a WAD (as DEMO1, DEMO2, ...: then that WAD is what it plays with) or in a file of its own beside a game.
+Frame i shows what came of all commands before tick i, and action i holds the commands of tick i: the first picture is
+that after tic 0, whose commands nobody saw a picture for. Demos that are not played as they were recorded are refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from eyehand.clock import SECOND_NS
+from eyehand.errors import UserError
+from eyehand.formats.doom.dsda import Wads, dsda_version, pictures, replay
+from eyehand.formats.doom.lmp import LmpDemo, parse_lmp
+from eyehand.formats.doom.lmp_hands import Tick, ticks_of
+from eyehand.formats.doom.run import level_name
+from eyehand.formats.doom.sync import IN_STEP, in_step
+from eyehand.formats.doom.wad import WadFile
+from eyehand.formats.importing import Moment, Take, file_digest, recording_id
+from eyehand.frame import Frame
+from eyehand.games.doom.controls import TICKS_PER_SECOND, TICS_PER_SECOND
+from eyehand.player import Decision
+from eyehand.recording.format import RecordingInfo
+
+__all__ = ["INSTRUCTIONS", "DoomDemoImporter", "Part"]
+
+Part = Literal["all", "train", "test"]
+"""`test` is the last demo of every WAD (of all files, where they are loose), `train` are the others."""
+
+
+INSTRUCTIONS = {False: "fight your way through the level", True: "win the deathmatch against the other players"}
+"""What there is to do, by whether it is a deathmatch."""
+
+_MONSTERS = (7, 9, 16, 58, 64, 65, 66, 67, 68, 69, 71, 72, 84, 88, 89, 3001, 3002, 3003, 3004, 3005, 3006)
+"""Kinds of things that are monsters (Doom's editor numbers)."""
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A demo that has not been read yet."""
+
+    name: str
+    wads: Wads
+    path: Path
+    lump: str | None
+    is_last: bool
+
+
+class DoomDemoImporter:
+    """Imports demos.
+
+    Args:
+        paths: WADs that hold demos, and .lmp files.
+        iwad: the game that .lmp files and additions (PWADs) are played with.
+        files: additions to the game (PWADs, .deh and .bex patches), for .lmp files.
+        part: which of the demos.
+        instruction: stated in every recording; None: INSTRUCTIONS for this kind of game; empty: none is stated.
+    """
+
+    format = "doom-demos"
+    losses = (
+        "35 commands a second become 20 actions a second: keys and buttons are those held at the end of a tick or "
+        "pressed in it, the motion of the mouse is the sum, and the events keep every command's time",
+        "walking has two speeds; other speeds (of a mouse or a joystick) become the nearest one",
+        "which device made a turn is not known: all turns become motion of the mouse",
+    )
+
+    def __init__(
+        self,
+        paths: Sequence[Path],
+        *,
+        iwad: Path | None = None,
+        files: Sequence[Path] = (),
+        part: Part = "all",
+        instruction: str | None = None,
+    ) -> None:
+        self._paths = paths
+        self._iwad = iwad
+        self._files = tuple(files)
+        self._part = part
+        self._instruction = instruction
+        self._sources: dict[str, _Source] = {}
+
+    def sources(self) -> list[str]:
+        """The demos, in the order of paths and lumps.
+
+        Raises:
+            UserError: a file is missing, no WAD and no demo, or holds no demo; a game is needed and not given.
+        """
+        loose = [path for path in self._paths if path.suffix.lower() == ".lmp"]
+        found: list[_Source] = []
+        for path in self._paths:
+            if path in loose:
+                found.append(_Source(str(path), self._wads((), path), path, None, path == loose[-1]))
+            else:
+                found += self._in_wad(path)
+        wanted = [source for source in found if self._part in ("all", "test" if source.is_last else "train")]
+        if not wanted:
+            raise UserError(f"There is no demo for `--part {self._part}`: a WAD's last demo is its test part.")
+        self._sources = {source.name: source for source in wanted}
+        return list(self._sources)
+
+    def takes(self, source: str) -> Iterator[Take]:
+        """One take for each player.
+
+        Raises:
+            UserError: the demo is damaged, is for other WADs or another version of Doom, or cannot be played.
+        """
+        origin = self._sources[source]
+        demo = self._parse(origin)
+        level = _check_level(demo, origin.wads)
+        if origin.lump is None:
+            _check_files(demo, origin.wads)
+        played = replay(demo, origin.wads)
+        share = in_step(demo, played)
+        if share < IN_STEP and not (played.exits and not demo.is_deathmatch):
+            raise UserError(
+                f"{source} is not played as it was recorded (its players go where they are told in {share:.0%} of the "
+                f"time, and 90% is usual): it was recorded with other files than "
+                f"{' and '.join(path.name for path in origin.wads.all)}; give those."
+            )
+        instruction = INSTRUCTIONS[demo.is_deathmatch] if self._instruction is None else self._instruction or None
+        digests = [file_digest(path) for path in origin.wads.all]
+        for row, player in enumerate(demo.players):
+            info = RecordingInfo(
+                id=recording_id(self.format, *digests, demo.data.hex(), f"{player} {instruction}"),
+                env="doom-demos",
+                env_subtype=f"{origin.wads.wads[-1].stem.lower()}-{level.lower()}",
+                env_version=dsda_version(),
+                fps=float(TICKS_PER_SECOND),
+                user="human",
+                tasks=() if instruction is None else (instruction,),
+            )
+            outcome = {
+                "seconds": demo.num_tics / TICS_PER_SECOND,
+                "players": float(len(demo.players)),
+                "player": float(player),
+                "skill": float(demo.skill),
+                "deathmatch": float(demo.is_deathmatch),
+                "deaths": float(played.num_deaths[row]),
+                "exits": float(len(played.exits)),
+                "in_step": share,
+            }
+            notes = (f"{source}, player {player}: goes where it is told in {share:.1%} of the time",)
+            yield Take(info, self._moments(demo, origin.wads, row, instruction), outcome, notes)
+
+    def _moments(self, demo: LmpDemo, wads: Wads, row: int, instruction: str | None) -> Iterator[Moment]:
+        """One player's ticks; the pictures are drawn to the end, so that a replay that breaks off is noticed."""
+        ticks = ticks_of(demo.commands_TPC[:, row], has_four_weapon_bits=demo.has_four_weapon_bits)
+        before: dict[int, Tick | None] = {0: None} | {tick.picture: tick for tick in ticks}
+        index = 0
+        for picture, pixels_HWC in enumerate(pictures(demo, wads, demo.players[row])):
+            if picture not in before:
+                continue
+            tick = before[picture]
+            frame = Frame(pixels_HWC, index * SECOND_NS // TICKS_PER_SECOND, index)
+            executed = None if tick is None else Decision(tick.action, by_user=True)
+            yield Moment(frame, executed, instruction, () if tick is None else tick.events)
+            index += 1
+
+    def _parse(self, origin: _Source) -> LmpDemo:
+        if origin.lump is None:
+            try:
+                return parse_lmp(origin.path.read_bytes(), origin.name)
+            except OSError as error:
+                raise UserError(f"{origin.path} cannot be read ({error.strerror or error}): check the path.") from error
+        wad = WadFile(origin.path)
+        return parse_lmp(wad.read(next(lump for lump in wad.lumps if lump.name == origin.lump)), origin.name)
+
+    def _in_wad(self, path: Path) -> list[_Source]:
+        wad = WadFile(path)
+        names = list(dict.fromkeys(lump.name for lump in wad.lumps if lump.name.startswith("DEMO") and lump.size > 13))
+        if not names:
+            raise UserError(f"{path} holds no demos (lumps DEMO1, DEMO2, ...): give another WAD, or .lmp files.")
+        wads = Wads(path) if wad.is_game else self._wads((path,), path)
+        return [_Source(f"{path}:{name}", wads, path, name, name == names[-1]) for name in names]
+
+    def _wads(self, own: tuple[Path, ...], path: Path) -> Wads:
+        if self._iwad is None:
+            raise UserError(f"{path} is played with a game: say which with --iwad GAME.wad.")
+        wads = Wads(self._iwad, (*self._files, *own))
+        for given in wads.wads:
+            WadFile(given)
+        return wads
+
+
+def _check_level(demo: LmpDemo, wads: Wads) -> str:
+    """The name of the demo's level, which the WADs must have."""
+    level = level_name(demo.episode, demo.map, wads)
+    if not any(level in WadFile(path).levels for path in wads.wads):
+        raise UserError(
+            f"{demo.name} begins in {level}, which {' and '.join(path.name for path in wads.all)} has not: "
+            "it was recorded with other files; give those."
+        )
+    if not (demo.is_deathmatch or demo.is_without_monsters or _has_monsters(level, wads)):
+        raise UserError(
+            f"{demo.name} is no deathmatch, but {level} of {wads.wads[-1].name} has no monsters: it was recorded with "
+            "other files; give those."
+        )
+    return level
+
+
+def _has_monsters(level: str, wads: Wads) -> bool:
+    wad = next(wad for wad in map(WadFile, reversed(wads.wads)) if level in wad.levels)
+    things = np.frombuffer(wad.level_lump(level, "THINGS"), "<i2").reshape(-1, 5)  # x, y, angle, kind, flags
+    return bool(np.isin(things[:, 3], _MONSTERS).any())
+
+
+def _check_files(demo: LmpDemo, wads: Wads) -> None:
+    """Refuse WADs that are not those that the demo's footer names, where it names any."""
+    given = {path.name.lower() for path in wads.all}
+    missing = [name for name in (demo.iwad, *demo.files) if name and name not in given]
+    if missing:
+        raise UserError(
+            f"{demo.name} was recorded with {' and '.join(missing)}, not with {' and '.join(sorted(given))}: "
+            "give that with --iwad and --files."
+        )

@@ -1,0 +1,313 @@
+"""How recordings of other formats become ours: an `Importer` reads, `import_recordings` writes.
+
+    Importer.sources()        what can be imported on its own: a pair of files, a file, a data set
+    Importer.takes(source)    what is in it: `Take`s, each of which becomes one recording
+    Take.moments              the take tick by tick, 20 a second, as RecordingWriter.add wants it
+
+A new format is one module with one Importer and one sub-command in `commands/import_.py`. An importer writes nothing.
+It says in `losses` what does not survive, which is printed and kept in the recording (change log, `eyehand.imported`),
+and raises UserError with one sentence where a source is damaged. A recording appears in the output folder whole or not
+at all: it is made in a hidden folder beside and renamed. Its id depends on what it was made from alone, so importing
+again skips what is there: an import that was interrupted is resumed by giving the same command.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from eyehand.errors import UserError
+from eyehand.frame import Frame
+from eyehand.input_event import InputEvent
+from eyehand.jobs.engine import Engine
+from eyehand.jobs.journal import Manifest
+from eyehand.jobs.local import LocalEngine
+from eyehand.player import Decision
+from eyehand.recording.format import RecordingInfo
+from eyehand.recording.writer import Embed, RecordingWriter
+
+__all__ = [
+    "IMPORTED",
+    "ImportReport",
+    "Importer",
+    "Moment",
+    "Take",
+    "file_digest",
+    "import_recordings",
+    "recording_id",
+]
+
+IMPORTED = "eyehand.imported"
+"""Change id of the entry that says where a recording came from: JSON with `format`, `source`, `losses`, `notes`."""
+
+_STAGING = ".importing-"
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One tick of a take.
+
+    Attributes:
+        frame: the picture, any size (all of a take have the same), and when it was seen.
+        executed: what was done between the picture before and THIS one; ignored for the first.
+        instruction: what is to be done at this picture; None: nothing was said.
+        events: the raw input events between the picture before and this one, on the clock of `frame.time_ns`; None: the
+            source has none.
+    """
+
+    frame: Frame
+    executed: Decision | None
+    instruction: str | None = None
+    events: Sequence[InputEvent] | None = None
+
+
+@dataclass(frozen=True)
+class Take:
+    """What becomes one recording.
+
+    Attributes:
+        info: what it is of; its id from `recording_id`.
+        moments: tick by tick, lazily; raises UserError where the source turns out damaged.
+        outcome: facts of how it ended (`score`...); read after the last moment, so it may be filled in until then.
+        notes: sentences on what is odd or lost in this one, read after the last moment too.
+    """
+
+    info: RecordingInfo
+    moments: Iterator[Moment]
+    outcome: Mapping[str, float] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+
+class Importer(Protocol):
+    """Reads one format.
+
+    Attributes:
+        format: its name on the command line.
+        losses: sentences on what the format has and a recording cannot hold, or the other way round.
+    """
+
+    @property
+    def format(self) -> str: ...
+
+    @property
+    def losses(self) -> tuple[str, ...]: ...
+
+    def sources(self) -> Sequence[str]:
+        """What can be imported on its own, in a fixed order.
+
+        Raises:
+            UserError: nothing of this format is there.
+        """
+        ...
+
+    def takes(self, source: str) -> Iterator[Take]:
+        """The takes of one source. The moments of one are drawn before the next take is asked for.
+
+        Raises:
+            UserError: it is damaged, or no such thing.
+        """
+        ...
+
+
+@dataclass
+class ImportReport:
+    """What came of an import.
+
+    Attributes:
+        written: folders of the new recordings.
+        skipped: folders that were there already.
+        problems: what could not be imported, a sentence each.
+        notes: of each new recording that has any: its folder and its notes.
+        num_frames: of the new recordings.
+    """
+
+    written: list[Path] = field(default_factory=list)
+    skipped: list[Path] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    notes: list[tuple[Path, tuple[str, ...]]] = field(default_factory=list)
+    num_frames: int = 0
+
+
+def recording_id(format_name: str, *parts: str) -> str:
+    """The id of a recording that was made from this: the same on every machine and at every time."""
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, "eyehand-import:" + "\n".join((format_name, *parts))))
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's content, in hex.
+
+    Raises:
+        UserError: it is missing or cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read ({error.strerror or error}): check the path and the permissions."
+        ) from error
+
+
+def import_recordings(
+    importer: Importer,
+    out: Path,
+    embed: Embed | None = None,
+    progress: Callable[[str, str | None], None] = lambda source, problem: None,
+    engine: Engine | None = None,
+) -> ImportReport:
+    """Import everything into the folder `out`, one folder per take.
+
+    A damaged source is reported and passed over. Where `out` cannot be written the import stops.
+
+    Args:
+        importer: reads the sources; picklable.
+        out: made if missing.
+        embed: gives the text embeddings to store with every instruction; picklable.
+        progress: is told of every source that is done, and why it could not be imported, if so.
+        engine: who does it, source by source; the recordings do not depend on it. None: this process.
+
+    Raises:
+        UserError: there is nothing of this format, or `out` cannot be written (disk full, no permission), or another
+            import is busy with it.
+    """
+    items = [_Item(importer, source, out, embed) for source in importer.sources()]
+    reports: dict[int, ImportReport] = {}
+    with _alone_in(out):
+        for done in (engine or LocalEngine()).run(_import_source, items):
+            report = done.result or ImportReport(problems=[str(done.problem)])
+            reports[done.number] = report
+            for problem in report.problems:
+                progress(done.item.source, problem)
+            if not report.problems:
+                progress(done.item.source, None)
+    return _joined([reports[number] for number in range(len(items))])
+
+
+@dataclass(frozen=True)
+class _Item:
+    importer: Importer
+    source: str
+    out: Path
+    embed: Embed | None
+
+    def __str__(self) -> str:
+        return self.source
+
+
+def _import_source(item: _Item) -> ImportReport:
+    """Import one source.
+
+    Raises:
+        UserError: the output folder cannot be written.
+    """
+    report = ImportReport()
+    try:
+        for take in item.importer.takes(item.source):
+            _import_take(item.importer, item.source, take, item.out, item.embed, report)
+    except _CannotWriteError as error:
+        raise _cannot_write(item.out, error) from error
+    except UserError as error:
+        report.problems.append(str(error))
+    return report
+
+
+def _joined(reports: Sequence[ImportReport]) -> ImportReport:
+    return ImportReport(
+        [path for report in reports for path in report.written],
+        [path for report in reports for path in report.skipped],
+        [problem for report in reports for problem in report.problems],
+        [note for report in reports for note in report.notes],
+        sum(report.num_frames for report in reports),
+    )
+
+
+@contextmanager
+def _alone_in(out: Path) -> Iterator[None]:
+    """Nobody else imports into this folder, so that what lies half-made in it is of an import that was killed."""
+    is_new = not out.exists()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _cannot_write(out, error.strerror or error) from error
+    with Manifest(out / ".importing.lock", {"import": "running"}) as lock:
+        for staging in out.glob(f"{_STAGING}*"):
+            shutil.rmtree(staging, ignore_errors=True)
+        try:
+            yield
+        finally:
+            lock.remove()
+            if is_new and not any(out.iterdir()):
+                out.rmdir()
+
+
+def _cannot_write(out: Path, what: object) -> UserError:
+    return UserError(
+        f"Cannot write to {out} ({what}): make space or choose another folder, and run the command again; it goes on "
+        "after the recordings that are complete."
+    )
+
+
+class _CannotWriteError(Exception):
+    """The output folder's fault, not the source's: it would hit every source after this one too."""
+
+
+def _import_take(
+    importer: Importer, source: str, take: Take, out: Path, embed: Embed | None, report: ImportReport
+) -> None:
+    final = out / take.info.id
+    if final.exists():
+        report.skipped.append(final)
+        return
+    try:
+        staging = Path(tempfile.mkdtemp(prefix=f"{_STAGING}{take.info.id}-", dir=out))
+    except OSError as error:
+        raise _CannotWriteError(error.strerror or str(error)) from error
+    try:
+        num_frames = _write(importer, source, take, staging, embed)
+        try:
+            (staging / take.info.id).rename(final)
+        except OSError as error:
+            if not final.exists():
+                raise _CannotWriteError(error.strerror or str(error)) from error
+            report.skipped.append(final)  # the same source is there twice, and another worker was quicker
+            return
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    report.written.append(final)
+    report.num_frames += num_frames
+    if take.notes:
+        report.notes.append((final, tuple(take.notes)))
+
+
+def _write(importer: Importer, source: str, take: Take, root: Path, embed: Embed | None) -> int:
+    """Write a take into root/<id>; returns its number of frames."""
+    with _writing():
+        writer = RecordingWriter(root, take.info, embed)
+    with writer:
+        for moment in take.moments:
+            with _writing():
+                writer.add(moment.frame, moment.executed, moment.instruction, moment.events)
+        if writer.num_frames == 0:
+            raise UserError(f"{source} holds no frames: leave it out.")
+        facts = {"format": importer.format, "source": source, "losses": importer.losses, "notes": take.notes}
+        with _writing():
+            writer.note(IMPORTED, facts)
+            writer.close(take.outcome)
+    return writer.num_frames
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """What a RecordingWriter raises in here is about the output folder."""
+    try:
+        yield
+    except UserError as error:
+        cause = error.__cause__
+        raise _CannotWriteError((cause.strerror or str(cause)) if isinstance(cause, OSError) else str(error)) from error

@@ -1,0 +1,212 @@
+"""LeRobot data sets, version 3.0, as recordings: `LerobotImporter`.
+
+Reads what `lerobot_export.py` writes, exactly where actions, times and instructions are concerned, and any other data
+set of 20 frames a second whose actions are named as ours are. Where the features of ours are missing, everything is
+taken for a person's. See `lerobot_layout.py`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from eyehand.clock import SECOND_NS
+from eyehand.errors import UserError
+from eyehand.formats.importing import Moment, Take, recording_id
+from eyehand.formats.lerobot_export import EPISODE_INFO
+from eyehand.formats.lerobot_layout import ACTION, ACTION_NAMES, INFO_PATH, PICTURE, TASKS_PATH, action_of
+from eyehand.frame import Frame
+from eyehand.player import Decision
+from eyehand.recording.format import RecordingInfo
+from eyehand.recording.labels import rate_problem
+from eyehand.recording.video import VideoReader
+from eyehand.recording.writer import new_info
+
+__all__ = ["LerobotImporter"]
+
+_CLIP = 64
+
+
+class LerobotImporter:
+    """Reads data sets of keyboard and mouse.
+
+    Args:
+        paths: folders of data sets (those that hold meta/info.json).
+    """
+
+    format = "lerobot"
+    losses = (
+        "Lost: raw events, and everything in the data set but its actions, one picture, tasks and times.",
+        "Changed: pictures are encoded anew, the 192x192 one and video.mp4 from the same one.",
+        "Changed: an empty task is no instruction.",
+    )
+
+    def __init__(self, paths: Iterable[Path]) -> None:
+        self._paths = tuple(paths)
+
+    def sources(self) -> Sequence[str]:
+        for path in self._paths:
+            if not (path / INFO_PATH).is_file():
+                raise UserError(f"{path} holds no {INFO_PATH}: give the folder of a LeRobot data set.")
+        return [str(path) for path in self._paths]
+
+    def takes(self, source: str) -> Iterator[Take]:
+        root = Path(source)
+        info = _read_info(root)
+        names = _names(info, root)
+        picture = _picture(info, root)
+        tasks = {row["task_index"]: row["task"] for row in _read_tasks(root)}
+        video: VideoReader | None = None
+        for episode in _read_episodes(root):
+            path = root / str(info["video_path"]).format(
+                video_key=picture,
+                chunk_index=episode[f"videos/{picture}/chunk_index"],
+                file_index=episode[f"videos/{picture}/file_index"],
+            )
+            if video is None or video.path != path:
+                if video is not None:
+                    video.close()
+                video = VideoReader(path)
+            begin = round(episode[f"videos/{picture}/from_timestamp"] * info["fps"])
+            rows = _read_rows(root, info, episode)
+            about = json.loads(episode.get(EPISODE_INFO) or "{}")
+            yield Take(
+                _recording_info(root, episode["episode_index"], rows, about),
+                _moments(rows, names, tasks, video, begin, root),
+                {name: float(value) for name, value in about.get("outcome", {}).items()},
+            )
+        if video is not None:
+            video.close()
+
+
+def _moments(
+    rows: Mapping[str, Sequence[Any]],
+    names: Sequence[str],
+    tasks: Mapping[int, str],
+    video: VideoReader,
+    begin: int,
+    root: Path,
+) -> Iterator[Moment]:
+    executed: Decision | None = None
+    num_frames = len(rows[ACTION])
+    if begin + num_frames > video.num_frames:
+        raise UserError(f"{video.path} ends before what {root} says of it: it was cut off, fetch it again.")
+    for first in range(0, num_frames, _CLIP):
+        clip = video.clip(begin + first, min(_CLIP, num_frames - first))
+        for place, pixels in enumerate(clip, first):
+            frame = Frame(pixels, int(rows["frame_time_ns"][place]), place)
+            yield Moment(frame, executed, tasks[rows["task_index"][place]] or None)
+            try:
+                executed = _decision(rows, place, names)
+            except ValueError as error:
+                raise UserError(f"{root}: row {place} of an episode is no action ({error}).") from error
+
+
+def _decision(rows: Mapping[str, Sequence[Any]], place: int, names: Sequence[str]) -> Decision | None:
+    if not rows["is_executed_known"][place]:
+        return None
+    action = action_of(rows[ACTION][place], names)
+    if rows["is_by_user"][place]:
+        return Decision(action, by_user=True)
+    is_labelled = rows["is_user_known"][place]
+    return Decision(action, label=action_of(rows["user_action"][place], names) if is_labelled else None)
+
+
+def _recording_info(
+    root: Path, episode: int, rows: Mapping[str, Sequence[Any]], about: Mapping[str, Any]
+) -> RecordingInfo:
+    """What the recording was of, where the data set says so; else its name and the episode's number."""
+    known = {field.name for field in fields(RecordingInfo)}
+    if about:
+        facts = {name: value for name, value in about.items() if name in known}
+        facts["tasks"] = tuple(facts.get("tasks", ()))
+        try:
+            return RecordingInfo(**facts)
+        except TypeError as error:
+            raise UserError(f"{root}: episode {episode} does not say what it is of ({error}).") from error
+    name = recording_id("lerobot", root.resolve().name, str(episode), str(len(rows[ACTION])))
+    return new_info(root.resolve().name, "", 20.0, id=name, user="human", created_s=0, os="")
+
+
+def _read_info(root: Path) -> dict[str, Any]:
+    try:
+        info: dict[str, Any] = json.loads((root / INFO_PATH).read_text())
+        version, fps = str(info["codebase_version"]), float(info["fps"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{root / INFO_PATH} is damaged: fetch the data set again.") from error
+    if not version.startswith("v3"):
+        raise UserError(f"{root} has the version {version}: convert it to v3.0 with LeRobot's own script first.")
+    problem = rate_problem(fps)
+    if problem is not None:
+        raise UserError(f"{root}: {problem}")
+    return info
+
+
+def _names(info: Mapping[str, Any], root: Path) -> Sequence[str]:
+    """The names of the numbers of an action."""
+    action = info["features"].get(ACTION)
+    names = action.get("names") if isinstance(action, dict) else None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise UserError(
+            f"{root} does not name the numbers of its actions: only keyboard, mouse and gamepad can be read."
+        )
+    unknown = next((name for name in names if name not in ACTION_NAMES), None)
+    if unknown is not None:
+        raise UserError(f"{root}: its actions have {unknown!r}, which is nothing that keyboard, mouse or gamepad do.")
+    return names
+
+
+def _picture(info: Mapping[str, Any], root: Path) -> str:
+    videos = [name for name, of in info["features"].items() if of.get("dtype") == "video"]
+    if not videos:
+        raise UserError(f"{root} has no videos: data sets of single images cannot be imported.")
+    return PICTURE if PICTURE in videos else str(videos[0])
+
+
+def _read_tasks(root: Path) -> list[dict[str, Any]]:
+    table = _read_table(root / TASKS_PATH)
+    other = next(name for name in table.column_names if name != "task_index")  # its name differs between versions
+    rows: list[dict[str, Any]] = table.rename_columns({other: "task"}).select(["task_index", "task"]).to_pylist()
+    return rows
+
+
+def _read_episodes(root: Path) -> list[dict[str, Any]]:
+    episodes = []
+    for path in sorted((root / "meta/episodes").glob("*/*.parquet")):
+        table = _read_table(path)
+        episodes += table.select([name for name in table.column_names if not name.startswith("stats/")]).to_pylist()
+    if not episodes:
+        raise UserError(f"{root} holds no table of episodes: fetch it again.")
+    return episodes
+
+
+def _read_rows(root: Path, info: Mapping[str, Any], episode: Mapping[str, Any]) -> dict[str, Sequence[Any]]:
+    """The columns of an episode; those of ours that are missing say that a person did everything."""
+    path = root / str(info["data_path"]).format(
+        chunk_index=episode["data/chunk_index"], file_index=episode["data/file_index"]
+    )
+    table = _read_table(path, [("episode_index", "=", episode["episode_index"])])
+    if len(table) != episode["length"] or table.column("frame_index").to_pylist() != list(range(len(table))):
+        raise UserError(f"{path} does not hold the {episode['length']} frames of episode {episode['episode_index']}.")
+    rows: dict[str, Sequence[Any]] = {name: table.column(name).to_pylist() for name in table.column_names}
+    num_frames = len(table)
+    rows.setdefault("frame_time_ns", [round(frame * SECOND_NS / float(info["fps"])) for frame in rows["frame_index"]])
+    for flag in ("is_executed_known", "is_by_user", "is_user_known"):
+        rows.setdefault(flag, [True] * num_frames)
+    rows.setdefault("user_action", rows[ACTION])
+    return rows
+
+
+def _read_table(path: Path, filters: list[tuple[str, str, Any]] | None = None) -> pa.Table:
+    try:
+        return pq.read_table(path, filters=filters)
+    except FileNotFoundError as error:
+        raise UserError(f"{path} is missing: fetch the data set again.") from error
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"{path} is damaged or cut off: fetch the data set again.") from error

@@ -1,0 +1,1 @@
+"""Desktop windows as games."""

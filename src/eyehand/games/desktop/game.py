@@ -1,0 +1,171 @@
+"""What all games on a desktop share: a window that is seen and played, and that the session waits for.
+
+While the window has not the focus, is covered or minimised, everything is released and `observe` waits, so that the
+session pauses; a window that is gone is a `UserError`. What the game's score is nobody knows from outside, so there is
+none. Knows no window system: `games.desktop` plays X11 windows, `games.portable` those of other systems.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eyehand.action import NOTHING, Action
+from eyehand.clock import Clock, SystemClock
+from eyehand.desktop.window_query import WindowState
+from eyehand.errors import UserError
+from eyehand.frame import Frame
+from eyehand.game import Outcome, TaskInfo
+from eyehand.input_event import InputEvent
+
+__all__ = ["FPS", "INSTRUCTIONS", "LOOK_S", "SCORE", "Closing", "DesktopGame", "GameWindow", "announce"]
+
+FPS = 20.0
+LOOK_S = 0.02
+SCORE = "points (the game does not tell)"
+INSTRUCTIONS = ("play the game", "play")
+
+
+class Closing(Protocol):
+    """What ends when it is closed."""
+
+    def close(self) -> None: ...
+
+
+class GameWindow(Protocol):
+    """A window with everything that playing it takes; see `desktop.played_window.PlayedWindow`."""
+
+    def picture(self) -> NDArray[np.uint8] | WindowState:
+        """The picture, uint8 RGB (height, width, 3) or BGRX (height, width, 4), or why there is none."""
+        ...
+
+    def do(self, action: Action) -> WindowState:
+        """Hold and do this if the window is ready; release everything if it is not."""
+        ...
+
+    def release(self) -> None:
+        """Let go of everything. Never raises."""
+        ...
+
+    def let_go(self, kept: frozenset[str]) -> None:
+        """Let go of everything but these keys, at once and on any thread. Never raises."""
+        ...
+
+    def close(self) -> None:
+        """Let go, and leave. May be called twice."""
+        ...
+
+
+def announce(text: str) -> None:
+    """Say something to the person at the terminal."""
+    print(f"eyehand: {text}", file=sys.stderr, flush=True)
+
+
+class DesktopGame(ABC):
+    """What both kinds share: a `GameWindow` and the Game contract. Subclasses open the window in `reset`.
+
+    Args:
+        task: what there is to do.
+        clock: stamps the pictures.
+        say: told when the session pauses and goes on.
+
+    Attributes:
+        is_paused: whether `observe` waits for the window; may be read on any thread.
+    """
+
+    fps = FPS
+    is_realtime = True
+    state = None
+
+    def __init__(self, task: TaskInfo, clock: Clock | None = None, say: Callable[[str], None] = announce) -> None:
+        self.task = task
+        self.clock: Clock = clock or SystemClock()
+        self.say = say
+        self.window: GameWindow | None = None
+        self.is_paused = False
+        self._index = 0
+        self._start_ns = 0
+
+    @abstractmethod
+    def reset(self, seed: int) -> None:
+        """Begin a round; the seed changes nothing, for the game rolls its own dice."""
+
+    def observe(self) -> Frame:
+        """The newest picture. Waits as long as the window is not ready.
+
+        Raises:
+            UserError: the window or the display is gone.
+        """
+        paused: WindowState | None = None
+        while True:
+            window = self._window()
+            picture = window.picture()
+            if not isinstance(picture, WindowState):
+                self.is_paused = False
+                if paused is not None:
+                    self.say("the window has the focus again: going on.")
+                frame = Frame(picture, self.clock.now_ns(), self._index)
+                self._index += 1
+                return frame
+            self.is_paused = True
+            window.release()
+            self.check_alive(picture)
+            if self.window is not window:  # another one has come in its place
+                continue
+            if picture is not paused:
+                self.say(f"paused, everything is released: the window {picture.value}; click into it to go on.")
+                paused = picture
+            time.sleep(LOOK_S)
+
+    def act(self, action: Action) -> Action | None:
+        """Hold and do this from now on; nothing if the window is not ready (it may have lost the focus since the
+        picture)."""
+        return None if self._window().do(action) is WindowState.READY else NOTHING
+
+    def outcome(self) -> Outcome:
+        """Over when the round's time is."""
+        seconds = (self.clock.now_ns() - self._start_ns) / 1e9
+        return Outcome(done=self.window is not None and seconds >= self.task.time_limit_s)
+
+    def release(self) -> None:
+        """Let go of everything. Never raises."""
+        if self.window is not None:
+            self.window.release()
+
+    def let_go(self, kept: frozenset[str]) -> None:
+        """Let go of everything but these keys. Never raises; may be called on any thread."""
+        if (window := self.window) is not None:
+            window.let_go(kept)
+
+    @abstractmethod
+    def listen(self, hear: Callable[[InputEvent], None]) -> Closing:
+        """Call `hear` with every event of the desktop's keyboards and mice, until the result is closed."""
+
+    def close(self) -> None:
+        """Let go of everything and of the window. May be called twice."""
+        if self.window is not None:
+            self.window.close()
+            self.window = None
+
+    def check_alive(self, state: WindowState) -> None:
+        """Raise a UserError if there is nothing left to play. May open another window in place of one that is gone."""
+        if state is WindowState.GONE:
+            raise UserError("The window was closed: everything is released.")
+
+    def begin(self) -> None:
+        """The round begins: wait for its first picture."""
+        self._index = 0
+        self.observe()
+        self._index = 0
+        self._start_ns = self.clock.now_ns()
+
+    def _window(self) -> GameWindow:
+        if self.window is None:
+            raise RuntimeError("call reset() before anything else")
+        return self.window

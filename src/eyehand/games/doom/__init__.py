@@ -1,0 +1,1 @@
+"""Doom as a game, through ViZDoom."""

@@ -1,0 +1,1 @@
+"""Gymnasium environments as games, and games as Gymnasium environments."""

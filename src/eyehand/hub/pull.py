@@ -1,0 +1,177 @@
+"""A data set from a hub or any file system: `pull`, resumable, checksummed, retried.
+
+The manifest says what belongs to it. Files are fetched into a hidden folder beside the target, going on within a file
+where a killed pull left off, and each is compared with its SHA-256 before it counts. Only when all of them are there do
+they move to the target: nobody ever trains on half of a recording.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from eyehand.errors import UserError
+from eyehand.formats.importing import file_digest
+from eyehand.hub.manifest import MANIFEST_FILE, FileFacts, leads_out, parse_manifest
+from eyehand.hub.retry import Wait, retried
+from eyehand.hub.store import Store
+
+__all__ = ["PullReport", "pull", "staging_beside"]
+
+_BLOCK = 1 << 20
+_NUM_FETCHES = 2  # of a file whose content was wrong the first time
+
+
+@dataclass(frozen=True)
+class PullReport:
+    """What came of a pull: files and bytes of the data set, and how many of the files had to be fetched."""
+
+    num_files: int
+    num_bytes: int
+    num_fetched: int
+
+
+def staging_beside(target: Path) -> Path:
+    """Where an unfinished pull into this folder keeps what it has."""
+    return target.with_name(f".{target.name}.pulling")
+
+
+def pull(
+    store: Store,
+    target: Path,
+    without_manifest: bool = False,
+    wait: Wait = time.sleep,
+    progress: Callable[[str], None] = lambda line: None,
+) -> PullReport:
+    """Fetch a data set into a folder. What is in the folder already and right is not fetched again.
+
+    Args:
+        store: where it lies.
+        target: the folder; made if missing. Other files in it are left alone.
+        without_manifest: fetch whatever is there, for data sets that were not pushed by us. Only their sizes are
+            compared, and checksums where the store knows them (a hub does, of large files).
+        wait: sleeps between tries.
+        progress: is told a line now and then.
+
+    Raises:
+        UserError: no data set is there, it is damaged, it cannot be reached, or there is no space for it.
+    """
+    manifest: bytes | None = None
+    if without_manifest:
+        files = retried(lambda: _listed(store), f"{store.url} cannot be listed", wait)
+    else:
+        manifest = retried(lambda: _manifest(store), f"{store.url} cannot be read", wait)
+        files = parse_manifest(manifest, store.url)
+    staging = staging_beside(target)
+    try:
+        wanted = {name: of for name, of in files.items() if not _is_right(target / name, of)}
+        _check_space(target, staging, wanted)
+        progress(f"{len(files)} files, {len(wanted)} of them to fetch")
+        with ThreadPoolExecutor(store.num_parallel) as pool:
+            futures = [pool.submit(_fetch, store, name, of, staging / name, wait) for name, of in wanted.items()]
+            try:
+                for number, future in enumerate(futures, 1):
+                    future.result()
+                    if number % 100 == 0 or number == len(futures):
+                        progress(f"{number} of {len(futures)} files fetched")
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+        for name in sorted(wanted, key=lambda name: name.count("/"), reverse=True):
+            _move(staging / name, target / name)
+        target.mkdir(parents=True, exist_ok=True)
+        if manifest is not None:
+            (target / MANIFEST_FILE).write_bytes(manifest)
+        shutil.rmtree(staging, ignore_errors=True)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(
+            f"Cannot write to {target} ({reason}): make space or choose another folder, and run the command again; it "
+            "goes on where it was."
+        ) from error
+    return PullReport(len(files), sum(of.size for of in files.values()), len(wanted))
+
+
+def _manifest(store: Store) -> bytes:
+    try:
+        with store.open(MANIFEST_FILE) as file:
+            return file.read()
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{store.url} holds no {MANIFEST_FILE}: nothing was pushed there, or a push is not finished; if others put "
+            "it there, give --without-manifest."
+        ) from error
+
+
+def _listed(store: Store) -> dict[str, FileFacts]:
+    """What a store lists, without hidden files."""
+    files = {
+        name: FileFacts(of.size, of.sha256 or "")
+        for name, of in store.files().items()
+        if not any(part.startswith(".") for part in name.split("/"))
+    }
+    odd = next(filter(leads_out, files), None)
+    if odd is not None:
+        raise UserError(f"{store.url} lists {odd!r}, which leads out of the data set: do not trust it.")
+    if not files:
+        raise UserError(f"There is nothing at {store.url}: check the address.")
+    return files
+
+
+def _is_right(path: Path, facts: FileFacts) -> bool:
+    if not path.is_file() or path.stat().st_size != facts.size:
+        return False
+    return not facts.sha256 or file_digest(path) == facts.sha256
+
+
+def _check_space(target: Path, staging: Path, wanted: dict[str, FileFacts]) -> None:
+    """Say at once that there is no space, not after hours."""
+    place = next(parent for parent in target.absolute().parents if parent.exists())
+    there = sum(path.stat().st_size for path in staging.rglob("*") if path.is_file())
+    needed, free = sum(of.size for of in wanted.values()) - there, shutil.disk_usage(place).free
+    if needed > free:
+        raise UserError(
+            f"{target} needs {needed:,} more bytes and {free:,} are free: make space or choose another folder."
+        )
+
+
+def _fetch(store: Store, name: str, facts: FileFacts, path: Path, wait: Wait) -> None:
+    """Fetch a file into the staging folder, going on where an earlier try ended."""
+    if _is_right(path, facts):
+        return
+    part = path.with_name(f".{path.name}.part")  # no pushed file is called so: hidden ones stay at home
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for _ in range(_NUM_FETCHES):
+        retried(lambda: _read_on(store, name, facts.size, part), f"{store.url}/{name} cannot be read", wait)
+        if _is_right(part, facts):
+            os.replace(part, path)
+            return
+        part.unlink()  # what was there before, or what came, is wrong: from the beginning
+    raise UserError(f"{store.url}/{name} is damaged: its size or SHA-256 is not what it should be; push it again.")
+
+
+def _read_on(store: Store, name: str, size: int, part: Path) -> None:
+    with open(part, "ab", buffering=0) as target, store.open(name) as source:
+        if target.tell() > size:
+            target.truncate(0)
+        source.seek(target.tell())
+        while target.tell() < size:
+            block = source.read(min(_BLOCK, size - target.tell()))
+            if not block:
+                return  # shorter than it should be: the hash will say so
+            try:
+                if target.write(block) != len(block):
+                    raise OSError("no space left for all of it")
+            except OSError as error:
+                reason = error.strerror or str(error)
+                raise UserError(f"Cannot write {part} ({reason}): make space and run the command again.") from error
+
+
+def _move(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(source, target)

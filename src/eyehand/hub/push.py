@@ -1,0 +1,233 @@
+"""A data set to a hub or any file system: `push`, resumable, checksummed, retried.
+
+Every file is hashed, those that the store lacks are uploaded, then the card (README.md) and last the manifest, by
+which those who pull see the new state at once. What is up is noted in a journal beside the source: a push that was
+killed goes on when the same command is given again, and hashes nothing twice that did not change.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from eyehand.data.sources import name_problem, printable
+from eyehand.errors import UserError
+from eyehand.formats.importing import file_digest
+from eyehand.hub.manifest import MANIFEST_FILE, FileFacts, parse_manifest, serialise_manifest
+from eyehand.hub.retry import Wait, retried
+from eyehand.hub.store import Store, StoredFile
+
+__all__ = ["CARD_FILE", "PushReport", "journal_beside", "push"]
+
+CARD_FILE = "README.md"
+
+
+@dataclass(frozen=True)
+class PushReport:
+    """What came of a push: files and bytes of the data set, and how many of the files had to be uploaded."""
+
+    num_files: int
+    num_bytes: int
+    num_uploaded: int
+
+
+def journal_beside(source: Path) -> Path:
+    """Where a push of this folder notes what is up, until it is done."""
+    return source.with_name(source.name + ".push-journal")
+
+
+def push(
+    source: Path,
+    store: Store,
+    card: str,
+    verify: bool = False,
+    wait: Wait = time.sleep,
+    progress: Callable[[str], None] = lambda line: None,
+) -> PushReport:
+    """Upload a folder.
+
+    Args:
+        source: the folder; hidden files and folders in it stay here.
+        store: where to.
+        card: README.md of the data set; not uploaded where the folder has one of its own.
+        verify: read every uploaded file back and compare it.
+        wait: sleeps between tries.
+        progress: is told a line now and then.
+
+    Raises:
+        UserError: the folder holds no files or changes meanwhile, or the store cannot be reached or written.
+    """
+    names = _names(source)
+    if not names:
+        raise UserError(f"{source} holds no files: give a folder of recordings.")
+    journal = _Journal(journal_beside(source), store.url)
+    with journal:
+        facts = {name: journal.facts_of(name, source / name) for name in names}
+        stored = retried(store.files, f"{store.url} cannot be listed", wait)
+        known = _known(store, stored, journal, wait)
+        missing = [name for name in names if not _is_there(name, facts[name], stored, known)]
+        progress(f"{len(names)} files, {len(missing)} of them to upload")
+        batches = [missing[first : first + store.batch_size] for first in range(0, len(missing), store.batch_size)]
+
+        def upload(batch: Sequence[str]) -> Sequence[str]:
+            files = [(name, source / name) for name in batch]
+            retried(lambda: store.put(files), f"{store.url} cannot be written", wait)
+            for name in batch:
+                if journal.is_changed(name, source / name):
+                    raise UserError(
+                        f"{source / name} changed while it was uploaded: push again when nobody writes to it."
+                    )
+                if verify:
+                    _verify(store, name, facts[name], wait)
+            return batch
+
+        with ThreadPoolExecutor(store.num_parallel) as pool:
+            futures = [pool.submit(upload, batch) for batch in batches]
+            try:
+                for number, future in enumerate(futures, 1):
+                    for name in future.result():
+                        journal.note_uploaded(name, facts[name])
+                    progress(f"{number} of {len(batches)} uploads done")
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+        _finish(store, facts, card, wait)
+    journal.remove()
+    return PushReport(len(names), sum(of.size for of in facts.values()), len(missing))
+
+
+def _names(source: Path) -> list[str]:
+    """Paths of all files, with slashes, sorted; nothing hidden, and not the manifest of an earlier pull."""
+    if not source.is_dir():
+        raise UserError(f"{source} is no folder: give a folder of recordings or a data set.")
+    paths = (path.relative_to(source) for path in source.rglob("*") if path.is_file())
+    names = sorted(
+        path.as_posix()
+        for path in paths
+        if not any(part.startswith(".") for part in path.parts) and path.as_posix() != MANIFEST_FILE
+    )
+    for name in names:
+        problem = name_problem(name)
+        if problem is not None:
+            raise UserError(f"{source}/{printable(name)} cannot be pushed. {problem}")
+    return names
+
+
+def _known(store: Store, stored: dict[str, StoredFile], journal: _Journal, wait: Wait) -> dict[str, str]:
+    """The SHA-256 of what is in the store, from its manifest and from what this journal saw going up since."""
+    known: dict[str, str] = {}
+    if MANIFEST_FILE in stored:
+        data = retried(lambda: _read(store, MANIFEST_FILE), f"{store.url} cannot be read", wait)
+        known = {name: of.sha256 for name, of in parse_manifest(data, store.url).items()}
+    return {**known, **journal.uploaded}
+
+
+def _is_there(name: str, facts: FileFacts, stored: dict[str, StoredFile], known: dict[str, str]) -> bool:
+    there = stored.get(name)
+    return there is not None and there.size == facts.size and (there.sha256 or known.get(name)) == facts.sha256
+
+
+def _verify(store: Store, name: str, facts: FileFacts, wait: Wait) -> None:
+    def digest() -> str:
+        with store.open(name) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+
+    if retried(digest, f"{store.url}/{name} cannot be read", wait) != facts.sha256:
+        raise UserError(f"{store.url}/{name} came out differently: the store is not to be trusted, push elsewhere.")
+
+
+def _finish(store: Store, facts: dict[str, FileFacts], card: str, wait: Wait) -> None:
+    """Upload card and manifest, the manifest last and alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        complete = dict(facts)
+        if CARD_FILE not in facts:
+            path = Path(folder) / CARD_FILE
+            path.write_text(card, encoding="utf-8")
+            complete[CARD_FILE] = FileFacts(path.stat().st_size, file_digest(path))
+            retried(lambda: store.put([(CARD_FILE, path)]), f"{store.url} cannot be written", wait)
+        manifest = Path(folder) / MANIFEST_FILE
+        manifest.write_bytes(serialise_manifest(complete))
+        retried(lambda: store.put([(MANIFEST_FILE, manifest)]), f"{store.url} cannot be written", wait)
+
+
+def _read(store: Store, name: str) -> bytes:
+    with store.open(name) as file:
+        return file.read()
+
+
+class _Journal:
+    """Hashes and uploads so far: a line of JSON each, in one write. A context manager."""
+
+    def __init__(self, path: Path, url: str) -> None:
+        self.path = path
+        self.uploaded: dict[str, str] = {}
+        self._url = url
+        self._hashed: dict[str, dict[str, Any]] = {}
+        self._file: Any = None
+
+    def __enter__(self) -> _Journal:
+        try:
+            data = self.path.read_bytes() if self.path.exists() else b""
+            whole = data[: data.rfind(b"\n") + 1]  # a kill may have cut the last line off
+            for line in whole.splitlines():
+                self._take(json.loads(line))
+            self._file = open(self.path, "ab", buffering=0)  # closed in __exit__
+            self._file.truncate(len(whole))
+        except ValueError as error:
+            raise UserError(f"{self.path} is damaged: remove it and push again.") from error
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise UserError(
+                f"{self.path} cannot be written ({reason}): push needs it to go on when interrupted."
+            ) from error
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+
+    def facts_of(self, name: str, path: Path) -> FileFacts:
+        """Size and hash of a file, from the journal if the file did not change since."""
+        status = path.stat()
+        state = {"size": status.st_size, "mtime_ns": status.st_mtime_ns}
+        before = self._hashed.get(name)
+        if before is not None and {key: before[key] for key in state} == state:
+            return FileFacts(status.st_size, str(before["sha256"]))
+        facts = FileFacts(status.st_size, file_digest(path))
+        self._hashed[name] = {"hashed": name, **state, "sha256": facts.sha256}
+        self._write(self._hashed[name])
+        return facts
+
+    def is_changed(self, name: str, path: Path) -> bool:
+        """Whether somebody wrote to a file since it was hashed."""
+        status, before = path.stat(), self._hashed[name]
+        return (status.st_size, status.st_mtime_ns) != (before["size"], before["mtime_ns"])
+
+    def note_uploaded(self, name: str, facts: FileFacts) -> None:
+        self._write({"uploaded": name, "url": self._url, **asdict(facts)})
+
+    def remove(self) -> None:
+        self.path.unlink()
+
+    def _take(self, line: dict[str, Any]) -> None:
+        if "hashed" in line:
+            self._hashed[line["hashed"]] = line
+        elif line.get("url") == self._url:
+            self.uploaded[line["uploaded"]] = line["sha256"]
+
+    def _write(self, line: dict[str, Any]) -> None:
+        data = json.dumps(line).encode() + b"\n"
+        try:
+            if self._file.write(data) != len(data):
+                raise OSError("no space left for a whole line")
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise UserError(
+                f"{self.path} cannot be written ({reason}): make space and run the command again."
+            ) from error

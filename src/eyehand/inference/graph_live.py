@@ -1,0 +1,265 @@
+"""`GraphLive`: the live policy on a CUDA device, one episode at a time, a whole tick as one CUDA graph.
+
+`Tick` goes from a picture to drawn tokens on buffers that never move. Whatever depends on the tick (the place in the
+ring, the positions, the masks) it computes from numbers on the device, so that the host decides and waits for nothing
+inside. `GraphLive` copies the inputs there from page-locked memory, starts the graph, and waits once, for the tokens.
+
+On a CPU the same Tick runs without a graph: that is how its numbers are tested. Knows no resizing and no sentences.
+Shapes as in `live`; B is 1.
+"""
+
+from __future__ import annotations
+
+import time
+import weakref
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from eyehand.inference.engine import LiveState, Stepped
+from eyehand.inference.packed import PackedBlock
+from eyehand.inference.packed_vision import packed
+from eyehand.inference.rolling_cache import RollingCache
+from eyehand.inference.sampling import draw_by_tensors
+from eyehand.inference.tokens import Tokens
+from eyehand.model.block import rope_table
+from eyehand.model.config import PolicyConfig
+from eyehand.model.policy import Policy
+
+__all__ = ["GraphLive", "Inputs", "Tick"]
+
+_WARM_UP_RUNS = 3
+"""Runs before a graph is captured, in which libraries load and choose their kernels."""
+
+
+class Inputs:
+    """What changes from tick to tick, as buffers on the device, or as their twins in page-locked memory.
+
+    Attributes:
+        frame_BHWC: uint8 RGB.
+        times_2: int64: the state's tick, and the ticks since its episode began.
+        previous_BA: int64 tokens of what was executed since the last step.
+        uniforms_BA: float32 in [0, 1), one per slot.
+        sampling_2: float32: temperature, top-p.
+    """
+
+    def __init__(self, config: PolicyConfig, device: torch.device, *, is_pinned: bool = False) -> None:
+        def zeros(*shape: int, dtype: torch.dtype) -> Tensor:
+            return torch.zeros(shape, dtype=dtype, device=device, pin_memory=is_pinned)
+
+        size, slots = config.frame_size, config.space.num_slots
+        self.frame_BHWC = zeros(1, size, size, 3, dtype=torch.uint8)
+        self.times_2 = zeros(2, dtype=torch.int64)
+        self.previous_BA = zeros(1, slots, dtype=torch.int64)
+        self.uniforms_BA = zeros(1, slots, dtype=torch.float32)
+        self.sampling_2 = zeros(2, dtype=torch.float32)
+
+    def buffers(self) -> tuple[Tensor, ...]:
+        """All of them, in one order."""
+        return self.frame_BHWC, self.times_2, self.previous_BA, self.uniforms_BA, self.sampling_2
+
+    def write(
+        self,
+        state: LiveState,
+        frames_BCHW: Tensor,
+        previous_BA: Tensor,
+        uniforms_BA: Tensor,
+        temperature: float,
+        top_p: float,
+    ) -> None:
+        """Put a tick's numbers here."""
+        self.frame_BHWC.copy_(frames_BCHW.permute(0, 2, 3, 1))
+        self.times_2[0] = state.tick
+        self.times_2[1] = state.tick - state.starts[0]
+        self.previous_BA.copy_(previous_BA)
+        self.uniforms_BA.copy_(uniforms_BA)
+        self.sampling_2[0] = temperature
+        self.sampling_2[1] = top_p
+
+
+class Tick:
+    """A tick of one episode as a function on fixed buffers, without a look at any of their values.
+
+    Run twice on the same inputs it gives the same twice.
+
+    Attributes:
+        inputs, text_BND: what it reads.
+        caches: keys and values of each backbone layer's ring, read and written.
+        out_BD: the backbone's output at the action_out token.
+        tokens_BA: the drawn tokens, int64.
+    """
+
+    def __init__(self, policy: Policy, device: torch.device, dtype: torch.dtype) -> None:
+        self.config = policy.config
+        self._num_slots = policy.space.num_slots
+        self.tables = Tokens(policy, device, dtype)
+        encoder = packed(policy.image_encoder, device, dtype)
+        self._encoder = encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._backbone = [PackedBlock(layer, device, dtype) for layer in policy.backbone.blocks()]
+        self._decoder = [PackedBlock(layer, device, dtype) for layer in policy.decoder.blocks()]
+        self._ring = RollingCache(self.config, device, dtype)
+        slots = torch.arange(self._num_slots, device=device)
+        table = rope_table(slots, self.config.width // self.config.decoder_q_heads)
+        self._decoder_rope = [self._decoder[0].rope(table[:, None, slot, None]) for slot in range(self._num_slots)]
+        self._decoder_caches = [block.new_cache(1, self._num_slots) for block in self._decoder]
+        self.inputs = Inputs(self.config, device)
+        width = self.config.width
+        self.text_BND = torch.zeros(1, self.config.num_text_tokens, width, device=device, dtype=dtype)
+        self.caches = self.new_caches()
+        self.out_BD = torch.zeros(1, width, device=device, dtype=dtype)
+        self.tokens_BA = torch.zeros(1, self._num_slots, device=device, dtype=torch.int64)
+
+    def new_caches(self) -> list[Tensor]:
+        """An empty memory."""
+        return [block.new_cache(1, self._ring.length) for block in self._backbone]
+
+    def run(self) -> None:
+        """From `inputs`, `text_BND` and `caches` to `out_BD` and `tokens_BA`."""
+        image_BKD = self._encoder(self.inputs.frame_BHWC.permute(0, 3, 1, 2))
+        self.out_BD.copy_(self._think(image_BKD))
+        _, drawn = self.decide(self.out_BD)
+        self.tokens_BA.copy_(torch.stack(drawn, dim=1))
+
+    def _think(self, image_BKD: Tensor) -> Tensor:
+        ring = self._ring
+        tick_1, since_1 = self.inputs.times_2[:1], self.inputs.times_2[1:]
+        rope_BQHF = self._backbone[0].rope(ring.rope_since(since_1[:, None]))
+        masks, places_Q = ring.masks_at(tick_1, since_1), ring.places(tick_1)
+        x_QD = self.tables.step(self.inputs.previous_BA, self.text_BND, image_BKD)[0]
+        for layer, (block, cache) in enumerate(zip(self._backbone, self.caches, strict=True)):
+            x_QD = block.step(x_QD, rope_BQHF, cache, places_Q, ring.length, masks[self.config.history_of(layer)])
+        return x_QD[-1:]
+
+    def decide(self, out_BD: Tensor, target_BA: Tensor | None = None) -> tuple[list[Tensor], list[Tensor]]:
+        """Every slot's logits (1, choices) and token (1,), drawn unless it is given."""
+        temperature, top_p = self.inputs.sampling_2[:1], self.inputs.sampling_2[1:]
+        x_BD = self.tables.decoder_input(out_BD)
+        logits: list[Tensor] = []
+        tokens: list[Tensor] = []
+        for slot in range(self._num_slots):
+            for block, cache in zip(self._decoder, self._decoder_caches, strict=True):
+                x_BD = block.step(x_BD, self._decoder_rope[slot], cache, slot, slot + 1, None)
+            logits.append(self.tables.logits(slot, x_BD))
+            if target_BA is None:
+                tokens.append(draw_by_tensors(logits[-1], self.inputs.uniforms_BA[:, slot], temperature, top_p))
+            else:
+                tokens.append(target_BA[:, slot])
+            if slot + 1 < self._num_slots:
+                x_BD = self.tables.decoder_next(slot, tokens[-1])
+        return logits, tokens
+
+
+class GraphLive:
+    """A Policy prepared for stepping one episode on a CUDA device; `runtime.LiveEngine` says what it can do.
+
+    Takes a snapshot of the weights; training the Policy further does not change it. The graph is captured at the first
+    step. It works on one memory: a state that takes its turn is copied there, and the one before it is copied away.
+
+    Args:
+        policy: the network.
+        device: a CUDA device, or the CPU to test on.
+        dtype: of weights and cache; probabilities are float32 whatever it is.
+    """
+
+    def __init__(
+        self, policy: Policy, device: str | torch.device = "cuda", dtype: torch.dtype = torch.bfloat16
+    ) -> None:
+        self.config, self.space = policy.config, policy.space
+        self.device, self.dtype = torch.device(device), dtype
+        self._tick = Tick(policy, self.device, dtype)
+        self._inputs, self._tokens_BA = self._tick.inputs, self._tick.tokens_BA
+        self._is_captured = self.device.type == "cuda"
+        self._held: weakref.ref[LiveState] | None = None
+        self._graph: torch.cuda.CUDAGraph | None = None
+        self._end: torch.cuda.Event | None = None
+        if self._is_captured:
+            self._inputs = Inputs(self.config, torch.device("cpu"), is_pinned=True)
+            self._tokens_BA = torch.zeros(self._tick.tokens_BA.shape, dtype=torch.int64, pin_memory=True)
+
+    def new_state(self, batch: int = 1) -> LiveState:
+        """Empty memory for one episode.
+
+        Raises:
+            ValueError: for more than one.
+        """
+        if batch != 1:
+            raise ValueError("the runtime cuda-graph plays one episode at a time")
+        return LiveState(self._tick.new_caches(), [], [0])
+
+    @torch.inference_mode()
+    def embed_text(self, text_BND: Tensor) -> Tensor:
+        """As `LivePolicy.embed_text`."""
+        return self._tick.tables.text(text_BND.to(self.device, torch.float32))
+
+    # Not inference mode: a graph that is captured there cannot be used with random numbers elsewhere (PyTorch issue
+    # 166792), and the buffers are written from both.
+    @torch.inference_mode(False)
+    @torch.no_grad()
+    def step(
+        self,
+        state: LiveState,
+        frames_BCHW: Tensor,
+        text_BND: Tensor,
+        previous_BA: Tensor,
+        uniforms_BA: Tensor,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+    ) -> Stepped:
+        """A whole tick of one episode; arguments as of `LivePolicy.see`, `think` and `decide`."""
+        begin = time.perf_counter()
+        with torch.cuda.device_of(self._tick.tokens_BA):  # type: ignore[no-untyped-call]
+            self._hold(state)
+            self._inputs.write(state, frames_BCHW, previous_BA, uniforms_BA, temperature, top_p)
+            self._tick.text_BND.copy_(text_BND)
+            if self._is_captured:
+                self._replay()
+            else:
+                self._tick.run()
+        state.tick += 1
+        return Stepped(self._tokens_BA.clone(), self._tick.out_BD.clone(), {"graph": time.perf_counter() - begin})
+
+    @torch.inference_mode()
+    def score(self, out_BD: Tensor, target_BA: Tensor) -> list[Tensor]:
+        """Logits (1, choices) of every slot, were the slots before it drawn as `target_BA`: to compare runtimes."""
+        logits, _ = self._tick.decide(out_BD, target_BA.to(self.device))
+        return [logits_1C.cpu() for logits_1C in logits]
+
+    def _hold(self, state: LiveState) -> None:
+        """Let the Tick's memory be this state's, and leave the state before it with a copy of its own."""
+        before = None if self._held is None else self._held()
+        if before is state:
+            return
+        if before is not None:
+            before.backbone = [cache.clone() for cache in self._tick.caches]
+        for cache, own in zip(self._tick.caches, state.backbone, strict=True):
+            cache.copy_(own)
+        state.backbone = list(self._tick.caches)
+        self._held = weakref.ref(state)
+
+    def _replay(self) -> None:
+        """Inputs there, the graph, tokens back: all queued, then waited for once."""
+        for buffer, twin in zip(self._tick.inputs.buffers(), self._inputs.buffers(), strict=True):
+            buffer.copy_(twin, non_blocking=True)
+        if self._graph is None or self._end is None:
+            self._graph = _captured(self._tick.run)
+            # Blocking: the thread sleeps while it waits, and leaves its core to the game.
+            self._end = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
+        self._graph.replay()
+        self._tokens_BA.copy_(self._tick.tokens_BA, non_blocking=True)
+        self._end.record()
+        self._end.synchronize()
+
+
+def _captured(function: Callable[[], None]) -> torch.cuda.CUDAGraph:
+    """The function's work on the current device, recorded. It runs a few times beside the current stream before."""
+    graph = torch.cuda.CUDAGraph()
+    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(_WARM_UP_RUNS):
+            function()
+    torch.cuda.current_stream().wait_stream(stream)
+    with torch.cuda.graph(graph, stream=stream):
+        function()
+    return graph

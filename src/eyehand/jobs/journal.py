@@ -1,0 +1,109 @@
+"""What a job has done so far, on disk, so that a run that was killed goes on: `Manifest`.
+
+One JSON line per result, each in one write; a line that a kill cut off is taken away. The first line holds the options
+that the job was begun with: results made with others are not mixed. Only one run at a time may hold a manifest.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from eyehand.errors import UserError, unwritable
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks: there two runs at once are not noticed
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["Manifest"]
+
+
+class Manifest:
+    """Results by key. A context manager; everything raises UserError when the disk is full.
+
+    Attributes:
+        path: of the file.
+        results: what is done, from earlier runs too.
+    """
+
+    def __init__(self, path: Path, options: Mapping[str, Any], begin: Callable[[], None] | None = None) -> None:
+        """Of a job with these options (as JSON); `begin` is called when it is begun anew."""
+        self.path = path
+        self.results: dict[str, Any] = {}
+        self._options = json.loads(json.dumps(dict(options)))
+        self._begin = begin
+        self._file: IO[bytes] | None = None
+
+    def __enter__(self) -> Manifest:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = open(self.path, "a+b", buffering=0)  # closed in __exit__
+            self._lock()
+            lines = self._whole_lines()
+            if not lines:
+                if self._begin is not None:
+                    self._begin()
+                self._write({"options": self._options})
+            self.results = {line["key"]: line["result"] for line in lines if "key" in line}
+        except OSError as error:
+            self.__exit__()
+            raise unwritable(self.path, error) from error
+        except UserError:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def add(self, key: str, result: object) -> None:
+        """Note a result, which JSON can hold."""
+        self._write({"key": key, "result": result})
+        self.results[key] = result
+
+    def remove(self) -> None:
+        """What the job makes is written: the manifest has done its work."""
+        self.path.unlink()
+
+    def _lock(self) -> None:
+        assert self._file is not None
+        if fcntl is None:
+            return
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(
+                f"Another run is busy with {self.path}: wait for its end, or give another --out."
+            ) from error
+
+    def _whole_lines(self) -> list[dict[str, Any]]:
+        """What an earlier run noted; a last line that was cut off by a kill is taken away."""
+        assert self._file is not None
+        self._file.seek(0)
+        data = self._file.read()
+        whole = data[: data.rfind(b"\n") + 1]
+        self._file.truncate(len(whole))
+        try:
+            lines: list[dict[str, Any]] = [json.loads(line) for line in whole.splitlines()]
+        except ValueError as error:
+            raise UserError(f"{self.path} is damaged: remove it to start anew.") from error
+        if lines and lines[0] != {"options": self._options}:
+            raise UserError(
+                f"{self.path} was begun with other sources or options: give the same again to go on, or remove it to "
+                "start anew."
+            )
+        return lines
+
+    def _write(self, line: dict[str, Any]) -> None:
+        assert self._file is not None
+        data = json.dumps(line).encode() + b"\n"
+        try:
+            if self._file.write(data) != len(data):
+                raise OSError("no space left for a whole line")
+        except OSError as error:
+            raise unwritable(self.path, error) from error

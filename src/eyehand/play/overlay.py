@@ -1,0 +1,194 @@
+"""A video of play with the hands drawn beneath the picture: `OverlayObserver` writes it while the game runs.
+
+Drawing and encoding happen in a process of low priority, behind a short queue, so that they cannot delay a live loop:
+in a real-time game a full queue drops the frame (the last one stays on screen longer) and counts it; a stepped game
+waits instead. The process ends by itself when ours dies, and leaves a video that plays.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import queue
+import signal
+import threading
+from fractions import Fraction
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from eyehand.play.hud import Hud, Shown
+from eyehand.session import EpisodeEnd, EpisodeStart, Tick
+
+if TYPE_CHECKING:
+    from multiprocessing.process import BaseProcess
+
+__all__ = ["OverlayObserver"]
+
+_QUEUE_FRAMES = 200
+"""Ten seconds at 20 Hz, 46 MB of Doom's pictures: enough to sit out a busy stretch of the machine."""
+_END_TIMEOUT_S = 60.0
+
+Message = tuple[int, Shown]
+"""A tick number that counts on over all episodes, and what to show from then on."""
+
+
+class OverlayObserver:
+    """Writes one .mp4 (H.264, yuv420p, index at the front) of all episodes that it is shown, one after the other.
+
+    Call `close` after the last episode; the file is complete only then.
+
+    Args:
+        path: the .mp4; its folder must exist.
+        player: the player's name, shown in a corner.
+        fps: ticks per second, which become frames per second.
+    """
+
+    def __init__(self, path: Path, player: str, fps: float) -> None:
+        self.path = path
+        self.num_dropped = 0
+        self.problem: str | None = None
+        self._player = player
+        self._fps = fps
+        self._start: EpisodeStart | None = None
+        self._first_tick = 0
+        self._next_tick = 0
+        self._queue: queue.Queue[Message | None] = queue.Queue(_QUEUE_FRAMES)
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        self._connection = ours
+        self._process: BaseProcess = context.Process(
+            target=_encode_process, args=(theirs, str(path), fps), name="eyehand overlay", daemon=True
+        )
+        self._process.start()
+        theirs.close()
+        self._sender = threading.Thread(target=self._send, name="eyehand overlay sender", daemon=True)
+        self._sender.start()
+
+    def wait_ready(self) -> None:
+        """Return when the process is up, so that its start does not take CPU from the first ticks."""
+        with contextlib.suppress(EOFError, OSError):
+            if self._connection.poll(_END_TIMEOUT_S):
+                self._connection.recv()
+
+    def on_start(self, start: EpisodeStart) -> None:
+        self._start = start
+        self._first_tick = self._next_tick
+
+    def on_tick(self, tick: Tick) -> None:
+        assert self._start is not None
+        is_realtime = self._start.is_realtime
+        action = tick.executed
+        shown = Shown(
+            pixels=tick.frame.captured,
+            keys=action.keys,
+            buttons=action.buttons,
+            dx=action.dx,
+            dy=action.dy,
+            instruction=tick.instruction,
+            player=self._player,
+            task=self._start.task.name,
+            score=tick.outcome.score,
+            score_name=self._start.task.score,
+            seconds=tick.index / self._fps,
+            latency_ms=None if tick.latency_ns is None else tick.latency_ns / 1e6,
+            is_late=is_realtime and tick.latency_ns is None,
+        )
+        number = self._first_tick + tick.index
+        self._next_tick = number + 1
+        if not is_realtime:
+            self._queue.put((number, shown))
+            return
+        try:
+            self._queue.put_nowait((number, shown))
+        except queue.Full:
+            self.num_dropped += 1
+
+    def on_end(self, end: EpisodeEnd) -> None:
+        self._start = None
+
+    def close(self) -> None:
+        """Finish the file. May be called twice. What went wrong in the other process is in `problem` afterwards."""
+        if self._process.exitcode is not None and not self._sender.is_alive():
+            return
+        self._queue.put(None)
+        self._sender.join(_END_TIMEOUT_S)
+        self._process.join(_END_TIMEOUT_S)
+        if self._process.exitcode is None:
+            self._process.kill()
+            self._process.join()
+        self._read_problem()
+        self._connection.close()
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the file is there and plays; False before `close`."""
+        return self._process.exitcode == 0 and self.problem is None and self.path.is_file()
+
+    def _read_problem(self) -> None:
+        with contextlib.suppress(EOFError, OSError):
+            while self._connection.poll():
+                self.problem = self._connection.recv() or self.problem
+        if self.problem is None and self._process.exitcode != 0:
+            self.problem = f"the process that writes it ended with status {self._process.exitcode}"
+
+    def _send(self) -> None:
+        """Hand messages over to the process; after it has died, only empty the queue."""
+        is_alive = True
+        while True:
+            message = self._queue.get()
+            try:
+                if is_alive:
+                    self._connection.send(message)
+            except OSError:
+                is_alive = False
+            if message is None:
+                return
+            self.num_dropped += not is_alive
+
+
+def _encode_process(connection: Connection, path: str, fps: float) -> None:
+    """The other process: read messages until None or until the sender is gone, then close the file."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the player; the file still gets its end
+    if hasattr(os, "nice"):
+        os.nice(10)
+    try:
+        _encode(connection, path, fps)
+    except Exception as error:  # reported to the process that owns us, which says it to the user
+        with contextlib.suppress(OSError):
+            connection.send(str(error) or type(error).__name__)
+
+
+def _encode(connection: Connection, path: str, fps: float) -> None:
+    import av
+
+    rate = Fraction(fps).limit_denominator(1001)
+    connection.send("")
+    message: Message | None = _receive(connection)
+    if message is None:
+        return
+    height, width = message[1].pixels.shape[:2]
+    hud = Hud(picture_height_px=round(640 * height / width / 2) * 2)
+    with av.open(path, "w", options={"movflags": "+faststart"}) as container:
+        stream = container.add_stream(
+            "libx264", rate, options={"preset": "veryfast", "crf": "25", "threads": "1", "g": str(round(2 * fps))}
+        )
+        stream.width, stream.height = hud.size_px
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.time_base = 1 / rate
+        while message is not None:
+            number, shown = message
+            frame = av.VideoFrame.from_ndarray(hud.draw(shown), format="rgb24")
+            frame.pts, frame.time_base = number, 1 / rate
+            container.mux(stream.encode(frame))
+            message = _receive(connection)
+        container.mux(stream.encode())
+
+
+def _receive(connection: Connection) -> Message | None:
+    try:
+        message: Message | None = connection.recv()
+    except (EOFError, OSError):
+        return None
+    return message

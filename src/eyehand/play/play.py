@@ -1,0 +1,287 @@
+"""Live play with a report: `play_live` lets a player play a real-time game for a while and measures all of it.
+
+Episodes follow one another until the time is over or Ctrl-C is pressed; either way every key is released, recordings
+and video are closed, and the report covers what was played.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from eyehand.errors import UserError
+from eyehand.frame import resize
+from eyehand.game import Game, TaskInfo
+from eyehand.machine import MachineWindow, cpu_name
+from eyehand.play.latency import LatencyObserver, TimedGame, player_stages, summarise
+from eyehand.play.overlay import OverlayObserver
+from eyehand.play.report import Episode, Machine, PlayReport, Second, write_report
+from eyehand.play.shared import SharedPlay, TakeoverOptions, share
+from eyehand.player import Player
+from eyehand.session import EpisodeEnd, EpisodeStart, Observer, Session, Tick
+
+if TYPE_CHECKING:
+    from eyehand.collect.recorder import Recorder
+    from eyehand.games.registry import Backend
+    from eyehand.inference.runtime import Runtime
+    from eyehand.viewer.viewer import Viewer
+
+__all__ = ["PlayOptions", "play_live", "play_with"]
+
+_SWITCH_S = 0.0005
+
+
+@dataclass(frozen=True)
+class PlayOptions:
+    """What to play.
+
+    Attributes:
+        game: a game's name, e.g. doom/aim.
+        player: demonstrator, random, or the name or folder of a checkpoint.
+        runtime, threads: what a checkpoint's network runs on, see `players.registry.open_player`.
+        instruction: what to do, in words; None: the task's usual instruction; empty: none is given.
+        seconds: how long to play.
+        seed: of the first episode; the following ones count on.
+        record: folder that gets a recording of every episode; None records nothing.
+        out: folder for report.html, report.json and play.mp4.
+        visible: show the game's window.
+        own_screen: size ("640x480") of a screen of its own for a desktop game.
+        backend: what a desktop game is seen and played through, see `games.registry.open_game`.
+        video: write play.mp4, the picture with keys and mouse drawn beneath it.
+        takeover: how a person takes over, and where one can watch.
+    """
+
+    game: str
+    player: str = "pocket-doom"
+    runtime: Runtime = "auto"
+    threads: int = 1
+    instruction: str | None = None
+    seconds: float = 60.0
+    seed: int = 0
+    record: Path | None = None
+    out: Path = Path("out/play")
+    visible: bool = False
+    own_screen: str | None = None
+    backend: Backend = "auto"
+    video: bool = True
+    takeover: TakeoverOptions = field(default_factory=TakeoverOptions)
+
+
+def play_live(options: PlayOptions, on_score: Callable[[float, float], None] | None = None) -> PlayReport:
+    """Play in real time, write the report into `options.out`, and return it.
+
+    Args:
+        options: what to play.
+        on_score: told after every tick of the seconds played and the score, for a progress display.
+
+    Raises:
+        UserError: an unknown game or player, a bad option, or a folder that cannot be written.
+    """
+    from eyehand.games.registry import open_game
+    from eyehand.players.registry import needs_state, open_player
+
+    _check(options)
+    game = open_game(
+        options.game,
+        realtime=True,
+        visible=options.visible,
+        with_state=needs_state(options.player),
+        own_screen=options.own_screen,
+        backend=options.backend,
+    )
+    with contextlib.closing(game):
+        player = open_player(options.player, game, runtime=options.runtime, threads=options.threads)
+        return play_with(game, player, options, on_score)
+
+
+def play_with(
+    game: Game,
+    player: Player,
+    options: PlayOptions,
+    on_score: Callable[[float, float], None] | None = None,
+    has_ended: Callable[[], bool] = lambda: False,
+) -> PlayReport:
+    """`play_live` with a game and a player that are there already; the caller closes the game.
+
+    No further episode begins once `has_ended` says so.
+    """
+    _check(options)
+    with share(game, player, options.takeover) as shared:
+        return _play(shared, options, on_score, has_ended)
+
+
+def _play(
+    shared: SharedPlay,
+    options: PlayOptions,
+    on_score: Callable[[float, float], None] | None,
+    has_ended: Callable[[], bool],
+) -> PlayReport:
+    game, player, takeover = shared.game, shared.player, shared.takeover
+    date = datetime.now().astimezone().isoformat(timespec="seconds")
+    instruction = (options.instruction if options.instruction is not None else game.task.instructions[0]) or None
+    timed = TimedGame(game)
+    watchers = _Watchers(
+        LatencyObserver(timed, player_stages(player)),
+        _Scores(on_score, game.fps),
+        OverlayObserver(options.out / "play.mp4", Path(options.player).name, game.fps) if options.video else None,
+        _open_recorder(options, shared),
+        shared.viewer,
+    )
+    is_interrupted = False
+    try:
+        if watchers.overlay is not None:
+            watchers.overlay.wait_ready()
+        with _punctual_python():
+            session = Session(timed, player, watchers.observers, instruction=instruction, witness=takeover)
+            _play_episodes(session, options, has_ended)
+    except KeyboardInterrupt:
+        is_interrupted = True
+    finally:
+        if watchers.overlay is not None:
+            watchers.overlay.close()
+    report = replace(
+        watchers.report(game.task, game.fps, Path(options.player).name, instruction),
+        is_interrupted=is_interrupted,
+        date=date,
+    )
+    write_report(report, options.out)
+    return report
+
+
+def _check(options: PlayOptions) -> None:
+    if options.seconds <= 0:
+        raise UserError(f"--seconds must be more than 0, not {options.seconds:g}.")
+    try:
+        options.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"Cannot write to {options.out}: {error.strerror}; choose another --out.") from error
+
+
+def _open_recorder(options: PlayOptions, shared: SharedPlay) -> Recorder | None:
+    if options.record is None:
+        return None
+    from eyehand.collect.recorder import Recorder
+
+    resize(np.zeros((8, 8, 3), np.uint8))  # loads what the first picture would have to wait for
+    return Recorder(options.record, user=Path(options.player).name, take_events=shared.take_events)
+
+
+def _play_episodes(session: Session, options: PlayOptions, has_ended: Callable[[], bool]) -> None:
+    """Episodes one after another. Only time in episodes counts: a game may take a second to start the next one."""
+    left_s, seed = options.seconds, options.seed
+    while left_s > 0.5 / session.game.fps and not has_ended():
+        end = session.run_episode(seed, max_seconds=left_s)
+        # An episode that ends in its first tick must not be played for ever.
+        left_s -= max(end.seconds, 1 / session.game.fps)
+        seed += 1
+
+
+@contextlib.contextmanager
+def _punctual_python() -> Iterator[None]:
+    """Make Python itself wait less, while we play in real time.
+
+    Its garbage collector is kept away from everything loaded so far (walking it takes tens of milliseconds), and a
+    thread that has something to do gets the global lock after half a millisecond instead of five.
+    """
+    switch_s = sys.getswitchinterval()
+    gc.collect()
+    gc.freeze()
+    sys.setswitchinterval(_SWITCH_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(switch_s)
+        gc.unfreeze()
+
+
+class _Scores:
+    """Keeps what came of every episode, also of the one that Ctrl-C ends."""
+
+    def __init__(self, on_score: Callable[[float, float], None] | None, fps: float) -> None:
+        self.episodes: list[Episode] = []
+        self._on_score = on_score
+        self._fps = fps
+        self._seed = 0
+        self._seconds = 0.0
+
+    def on_start(self, start: EpisodeStart) -> None:
+        self._seed = start.seed
+
+    def on_tick(self, tick: Tick) -> None:
+        if self._on_score is not None:
+            self._on_score(self._seconds + (tick.index + 1) / self._fps, tick.outcome.score)
+
+    def on_end(self, end: EpisodeEnd) -> None:
+        self._seconds += end.seconds
+        self.episodes.append(
+            Episode(self._seed, end.outcome.score, end.seconds, end.outcome.done, dict(end.outcome.facts))
+        )
+
+
+@dataclass(frozen=True)
+class _Watchers:
+    """Everything that watches a live play."""
+
+    latency: LatencyObserver
+    scores: _Scores
+    overlay: OverlayObserver | None
+    recorder: Recorder | None
+    viewer: Viewer | None = None
+
+    @property
+    def observers(self) -> list[Observer]:
+        """The latency first: it reads the machine's state before the others use it."""
+        observers: list[Observer] = [self.latency, self.scores]
+        return observers + [observer for observer in (self.viewer, self.overlay, self.recorder) if observer is not None]
+
+    def report(self, task: TaskInfo, fps: float, player: str, instruction: str | None) -> PlayReport:
+        """What they saw."""
+        timings, windows = self.latency.timings(), self.latency.windows
+        overlay = self.overlay
+        return PlayReport(
+            game=task.name,
+            player=player,
+            instruction=instruction,
+            score_name=task.score,
+            fps=fps,
+            episodes=tuple(self.scores.episodes),
+            timing=summarise(timings, fps),
+            quiet=summarise(timings, fps, quiet_only=True),
+            machine=_machine(windows),
+            seconds=tuple(_second(window, self.latency.origin_ns) for window in windows),
+            ticks=tuple(timings),
+            video=overlay.path.name if overlay is not None and overlay.is_complete else None,
+            frames_dropped=overlay.num_dropped if overlay is not None else 0,
+            recordings=tuple(str(folder) for folder in self.recorder.recordings) if self.recorder else (),
+            problem=f"The video was not written: {overlay.problem}." if overlay and overlay.problem else None,
+        )
+
+
+def _second(window: MachineWindow, origin_ns: int) -> Second:
+    start_s, end_s = (window.start_ns - origin_ns) / 1e9, (window.end_ns - origin_ns) / 1e9
+    return Second(start_s, end_s, window.steal, window.busy, window.own_cores, window.memory_bytes / 1e6)
+
+
+def _machine(windows: Sequence[MachineWindow]) -> Machine:
+    total_ns = sum(window.end_ns - window.start_ns for window in windows) or 1
+
+    def mean(values: list[float]) -> float:
+        return sum(v * (w.end_ns - w.start_ns) for v, w in zip(values, windows, strict=True)) / total_ns
+
+    return Machine(
+        cpu=cpu_name(),
+        num_cores=os.cpu_count() or 1,
+        mean_steal=mean([window.steal for window in windows]),
+        max_steal=max((window.steal for window in windows), default=0.0),
+        own_cores=mean([window.own_cores for window in windows]),
+        peak_memory_mb=max((window.memory_bytes for window in windows), default=0) / 1e6,
+    )

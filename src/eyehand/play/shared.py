@@ -1,0 +1,137 @@
+"""Play with a person beside the agent: game and player made fit for a takeover, and somebody who hears the person.
+
+A game whose own keyboard and mouse a person can use says what they do (`HeardGame`). Any real-time game can be watched
+in the browser, and taken over from there (`viewer`). Where neither is so, game and player are left as they are.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from eyehand.errors import UserError
+from eyehand.game import Game
+from eyehand.input_event import InputEvent
+from eyehand.play.shared_game import SharedGame
+from eyehand.player import Player
+from eyehand.players.takeover import Takeover, TakeoverKeys
+from eyehand.wire.address import Address
+
+if TYPE_CHECKING:
+    from eyehand.viewer.viewer import Viewer
+
+__all__ = ["HeardGame", "SharedPlay", "TakeoverOptions", "announce_hands", "share"]
+
+
+class Closing(Protocol):
+    def close(self) -> None: ...
+
+
+@runtime_checkable
+class HeardGame(Protocol):
+    """A game whose own keyboard and mouse can be listened to."""
+
+    def listen(self, hear: Callable[[InputEvent], None]) -> Closing:
+        """Call `hear` with every event, on a thread of its own, until the result is closed. After `reset`."""
+        ...
+
+
+@dataclass(frozen=True)
+class TakeoverOptions:
+    """How a person takes over.
+
+    Attributes:
+        is_on: whether one can.
+        keys: the hotkeys.
+        motion_px: so much motion of the mouse within a quarter of a second takes over.
+        view: where the page to watch is served; None: nowhere.
+    """
+
+    is_on: bool = True
+    keys: TakeoverKeys = field(default_factory=TakeoverKeys)
+    motion_px: int = 20
+    view: Address | None = None
+
+
+@dataclass(frozen=True)
+class SharedPlay:
+    """What a Session plays.
+
+    Attributes:
+        game, player: made fit for a person.
+        takeover: the hand-over; None where nobody can take over.
+        viewer: the page; None where there is none.
+        take_events: for the Recorder; None where the game's own keyboard and mouse cannot be heard.
+    """
+
+    game: Game
+    player: Player
+    takeover: Takeover | None = None
+    viewer: Viewer | None = None
+    take_events: Callable[[], Sequence[InputEvent]] | None = None
+
+
+def announce_hands(text: str) -> None:
+    """Said with a bell, for the person looks at the game."""
+    print(f"\aeyehand: {text}", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def share(
+    game: Game, player: Player, options: TakeoverOptions, say: Callable[[str], None] = announce_hands
+) -> Iterator[SharedPlay]:
+    """Let a person watch and take over what `player` plays, while this context lasts; `say` is told who plays.
+
+    Raises:
+        UserError: the page cannot be served at that address.
+    """
+    is_heard = isinstance(game, HeardGame)
+    can_take_over = options.is_on and game.is_realtime and (is_heard or options.view is not None)
+    if not can_take_over and options.view is None:
+        yield SharedPlay(game, player)
+        return
+    with contextlib.ExitStack() as stack:
+        takeover: Takeover | None = None
+        if can_take_over:
+            takeover = Takeover(player, options.keys, motion_px=options.motion_px, say=say)
+        viewer = None if options.view is None else _open_viewer(options.view, takeover, game.task.name, stack)
+        if takeover is None:
+            yield SharedPlay(game, player, viewer=viewer)
+            return
+        shared = SharedGame(
+            game,
+            takeover,
+            _listening(game, takeover, stack) if isinstance(game, HeardGame) else lambda: None,
+            looked=viewer.look if viewer is not None else lambda _: None,
+        )
+        yield SharedPlay(shared, takeover, takeover, viewer, takeover.take_events if is_heard else None)
+
+
+def _listening(game: HeardGame, takeover: Takeover, stack: contextlib.ExitStack) -> Callable[[], None]:
+    """What begins to listen when it is called for the first time."""
+    listeners: list[Closing] = []
+
+    def listen() -> None:
+        if not listeners:
+            try:
+                listener = game.listen(takeover.hear)
+            except UserError as error:
+                raise UserError(f"{error} Or add --no-takeover: then nobody can take over.") from error
+            listeners.append(stack.enter_context(contextlib.closing(listener)))
+
+    return listen
+
+
+def _open_viewer(address: Address, takeover: Takeover | None, game: str, stack: contextlib.ExitStack) -> Viewer:
+    from eyehand.viewer.running import RunningPlay, announce_play
+    from eyehand.viewer.viewer import Viewer
+
+    viewer = stack.enter_context(contextlib.closing(Viewer(address, takeover)))
+    stack.enter_context(announce_play(RunningPlay(os.getpid(), game, viewer.url, time.time())))
+    print(f"eyehand: watch it with `eyehand view`, or at {viewer.url}", file=sys.stderr, flush=True)
+    return viewer

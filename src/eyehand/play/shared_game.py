@@ -1,0 +1,86 @@
+"""`SharedGame`: a real-time game that an agent and a person play in turns; `Takeover` decides whose action is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from eyehand.action import Action
+from eyehand.clock import Clock, SystemClock
+from eyehand.frame import Frame
+from eyehand.game import Game, Outcome
+from eyehand.players.takeover import Takeover
+
+__all__ = ["SharedGame"]
+
+
+class SharedGame:
+    """A real-time Game that an agent and a person play in turns.
+
+    Args:
+        game: the game itself; it is closed with this one.
+        takeover: decides whose actions are carried out.
+        listen: called whenever an episode begins: its window is there, and the person can be heard.
+        looked: told of every picture.
+        clock: of the person's events.
+    """
+
+    def __init__(
+        self,
+        game: Game,
+        takeover: Takeover,
+        listen: Callable[[], None] = lambda: None,
+        looked: Callable[[Frame], None] = lambda _: None,
+        clock: Clock | None = None,
+    ) -> None:
+        self._game = game
+        self._takeover = takeover
+        self._listen = listen
+        self._looked: Callable[[Frame], None] = looked
+        self._clock: Clock = clock or SystemClock()
+        self.task, self.fps, self.is_realtime = game.task, game.fps, game.is_realtime
+        takeover.let_go = self._let_go
+        takeover.is_paused = lambda: bool(getattr(game, "is_paused", False))
+
+    @property
+    def state(self) -> Any:
+        return self._game.state
+
+    def reset(self, seed: int) -> None:
+        """Begin an episode. What the person does until it has begun is not for the game."""
+        self._takeover.is_playing = False
+        self._game.reset(seed)
+        self._listen()
+
+    def observe(self) -> Frame:
+        frame = self._game.observe()
+        self._looked(frame)
+        return frame
+
+    def act(self, action: Action) -> Action | None:
+        """Carry out what `Takeover.carry_out` makes of it."""
+        with self._takeover.lock:
+            wanted = self._takeover.carry_out(action, self._clock.now_ns())
+            done = self._game.act(wanted)
+            done = wanted if done is None else done
+            self._takeover.note_done(done)
+            return done
+
+    def outcome(self) -> Outcome:
+        return self._game.outcome()
+
+    def release(self) -> None:
+        with self._takeover.lock:
+            self._game.release()
+
+    def close(self) -> None:
+        with self._takeover.lock:
+            self._game.close()
+
+    def _let_go(self, kept: frozenset[str]) -> None:
+        """Let go of everything but these keys. Called with the lock held, on the thread of the person's event."""
+        let_go = getattr(self._game, "let_go", None)
+        if kept and let_go is not None:
+            let_go(kept)
+        else:
+            self._game.release()

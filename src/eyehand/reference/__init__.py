@@ -1,0 +1,1 @@
+"""Checkpoints of the reference, Open P2P, in and out."""

@@ -1,0 +1,263 @@
+"""OWA's .mcap with its .mkv, written by the mcap package as mcap-owa-support does, message for message."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from numbered_video import number_of, write_video
+
+from eyehand.action import Action
+from eyehand.cli import main
+from eyehand.formats.importing import ImportReport, import_recordings
+from eyehand.formats.owa import OwaImporter
+from eyehand.formats.owa_hands import OwaHands
+from eyehand.recording.reader import Recording
+
+mcap_writer = pytest.importorskip("mcap.writer", reason="mcap is not installed")
+
+BEGIN_NS = 1_751_017_792_000_000_000
+MS = 1_000_000
+
+Message = tuple[float, str, str, dict[str, Any]]
+"""Time in ms, topic, schema and content."""
+
+
+def key(time_ms: float, vk: int, event_type: str) -> Message:
+    return time_ms, "keyboard", "desktop/KeyboardEvent", {"event_type": event_type, "vk": vk}
+
+
+def mouse(time_ms: float, event_type: str, x: int, y: int, **more: Any) -> Message:
+    return time_ms, "mouse", "desktop/MouseEvent", {"event_type": event_type, "x": x, "y": y, **more}
+
+
+def raw(time_ms: float, x: int, y: int, **more: Any) -> Message:
+    return time_ms, "mouse/raw", "desktop/RawMouseEvent", {"last_x": x, "last_y": y, "us_flags": 0, **more}
+
+
+def screens(num: int, interval_ms: float = 50 / 3, layout: str = "0.5.1", video: str = "play.mkv") -> list[Message]:
+    """Pictures 0, 1, 2, ... taken at this interval, noted 3 ms after each was taken."""
+    messages: list[Message] = []
+    for number in range(num):
+        taken_ms, pts_ns = number * interval_ms, round(number * interval_ms * MS)
+        data: dict[str, Any] = {"utc_ns": BEGIN_NS + round(taken_ms * MS)}
+        schema = "desktop/ScreenCaptured"
+        match layout:
+            case "0.5.1":
+                data |= {"shape": [160, 96], "media_ref": {"uri": video, "pts_ns": pts_ns}}
+            case "0.5.0":
+                data |= {"shape": [160, 96], "media_ref": {"type": "external_video", "path": video, "pts_ns": pts_ns}}
+            case "0.4.2":
+                data |= {"original_shape": [160, 96], "path": video, "pts": pts_ns}
+            case "0.3.2":
+                schema = "owa.env.gst.msg.ScreenEmitted"
+                data |= {"path": video, "pts": pts_ns}
+        messages.append((taken_ms + 3, "screen", schema, data))
+    return messages
+
+
+def write_owa(path: Path, messages: list[Message]) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    with open(path, "wb") as file:
+        writer = mcap_writer.Writer(file, compression=mcap_writer.CompressionType.ZSTD)
+        writer.start(profile="owa", library="mcap-owa-support 0.6.0; mcap 1.3.0")
+        channels: dict[str, int] = {}
+        for time_ms, topic, schema, data in sorted(messages, key=lambda message: message[0]):
+            if topic not in channels:
+                schema_id = writer.register_schema(schema, "jsonschema", b"{}")
+                channels[topic] = writer.register_channel(topic, "json", schema_id)
+            time_ns = BEGIN_NS + round(time_ms * MS)
+            writer.add_message(channels[topic], time_ns, json.dumps(data).encode(), time_ns)
+        writer.finish()
+    return path
+
+
+@cache
+def pictures(num: int, interval_ms: float) -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "play.mkv"
+        write_video(path, [round(number * interval_ms) for number in range(num)], fps=60)  # Matroska has whole ms
+        return path.read_bytes()
+
+
+def write_pictures(folder: Path, num: int, interval_ms: float = 50 / 3) -> None:
+    (folder / "play.mkv").write_bytes(pictures(num, interval_ms))
+
+
+def run(tmp_path: Path, messages: list[Message], num_pictures: int = 31) -> tuple[ImportReport, list[Action | None]]:
+    write_owa(tmp_path / "in" / "play.mcap", messages)
+    write_pictures(tmp_path / "in", num_pictures)
+    report = import_recordings(OwaImporter([tmp_path / "in"]), tmp_path / "out")
+    assert report.problems == []
+    with Recording.open(report.written[0]) as recording:
+        return report, [recording.executed(frame) for frame in range(recording.num_frames - 1)]
+
+
+@pytest.mark.parametrize("layout", ["0.3.2", "0.4.2", "0.5.0", "0.5.1"])
+def test_ticks_show_the_newest_picture_and_hold_what_was_done(tmp_path: Path, layout: str) -> None:
+    messages = [
+        *screens(31, layout=layout),  # 60 a second: tick i shows picture 3 i
+        key(60, 0x57, "press"),
+        key(120, 0x57, "press"),  # the keyboard repeats it
+        key(160, 0xA0, "press"),
+        key(170, 0xA0, "release"),  # within one tick
+        key(210, 0x57, "release"),
+        mouse(10, "move", 100, 100),
+        mouse(205, "click", 110, 95, button="left", pressed=True),
+        mouse(255, "click", 110, 95, button="left", pressed=False),
+        mouse(305, "scroll", 110, 95, dx=0, dy=-1),
+        key(320, 0xB3, "press"),  # a media key
+    ]
+    report, actions = run(tmp_path, messages)
+    assert actions == [
+        Action(),
+        Action.of(["w"]),
+        Action.of(["w"]),
+        Action.of(["w", "LeftShift"]),
+        Action.of(buttons=["0"], dx=10, dy=-5),
+        Action(),
+        Action(scroll_dy=-1),
+        Action(),
+        Action(),
+    ]
+    with Recording.open(report.written[0]) as recording:
+        assert [number_of(picture) for picture in recording.decode_clip(0, 10)] == [3 * tick for tick in range(10)]
+        events = [event for frame in range(10) for event in recording.events_before(frame)]
+    keys = [(event.time_ns // MS, event.name, event.is_pressed) for event in events if event.kind == "key"]
+    assert keys == [(60, "w", True), (160, "LeftShift", True), (170, "LeftShift", False), (210, "w", False)]
+    assert not any(event.is_simulated for event in events)
+    assert report.notes[0][1] == ("Keys and buttons without a name here: key 0xb3 (1).",)
+
+
+def test_raw_motion_goes_before_the_way_of_the_pointer(tmp_path: Path) -> None:
+    messages = [
+        *screens(31),
+        raw(10, 7, -3),
+        raw(40, 5, 1),
+        raw(60, -2, 0, button_flags=0x0001),  # the click below says the same
+        mouse(60, "click", 50, 50, button="left", pressed=True),
+        mouse(110, "move", 400, 400),
+        raw(120, 30000, 30000, us_flags=1),
+        mouse(130, "click", 400, 400, button="left", pressed=False),
+    ]
+    report, actions = run(tmp_path, messages)
+    assert actions[:4] == [
+        Action(dx=12, dy=-2),
+        Action.of(buttons=["0"], dx=-2),
+        Action(),
+        Action(),
+    ]
+    assert report.notes[0][1] == ("1 raw mouse events with absolute positions (a tablet?) are left out.",)
+
+
+def test_raw_buttons_and_wheels_count_where_there_is_nothing_else(tmp_path: Path) -> None:
+    messages = [
+        *screens(31),
+        raw(10, 0, 0, button_flags=0x0004),
+        raw(60, 0, 0, button_flags=0x0008 | 0x0010),
+        raw(110, 0, 0, button_flags=0x0020 | 0x0400, button_data=0xFF88),  # -120: one notch down
+        raw(160, 0, 0, button_flags=0x0100),
+    ]
+    _, actions = run(tmp_path, messages)
+    assert actions[:5] == [
+        Action.of(buttons=["1"]),
+        Action.of(buttons=["2"]),
+        Action(scroll_dy=-1),
+        Action.of(buttons=["4"]),
+        Action.of(buttons=["4"]),
+    ]
+
+
+def test_a_release_that_nobody_saw_ends_with_the_next_state(tmp_path: Path) -> None:
+    state = (160, "keyboard/state", "desktop/KeyboardState", {"buttons": [0x41]})
+    _, actions = run(tmp_path, [*screens(31), key(10, 0x57, "press"), key(20, 0x41, "press"), state])
+    assert [sorted(action.keys) for action in actions if action] == [["a", "w"]] * 3 + [["a"]] * 6
+
+
+def test_what_was_held_before_the_first_picture_is_held(tmp_path: Path) -> None:
+    _, actions = run(tmp_path, [*screens(31), key(-500, 0x57, "press"), raw(-400, 99, 0), key(70, 0x57, "release")])
+    assert actions[0] == Action.of(["w"])
+    assert actions[1] == Action()
+
+
+def test_slow_pictures_are_repeated_and_said_so(tmp_path: Path) -> None:
+    messages = screens(5, interval_ms=125.0)
+    write_owa(tmp_path / "in" / "play.mcap", messages)
+    write_pictures(tmp_path / "in", 5, interval_ms=125.0)
+    report = import_recordings(OwaImporter([tmp_path / "in" / "play.mcap"], game="quake"), tmp_path / "out")
+    with Recording.open(report.written[0]) as recording:
+        shown = [number_of(picture) for picture in recording.decode_clip(0, recording.num_frames)]
+        assert recording.info.env == "quake"
+    assert shown == [0, 0, 0, 1, 1, 2, 2, 2, 3, 3]
+    assert report.notes[0][1][0].startswith("6 of 10 ticks show the picture before once more")
+
+
+def test_a_picture_that_was_noted_late_counts_from_when_it_was_taken(tmp_path: Path) -> None:
+    messages = [(time_ms + 400 * (number > 10), *rest) for number, (time_ms, *rest) in enumerate(screens(31))] + [
+        key(260, 0x57, "press")
+    ]
+    report, actions = run(tmp_path, messages)
+    with Recording.open(report.written[0]) as recording:
+        assert [number_of(picture) for picture in recording.decode_clip(0, 10)] == [3 * tick for tick in range(10)]
+    assert [sorted(action.keys) for action in actions if action] == [[]] * 5 + [["w"]] * 4
+
+
+def _truncate(path: Path, share: float = 0.6) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[: int(len(data) * share)])
+
+
+def _flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 4] ^= 0xFF
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "sentence"),
+    [
+        (lambda folder: _truncate(folder / "play.mcap"), "play.mcap is no .mcap file, or it is damaged"),
+        (lambda folder: _flip(folder / "play.mcap"), "play.mcap is no .mcap file, or it is damaged"),
+        (lambda folder: (folder / "play.mcap").write_bytes(b""), "play.mcap is no .mcap file, or it is damaged"),
+        (lambda folder: (folder / "play.mcap").write_bytes(b"x" * 500), "play.mcap is no .mcap file"),
+        (lambda folder: (folder / "play.mkv").unlink(), "play.mkv is missing: fetch it"),
+        (lambda folder: _truncate(folder / "play.mkv", 0.3), "play.mkv ends before what"),
+        (lambda folder: write_owa(folder / "play.mcap", [key(1, 65, "press")]), "refers to no pictures"),
+        (lambda folder: write_owa(folder / "play.mcap", [*screens(9), key(5, 65, "hit")]), "not laid out as OWA's"),
+        (lambda folder: write_owa(folder / "play.mcap", [*screens(9), raw(5, 1 << 40, 0)]), "not laid out as OWA's"),
+        (
+            lambda folder: write_owa(folder / "play.mcap", screens(9, video="https://example.com/play.mkv")),
+            "fetch its video and put it beside",
+        ),
+    ],
+)
+def test_bad_input_is_one_sentence_and_leaves_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], spoil, sentence: str
+) -> None:
+    write_owa(tmp_path / "in" / "play.mcap", [*screens(150), key(5, 65, "press")])
+    write_pictures(tmp_path / "in", 150)
+    spoil(tmp_path / "in")
+    assert main(["import", "owa", str(tmp_path / "in"), "--out", str(tmp_path / "out")]) == 2
+    printed = capsys.readouterr().err
+    assert sentence in printed
+    assert printed.count("\n") == 1
+    assert not list((tmp_path / "out").rglob("*"))
+
+
+def test_a_path_that_points_elsewhere_is_looked_for_beside(tmp_path: Path) -> None:
+    write_owa(tmp_path / "in" / "play.mcap", screens(31, video="C:\\Users\\me\\play.mkv"))
+    write_owa(tmp_path / "in" / "other.mcap", screens(31, video="../../play.mkv"))
+    write_pictures(tmp_path / "in", 31)
+    report = import_recordings(OwaImporter([tmp_path / "in"]), tmp_path / "out")
+    assert (len(report.written), report.problems) == (2, [])
+
+
+def test_hands_forget_motion_once_it_is_taken() -> None:
+    hands = OwaHands(has_raw_motion=True, has_clicks=False)
+    hands.see(5, "RawMouseEvent", {"last_x": 3, "last_y": 4})
+    assert hands.take()[0] == Action(dx=3, dy=4)
+    assert hands.take() == (Action(), [])

@@ -1,0 +1,398 @@
+"""Push and pull: to local folders and memory://, interrupted by SIGKILL, with corrupted bytes and failing stores."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+
+import moving_block
+from eyehand.cli import main
+from eyehand.errors import UserError
+from eyehand.hub.manifest import MANIFEST_FILE, FileFacts, parse_manifest, serialise_manifest
+from eyehand.hub.pull import pull, staging_beside
+from eyehand.hub.push import journal_beside, push
+from eyehand.hub.retry import PAUSES_S, retried
+from eyehand.hub.store import FolderStore, StoredFile, open_store
+
+
+def make_tree(root: Path, num_files: int = 12) -> dict[str, bytes]:
+    content = {f"take-{n}/part-{n % 3}.bin": bytes([n]) * (3000 + n) for n in range(num_files)}
+    for name, data in content.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(data)
+    return content
+
+
+def tree(root: Path) -> dict[str, bytes]:
+    found = {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    return {name: data for name, data in found.items() if name not in (MANIFEST_FILE, "README.md")}
+
+
+@pytest.mark.parametrize("kind", ["local", "memory"])
+def test_there_and_back(tmp_path: Path, kind: str) -> None:
+    content = make_tree(tmp_path / "data")
+    (tmp_path / "data/.hidden").write_text("stays here")
+    url = str(tmp_path / "store/deep") if kind == "local" else f"memory://transfer-{os.getpid()}/{tmp_path.name}"
+    store = open_store(url)
+    report = push(tmp_path / "data", store, "# card", verify=True)
+    assert (report.num_files, report.num_uploaded) == (12, 12)
+    assert not journal_beside(tmp_path / "data").exists()
+    assert push(tmp_path / "data", store, "# card").num_uploaded == 0
+    fetched = pull(open_store(url), tmp_path / "back")
+    assert (fetched.num_files, fetched.num_fetched) == (13, 13)  # and the card
+    assert tree(tmp_path / "back") == content
+    assert (tmp_path / "back/README.md").read_text() == "# card"
+    assert pull(open_store(url), tmp_path / "back").num_fetched == 0
+    assert not staging_beside(tmp_path / "back").exists()
+
+
+def test_only_what_changed_travels_again(tmp_path: Path) -> None:
+    content = make_tree(tmp_path / "data")
+    store = FolderStore(str(tmp_path / "store"))
+    push(tmp_path / "data", store, "# card")
+    pull(store, tmp_path / "back")
+    (tmp_path / "data/take-1/part-1.bin").write_bytes(b"x" * len(content["take-1/part-1.bin"]))  # the same size
+    (tmp_path / "data/new.bin").write_bytes(b"new")
+    assert push(tmp_path / "data", store, "# card").num_uploaded == 2
+    assert pull(store, tmp_path / "back").num_fetched == 2
+    assert tree(tmp_path / "back") == tree(tmp_path / "data")
+
+
+KILLED_PUSH = """
+import os, signal, sys
+from pathlib import Path
+from eyehand.hub.push import journal_beside, push
+from eyehand.hub.store import FolderStore
+
+class Store(FolderStore):
+    num_parallel = 1
+    puts = 0
+    def put(self, batch):
+        type(self).puts += 1
+        if self.puts == 6:  # in the middle of a file, when the main thread has noted the five before
+            while journal_beside(Path(sys.argv[1])).read_bytes().count(b'"uploaded"') < 5:
+                os.sched_yield()
+            name, path = batch[0]
+            part = Path(sys.argv[2]) / name
+            part.parent.mkdir(parents=True, exist_ok=True)
+            part.with_name("." + part.name + ".part").write_bytes(path.read_bytes()[:500])
+            os.kill(os.getpid(), signal.SIGKILL)
+        super().put(batch)
+
+push(Path(sys.argv[1]), Store(sys.argv[2]), "# card")
+"""
+
+KILLED_PULL = """
+import os, signal, sys
+from pathlib import Path
+from eyehand.hub import pull as module
+from eyehand.hub.store import FolderStore
+
+class Cut:
+    def __init__(self, file):
+        self.file = file
+    def __enter__(self):
+        return self
+    def __exit__(self, *error):
+        self.file.close()
+    def seek(self, place):
+        self.file.seek(place)
+    def read(self, size=-1):
+        if self.file.tell():  # the second block of a file
+            os.kill(os.getpid(), signal.SIGKILL)
+        return self.file.read(1000 if size > 0 else size)
+
+class Store(FolderStore):
+    num_parallel = 1
+    opens = 0
+    def open(self, name):
+        type(self).opens += 1
+        file = super().open(name)
+        return Cut(file) if self.opens == 6 else file
+
+module.pull(Store(sys.argv[1]), Path(sys.argv[2]))
+"""
+
+
+def run_killed(script: str, *arguments: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", script, *map(str, arguments)], capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+
+
+class Counting(FolderStore):
+    """Counts what it moves."""
+
+    num_parallel = 1
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.put_names: list[str] = []
+        self.seeks: list[int] = []
+
+    def put(self, batch: Sequence[tuple[str, Path]]) -> None:
+        self.put_names += [name for name, _ in batch]
+        super().put(batch)
+
+    def open(self, name: str) -> BinaryIO:
+        file = super().open(name)
+        seek = file.seek
+        file.seek = lambda place, whence=0: (self.seeks.append(place), seek(place, whence))[1]  # type: ignore[method-assign]
+        return file
+
+
+def test_a_push_that_was_killed_goes_on(tmp_path: Path) -> None:
+    content = make_tree(tmp_path / "data")
+    run_killed(KILLED_PUSH, tmp_path / "data", tmp_path / "store")
+    store = Counting(str(tmp_path / "store"))
+    with pytest.raises(
+        UserError, match=f"holds no {MANIFEST_FILE}: nothing was pushed there, or a push is not finished"
+    ):
+        pull(store, tmp_path / "early", wait=lambda seconds: None)
+    assert not (tmp_path / "early").exists()
+    push(tmp_path / "data", store, "# card")
+    assert len([name for name in store.put_names if name.endswith(".bin")]) == 12 - 5
+    pull(store, tmp_path / "back")
+    assert tree(tmp_path / "back") == content
+
+
+def test_a_pull_that_was_killed_goes_on_within_the_file(tmp_path: Path) -> None:
+    content = make_tree(tmp_path / "data")
+    push(tmp_path / "data", FolderStore(str(tmp_path / "store")), "# card")
+    run_killed(KILLED_PULL, tmp_path / "store", tmp_path / "back")
+    assert not (tmp_path / "back").exists()
+    (part,) = staging_beside(tmp_path / "back").rglob("*.part")
+    assert part.stat().st_size == 1000
+    store = Counting(str(tmp_path / "store"))
+    pull(store, tmp_path / "back")
+    assert 1000 in store.seeks
+    assert tree(tmp_path / "back") == content
+    assert not staging_beside(tmp_path / "back").exists()
+
+
+def test_a_corrupted_byte_is_found_and_nothing_appears(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_tree(tmp_path / "data")
+    push(tmp_path / "data", FolderStore(str(tmp_path / "store")), "# card")
+    path = tmp_path / "store/take-7/part-1.bin"
+    data = bytearray(path.read_bytes())
+    data[1234] ^= 1
+    path.write_bytes(data)
+    assert main(["data", "pull", str(tmp_path / "store"), str(tmp_path / "back")]) == 2
+    printed = capsys.readouterr().err
+    assert "part-1.bin is damaged: its size or SHA-256 is not what it should be" in printed
+    assert printed.count("\n") == 1
+    assert not (tmp_path / "back").exists()
+    (tmp_path / "store/take-7/part-1.bin").write_bytes((tmp_path / "data/take-7/part-1.bin").read_bytes())
+    assert main(["data", "pull", str(tmp_path / "store"), str(tmp_path / "back")]) == 0
+    assert tree(tmp_path / "back") == tree(tmp_path / "data")
+
+
+def test_a_part_of_something_else_is_fetched_from_the_beginning(tmp_path: Path) -> None:
+    content = make_tree(tmp_path / "data")
+    push(tmp_path / "data", FolderStore(str(tmp_path / "store")), "# card")
+    for name, size in (("take-2/part-2.bin", 700), ("take-4/part-1.bin", 9000)):
+        whole = staging_beside(tmp_path / "back") / name
+        part = whole.with_name(f".{whole.name}.part")
+        part.parent.mkdir(parents=True)
+        part.write_bytes(b"?" * size)
+    pull(FolderStore(str(tmp_path / "store")), tmp_path / "back")
+    assert tree(tmp_path / "back") == content
+
+
+def test_a_store_that_changes_what_it_is_given_is_found(tmp_path: Path) -> None:
+    class Liar(FolderStore):
+        def open(self, name: str) -> BinaryIO:
+            path = Path(self.url) / name
+            path.write_bytes(path.read_bytes()[:-1] + b"!")
+            return super().open(name)
+
+    make_tree(tmp_path / "data", 2)
+    with pytest.raises(UserError, match="came out differently"):
+        push(tmp_path / "data", Liar(str(tmp_path / "store")), "# card", verify=True, wait=lambda seconds: None)
+
+
+def test_a_network_that_fails_now_and_then_is_tried_again(tmp_path: Path) -> None:
+    class Shaky(FolderStore):
+        num_parallel = 1
+        calls = 0
+
+        def _shake(self) -> None:
+            self.calls += 1
+            if self.calls % 3:
+                raise ConnectionResetError(104, "Connection reset by peer")
+
+        def put(self, batch: Sequence[tuple[str, Path]]) -> None:
+            self._shake()
+            super().put(batch)
+
+        def open(self, name: str) -> BinaryIO:
+            self._shake()
+            return super().open(name)
+
+    pauses: list[float] = []
+    content = make_tree(tmp_path / "data", 4)
+    push(tmp_path / "data", Shaky(str(tmp_path / "store")), "# card", wait=pauses.append)
+    pull(Shaky(str(tmp_path / "store")), tmp_path / "back", wait=pauses.append)
+    assert tree(tmp_path / "back") == content
+    assert pauses[:2] == [1.0, 2.0]
+
+
+def test_what_stays_broken_is_one_sentence() -> None:
+    pauses: list[float] = []
+
+    def fail() -> None:
+        raise ConnectionRefusedError(111, "Connection refused")
+
+    with pytest.raises(UserError, match=r"x cannot be read \(Connection refused\): check space, address"):
+        retried(fail, "x cannot be read", pauses.append)
+    assert pauses == list(PAUSES_S)
+
+    def full() -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(UserError, match="No space left on device"):
+        retried(full, "x cannot be written", pauses.append)
+    assert pauses == list(PAUSES_S)  # no time cures a full disk
+
+
+def test_a_file_that_changes_meanwhile_is_not_pushed_in_silence(tmp_path: Path) -> None:
+    make_tree(tmp_path / "data", 3)
+
+    class Meddler(FolderStore):
+        def put(self, batch: Sequence[tuple[str, Path]]) -> None:
+            super().put(batch)
+            batch[0][1].write_bytes(b"changed")
+
+    with pytest.raises(UserError, match="changed while it was uploaded"):
+        push(tmp_path / "data", Meddler(str(tmp_path / "store")), "# card")
+    assert not (tmp_path / "store" / MANIFEST_FILE).exists()
+
+
+@pytest.mark.parametrize("name", ["../outside", "/etc/passwd", "a/../../b", "C:/x", "a\\..\\b", "", "a//b", "./a"])
+def test_a_manifest_leads_nowhere_else(tmp_path: Path, name: str) -> None:
+    (tmp_path / "store").mkdir()
+    facts = {name: FileFacts(1, "0" * 64)}
+    (tmp_path / "store" / MANIFEST_FILE).write_bytes(serialise_manifest(facts))
+    with pytest.raises(UserError, match="leads out of the data set"):
+        pull(FolderStore(str(tmp_path / "store")), tmp_path / "back")
+    assert not (tmp_path / "back").exists()
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"[]",
+        b'{"version": 1}',
+        b'{"version": 1, "files": {"a": {"size": "x"}}}',
+        b'{"version": 1, "files": {"a": {"size": 1, "sha256": "0"}}}',
+    ],
+)
+def test_a_damaged_manifest(data: bytes) -> None:
+    with pytest.raises(UserError, match="is damaged: push the data set again"):
+        parse_manifest(data, "somewhere")
+
+
+def test_a_manifest_of_the_future() -> None:
+    with pytest.raises(UserError, match="pushed by a newer eyehand"):
+        parse_manifest(json.dumps({"version": 2, "files": {}}).encode(), "somewhere")
+
+
+def test_what_others_put_there_can_be_pulled_without_a_manifest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = make_tree(tmp_path / "theirs", 4)
+    (tmp_path / "theirs/take-0/.part-0.bin.part").write_bytes(b"half")
+    arguments = ["data", "pull", str(tmp_path / "theirs"), str(tmp_path / "back")]
+    assert main(arguments) == 2
+    assert "if others put it there, give --without-manifest" in capsys.readouterr().err
+    assert main([*arguments, "--without-manifest"]) == 0
+    assert tree(tmp_path / "back") == content
+    assert not (tmp_path / "back" / MANIFEST_FILE).exists()
+    assert main(["data", "pull", str(tmp_path / "none"), str(tmp_path / "x"), "--without-manifest"]) == 2
+    assert "There is nothing at" in capsys.readouterr().err
+
+
+def test_no_space_is_said_before_anything_is_fetched(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    huge = {"video.mp4": FileFacts(1 << 60, "0" * 64)}
+    (tmp_path / "store" / MANIFEST_FILE).write_bytes(serialise_manifest(huge))
+    with pytest.raises(UserError, match=r"more bytes and .* are free: make space"):
+        pull(FolderStore(str(tmp_path / "store")), tmp_path / "back")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["store"]
+
+
+def test_the_commands_and_the_card(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for seed in range(3):
+        moving_block.record(tmp_path / "data", seed=seed, num_frames=20, task="other" if seed == 2 else "block")
+    arguments = ["data", "push", str(tmp_path / "data"), str(tmp_path / "store"), "--licence", "cc-by-4.0", "--verify"]
+    assert main(arguments) == 0
+    assert "pushed 9 files" in capsys.readouterr().out
+    card = (tmp_path / "store/README.md").read_text()
+    import yaml
+
+    front = yaml.safe_load(card.split("---")[1])
+    assert front["license"] == "cc-by-4.0"
+    assert front["size_categories"] == ["n<1K"]
+    assert "| paper/block | 2 | 40 | 0.00 | 95% | 0% |" in card
+    assert "| all | 3 | 60 | 0.00 | 95% | 0% |" in card
+    assert "Licence: cc-by-4.0." in card
+    assert "held out (`--held-out 0.05`): 1 recordings" in card
+    assert "subset 100% of the others: 2" in card
+    assert main(["data", "pull", str(tmp_path / "store"), str(tmp_path / "back")]) == 0
+    assert tree(tmp_path / "back") == tree(tmp_path / "data")
+
+
+def test_an_index_spares_reading_everything_for_the_card(tmp_path: Path) -> None:
+    moving_block.record(tmp_path / "data", seed=0, num_frames=20, task="block")
+    assert main(["data", "index", str(tmp_path / "data"), "--out", str(tmp_path / "data.parquet")]) == 0
+    (tmp_path / "data/README.md").write_text("# Mine")
+    arguments = ["data", "push", str(tmp_path / "data"), str(tmp_path / "store")]
+    assert main([*arguments, "--index", str(tmp_path / "data.parquet")]) == 0
+    assert (tmp_path / "store/README.md").read_text() == "# Mine"  # the folder's own card goes first
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["push", "missing", "store"], "There is nothing at missing"),
+        (["push", "data", "hf://models/a/b"], "is no data set of the hub: write hf://datasets/OWNER/NAME"),
+        (["push", "data", "nonsense://x"], "nonsense://x cannot be opened"),
+        (["pull", "nowhere", "back"], "holds no eyehand-manifest.json"),
+    ],
+)
+def test_mistakes_end_with_2_and_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch, arguments: list[str], sentence: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    moving_block.record(tmp_path / "data", seed=0, num_frames=10, task="block")
+    assert main(["data", *arguments]) == 2
+    printed = capsys.readouterr().err
+    assert sentence in printed
+    assert printed.count("\n") == 1
+
+
+def test_a_push_names_the_recordings_that_cannot_be_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data, store = tmp_path / "data", tmp_path / "store"
+    for seed in range(2):
+        moving_block.record(data, seed=seed, num_frames=10)
+    for name, status in (("block-000", 0), ("block-001", 2)):
+        (data / name / "192x192.mp4").write_bytes(b"")
+        assert main(["data", "push", str(data), str(store)]) == status
+        assert f"{name}/192x192.mp4 is damaged" in capsys.readouterr().out
+
+
+def test_stores_list_what_is_there(tmp_path: Path) -> None:
+    make_tree(tmp_path / "data", 2)
+    assert FolderStore(str(tmp_path / "none")).files() == {}
+    assert FolderStore(str(tmp_path / "data")).files() == {
+        "take-0/part-0.bin": StoredFile(3000),
+        "take-1/part-1.bin": StoredFile(3001),
+    }

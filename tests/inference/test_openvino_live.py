@@ -1,0 +1,122 @@
+"""OpenVINO steps as torch does: the same actions in float32, nearly the same with int8 weights."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from eyehand.checkpoint import load_checkpoint
+from eyehand.inference.engine import LiveState, StagedEngine
+from eyehand.inference.rolling_cache import POSITION_PERIOD
+from eyehand.inference.torch_live import LivePolicy
+from eyehand.model.config import PolicyConfig
+from eyehand.model.policy import Policy
+from tiny import RICH, TINY, random_clip, tiny_policy
+
+pytest.importorskip("openvino", reason="the runtime OpenVINO is not installed (pip install 'eyehand[fast]')")
+from eyehand.inference.openvino_live import OpenVinoLive
+
+P2P = replace(TINY, vision="p2p", vision_widths=(), decoder_sinks=0)
+
+
+def played(
+    engine: StagedEngine, state: LiveState, clip: tuple[Tensor, ...], seed: int = 0, top_p: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """Outputs (T, D) and drawn tokens (T, A) of one episode, fed with the clip's executed actions."""
+    frames, text, executed, _ = clip
+    generator = torch.Generator().manual_seed(seed)
+    outputs, drawn = [], []
+    for step in range(frames.shape[1]):
+        previous = executed[:, max(step - 1, 0)]
+        out = engine.think(state, engine.see(frames[:, step]), engine.embed_text(text[:, step]), previous)
+        uniforms = torch.rand(1, executed.shape[-1], generator=generator)
+        outputs.append(out[0].clone())
+        drawn.append(engine.decide(state, out, uniforms, 0.9, top_p)[0].clone())
+    return torch.stack(outputs), torch.stack(drawn)
+
+
+@pytest.mark.parametrize("config", [TINY, RICH, P2P])
+@pytest.mark.parametrize("top_p", [1.0, 0.7])
+def test_float32_draws_the_same_actions_beyond_the_window(config: PolicyConfig, top_p: float) -> None:
+    policy, clip = tiny_policy(config), random_clip(config, 1, 3 * config.history_steps + 2)
+    ours, theirs = OpenVinoLive(policy, is_int8=False), LivePolicy(policy)
+    out, ids = played(ours, ours.new_state(), clip, top_p=top_p)
+    expected_out, expected_ids = played(theirs, theirs.new_state(), clip, top_p=top_p)
+    torch.testing.assert_close(out, expected_out, rtol=1e-3, atol=1e-4)
+    assert torch.equal(ids, expected_ids)
+    assert len({tuple(row) for row in ids.tolist()}) > 3
+
+
+def test_temperature_0_takes_the_likeliest() -> None:
+    policy, clip = tiny_policy(), random_clip(TINY, 1, 1)
+    ours, theirs = OpenVinoLive(policy, is_int8=False), LivePolicy(policy)
+    state, uniforms = ours.new_state(), torch.rand(1, 8)
+    out = ours.think(state, ours.see(clip[0][:, 0]), ours.embed_text(clip[1][:, 0]), clip[2][:, 0])
+    assert torch.equal(ours.decide(state, out, uniforms, 0.0), theirs.decide(theirs.new_state(), out, uniforms, 0.0))
+
+
+def test_states_that_take_turns_do_not_notice_each_other() -> None:
+    policy = tiny_policy(RICH)
+    engine = OpenVinoLive(policy, is_int8=False)
+    first, second = (random_clip(RICH, 1, 7, seed) for seed in (1, 2))
+    alone = [played(engine, engine.new_state(), clip)[0] for clip in (first, second)]
+    states = [engine.new_state(), engine.new_state()]
+    outputs: list[list[Tensor]] = [[], []]
+    for step in range(7):
+        for index, clip in enumerate((first, second)):
+            frames, text, executed, _ = clip
+            tokens = engine.embed_text(text[:, step])
+            out = engine.think(states[index], engine.see(frames[:, step]), tokens, executed[:, max(step - 1, 0)])
+            outputs[index].append(out[0].clone())
+            if step == 4:  # a fork goes on by itself
+                fork = states[index].fork()
+                engine.think(fork, engine.see(frames[:, 0]), tokens, executed[:, 0])
+    for index in (0, 1):
+        torch.testing.assert_close(torch.stack(outputs[index]), alone[index], rtol=1e-5, atol=1e-6)
+
+
+def test_a_reset_state_is_a_new_one() -> None:
+    policy, clip = tiny_policy(), random_clip(TINY, 1, 6)
+    engine = OpenVinoLive(policy, is_int8=False)
+    state = engine.new_state()
+    first, _ = played(engine, state, clip)
+    state.reset()
+    again, _ = played(engine, state, clip)
+    torch.testing.assert_close(again, first, rtol=1e-5, atol=1e-6)
+
+
+def test_bytes_over_255_rounded_to_bfloat16_are_what_the_reference_divides() -> None:
+    """What vision in bfloat16 relies on: one product, rounded, is the reference's quotient of two bfloat16."""
+    levels = torch.arange(256)
+    assert torch.equal((levels.float() * (1 / 255)).bfloat16(), levels.bfloat16() / 255)
+
+
+def test_rotary_positions_are_those_of_torch_also_where_they_wrap() -> None:
+    engine = OpenVinoLive(tiny_policy(RICH), is_int8=False)
+    for tick in (0, 1, 5, POSITION_PERIOD - 1, POSITION_PERIOD, POSITION_PERIOD + 1):
+        expected_2BQF = engine._ring.rope(tick, [0])
+        cos_QF, sin_QF = (torch.from_numpy(table) for table in engine._rope(tick))
+        torch.testing.assert_close(torch.stack((cos_QF, sin_QF)), expected_2BQF[:, 0], rtol=0, atol=1e-6)
+
+
+def test_several_games_at_once_are_refused() -> None:
+    with pytest.raises(ValueError, match="one episode at a time"):
+        OpenVinoLive(tiny_policy()).new_state(2)
+
+
+@pytest.fixture(scope="module")
+def bundled() -> Policy:
+    return load_checkpoint("pocket-doom").policy
+
+
+def test_int8_weights_hardly_change_what_is_drawn(bundled: Policy) -> None:
+    clip = random_clip(bundled.config, 1, 40)
+    quantised, exact = OpenVinoLive(bundled, is_int8=True), LivePolicy(bundled)
+    out, ids = played(quantised, quantised.new_state(), clip)
+    expected_out, expected_ids = played(exact, exact.new_state(), clip)
+    error = (out - expected_out).square().mean().sqrt() / expected_out.std()
+    assert 1e-5 < error < 0.02
+    assert (ids == expected_ids).all(dim=1).float().mean() > 0.8

@@ -1,0 +1,106 @@
+"""Live play: report, video, recording; over several episodes, interrupted, and on the real engine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from eyehand.action import Action
+from eyehand.clock import SystemClock
+from eyehand.errors import UserError
+from eyehand.frame import Frame
+from eyehand.game import Outcome, TaskInfo
+from eyehand.play.play import PlayOptions, play_live, play_with
+from eyehand.players.random import RandomPlayer
+
+TASK = TaskInfo("test/short", "test", "short", ("wait", "stay"), 10.0, "ticks played")
+
+
+class ShortGame:
+    """A game of 10 ticks; its score is how often it was acted on."""
+
+    task, fps, state = TASK, 20.0, None
+
+    def __init__(self, is_realtime: bool) -> None:
+        self.is_realtime = is_realtime
+        self.seeds: list[int] = []
+        self.num_acts = 0
+        self.is_held = False
+
+    def reset(self, seed: int) -> None:
+        self.seeds.append(seed)
+        self.num_acts = 0
+
+    def observe(self) -> Frame:
+        return Frame(np.full((240, 320, 3), 12 * self.num_acts, np.uint8), SystemClock().now_ns(), self.num_acts)
+
+    def act(self, action: Action) -> None:
+        self.num_acts += 1
+        self.is_held = action.is_held
+
+    def outcome(self) -> Outcome:
+        return Outcome(self.num_acts >= 10, float(self.num_acts))
+
+    def release(self) -> None:
+        self.is_held = False
+
+    def close(self) -> None: ...
+
+
+def test_episodes_follow_until_the_time_is_over(tmp_path: Path) -> None:
+    game = ShortGame(is_realtime=False)  # stepped, its time is that of its ticks, whatever the machine is busy with
+    options = PlayOptions("test/short", "random", seconds=1.2, seed=5, record=tmp_path / "data", out=tmp_path)
+    report = play_with(game, RandomPlayer(), options)
+    assert game.seeds == [5, 6, 7]
+    assert [(episode.seed, episode.score) for episode in report.episodes] == [(5, 10), (6, 10), (7, 4)]
+    assert [episode.is_finished for episode in report.episodes] == [True, True, False]
+    assert report.mean_score == 10
+    assert report.instruction == "wait"
+    assert not game.is_held
+    assert json.loads((tmp_path / "report.json").read_text())["player"] == "random"
+    with av.open(str(tmp_path / "play.mp4")) as video:
+        assert sum(1 for _ in video.decode(video=0)) == len(report.ticks) == 24
+    assert len(report.recordings) == 3
+    assert all((Path(folder) / "annotation.proto").is_file() for folder in report.recordings)
+
+
+def test_ctrl_c_gives_the_report_of_what_was_played(tmp_path: Path) -> None:
+    def interrupt(seconds: float, score: float) -> None:
+        if score >= 4:
+            raise KeyboardInterrupt
+
+    game = ShortGame(is_realtime=True)
+    options = PlayOptions("test/short", "random", instruction="", seconds=60, record=tmp_path / "data", out=tmp_path)
+    report = play_with(game, RandomPlayer(), options, interrupt)
+    assert report.is_interrupted
+    assert [(episode.score, episode.is_finished) for episode in report.episodes] == [(4.0, False)]
+    assert report.instruction is None
+    assert not game.is_held
+    assert (tmp_path / "report.html").is_file()
+    assert report.video == "play.mp4"
+    assert len(report.recordings) == 1
+
+
+def test_bad_options_are_told_before_anything_starts(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--seconds must be more than 0"):
+        play_live(PlayOptions("doom/aim", "random", seconds=0, out=tmp_path))
+    with pytest.raises(UserError, match="Unknown game"):
+        play_live(PlayOptions("doom/nothing", "random", out=tmp_path))
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="Cannot write to"):
+        play_live(PlayOptions("doom/aim", "random", out=tmp_path / "file"))
+
+
+def test_the_demonstrator_plays_doom_live(tmp_path: Path) -> None:
+    report = play_live(PlayOptions("doom/center", "demonstrator", seconds=2.0, out=tmp_path))
+    assert report.score_name == "monsters killed"
+    assert report.timing.num_ticks >= 10
+    assert report.timing.num_late < report.timing.num_ticks  # how many depends on who else uses the machine
+    assert {"observe", "act", "handover"} <= set(report.timing.stages_ms)
+    assert report.machine.peak_memory_mb > 50
+    with av.open(str(tmp_path / "play.mp4")) as video:
+        assert video.streams.video[0].codec_context.width == 640
