@@ -145,6 +145,11 @@ class ActionSpace:
     def num_slots(self) -> int:
         return sum(head.num_slots for head in self.heads)
 
+    @cached_property
+    def token_dtype(self) -> np.dtype[np.unsignedinteger]:
+        """The smallest dtype that holds every token id: uint8 unless a head has more than 256 choices."""
+        return np.min_scalar_type(max(head.num_choices for head in self.heads) - 1)
+
     def encode(self, action: Action) -> NDArray[np.int64]:
         """Token ids of an Action, shape (num_slots,). Keys and buttons that the space lacks are dropped."""
         ids = _held_ids(action.keys, _ids(self.keys), self.num_key_slots)

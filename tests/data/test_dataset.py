@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import moving_block
-from eyehand.action_space import FULL, P2P
+from eyehand.action_space import FULL, P2P, ActionSpace
 from eyehand.data.dataset import load_dataset
+from eyehand.data.indexing import build_index
 from eyehand.errors import UserError
 from eyehand.frame import Frame
 from eyehand.player import Decision
@@ -58,9 +60,18 @@ def test_instructions_are_rows_of_one_table(root: Path) -> None:
     assert rows == {"paper/block": {1}, "paper/other": {0}}
 
 
-def test_every_token_of_the_largest_space_fits(root: Path) -> None:
-    assert max(head.num_choices for head in FULL.heads) <= 256
-    assert load_dataset([root / "people"], FULL).target_NA.shape[1] == FULL.num_slots
+WIDE = replace(P2P, name="wide", dx=replace(P2P.dx, edges=tuple(np.arange(-400.5, 400))))
+
+
+@pytest.mark.parametrize("space", [FULL, WIDE], ids=["full", "801 bins"])
+def test_every_token_of_a_large_space_fits(root: Path, tmp_path: Path, space: ActionSpace) -> None:
+    build_index([str(root / "people")], tmp_path / "x.parquet")
+    for data in (root / "people", tmp_path / "x.parquet"):
+        dataset = load_dataset([data], space)
+        for index, episode in enumerate(dataset.episodes):
+            where = moving_block.places(episode.num_steps + 1, int(episode.id[-3:]))
+            done = [space.encode(moving_block.ACTIONS[place]) for place in where[:-1]]
+            np.testing.assert_array_equal(dataset.labels(index, 0, episode.num_steps).target_TA, done)
 
 
 def test_parts_share_no_recording_and_do_not_depend_on_the_others(root: Path) -> None:

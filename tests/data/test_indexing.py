@@ -9,10 +9,13 @@ import signal
 import subprocess
 import sys
 import tarfile
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import moving_block
@@ -247,12 +250,56 @@ def test_a_file_that_is_no_index(tmp_path: Path, content: bytes) -> None:
 
 
 def test_another_table_is_no_index(tmp_path: Path) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     pq.write_table(pa.table({"id": ["a"]}), tmp_path / "x.parquet")
-    with pytest.raises(UserError, match="no index of this version"):
+    with pytest.raises(UserError, match="is no index of recordings: make one with"):
         read_index(tmp_path / "x.parquet")
+
+
+ROWS = [IndexRow("a", "s", "It is damaged."), IndexRow("b", "t", env="doom", num_frames=7, user="me", texts=("x",))]
+
+
+def _changed(path: Path, change: Callable[[pa.Table], pa.Table]) -> Path:
+    """The index of ROWS as another version might have written it."""
+    indexing.write_index(ROWS, path)
+    pq.write_table(change(pq.read_table(path)), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda table: table.append_column("mood", pa.array(["good", "bad"])),
+        lambda table: table.select(sorted(table.column_names)),
+        lambda table: table.set_column(8, "num_frames", table["num_frames"].cast(pa.int32())),
+        lambda table: table.replace_schema_metadata(None),
+    ],
+)
+def test_an_index_of_another_version_is_read(tmp_path: Path, change: Callable[[pa.Table], pa.Table]) -> None:
+    path = _changed(tmp_path / "x.parquet", change)
+    assert read_index(path) == ROWS
+    assert read_index(path, "num_frames > 5") == ROWS[1:]
+
+
+def test_what_merely_tells_something_may_be_missing(tmp_path: Path) -> None:
+    path = _changed(tmp_path / "x.parquet", lambda table: table.drop_columns(["user", "annotators"]))
+    assert read_index(path) == [ROWS[0], replace(ROWS[1], user="")]
+    with pytest.raises(UserError, match="there is no column 'user'"):  # rather than one that is empty
+        read_index(path, "user = ''")
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (lambda table: table.drop_columns(["video_sha256"]), 'by eyehand 0.0.7 and .*"video_sha256" does not exist'),
+        (lambda table: table.drop_columns(["fps"]).append_column("fps", pa.array(["a", "b"])), "by eyehand 0.0.7 and"),
+        (lambda table: table.drop_columns(["env"]).replace_schema_metadata(None), "by eyehand of an older version and"),
+    ],
+)
+def test_an_index_that_lacks_what_is_needed(tmp_path: Path, change: Callable[[pa.Table], pa.Table], what: str) -> None:
+    meta = {b"eyehand_version": b"0.0.7"}
+    path = _changed(tmp_path / "x.parquet", lambda table: change(table.replace_schema_metadata(meta)))
+    with pytest.raises(UserError, match=rf"was written {what}.* make it anew with `eyehand data index SRC --out"):
+        read_index(path)
 
 
 def test_rows_travel_through_the_file_unchanged(tmp_path: Path) -> None:

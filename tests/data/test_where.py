@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from eyehand.data.where import select
 from eyehand.errors import UserError
@@ -38,7 +42,7 @@ TABLE = pa.table(
         ("not is_cut_off and error is null", "ad"),
         ("is_cut_off = false and error is not null", "c"),
         ("error like '%damaged%'", "c"),
-        ("error not like '%damaged%'", "abd"),
+        ("error not like '%damaged%'", ""),
         ("texts = 'Shoot.'", "ac"),
         ("texts like '%door%'", "a"),
         ("not texts like '%oo%'", "bd"),
@@ -75,3 +79,48 @@ def test_conditions(condition: str, ids: str | None) -> None:
 
 def test_an_empty_table_stays_empty() -> None:
     assert select(TABLE.slice(0, 0), "texts = 'Shoot.' or env = 'doom'").num_rows == 0
+
+
+_TESTS = st.sampled_from(
+    [
+        *("is_cut_off", "num_frames > 2", "num_frames in (1, 3)", "num_frames not in (1, 3)", "num_frames is null"),
+        *("error like '%a%'", "error not like 'a%'", "error = 'a'", "error <> 'a'", "error is not null"),
+    ]
+)
+_CONDITIONS = st.recursive(
+    _TESTS,
+    lambda some: st.one_of(
+        some.map("not ({})".format),
+        st.tuples(some, some).map(lambda two: f"({two[0]}) and ({two[1]})"),
+        st.tuples(some, some).map(lambda two: f"({two[0]}) or ({two[1]})"),
+    ),
+    max_leaves=6,
+)
+_ROWS = st.tuples(
+    st.sampled_from([None, 1, 2, 3]), st.sampled_from([None, "a", "b", "ba"]), st.sampled_from([None, True, False])
+)
+
+
+@given(_CONDITIONS, st.lists(_ROWS, min_size=1, max_size=12))
+def test_it_selects_what_sql_selects(condition: str, rows: list[tuple[int | None, str | None, bool | None]]) -> None:
+    """Nulls above all: what is unknown is neither so nor not so."""
+    types = {"num_frames": pa.int64(), "error": pa.string(), "is_cut_off": pa.bool_()}
+    columns = [pa.array(values, kind) for values, kind in zip(zip(*rows, strict=True), types.values(), strict=True)]
+    table = pa.table([pa.array(range(len(rows))), *columns], names=["number", *types])
+    with sqlite3.connect(":memory:") as database:
+        database.execute("create table t (number, num_frames, error, is_cut_off)")
+        database.executemany("insert into t values (?, ?, ?, ?)", [(i, *row) for i, row in enumerate(rows)])
+        expected = [i for (i,) in database.execute(f"select number from t where {condition} order by number")]
+    assert select(table, condition)["number"].to_pylist() == expected
+
+
+@pytest.mark.parametrize(
+    ("condition", "ids"),
+    [("texts = 'a'", "a"), ("not texts = 'a'", "cf"), ("texts not in ('a')", "cf"), ("texts is null", "e")],
+)
+def test_nulls_in_lists(condition: str, ids: str) -> None:
+    """Unknown unless an entry fits: an unknown entry might."""
+    lists = [["a", None], ["b", None], ["b"], [None], None, []]
+    table = pa.table({"id": list("abcdef"), "texts": pa.array(lists, pa.list_(pa.string()))})
+    assert "".join(select(table, condition)["id"].to_pylist()) == ids
+    assert "".join(select(table.slice(1), condition)["id"].to_pylist()) == ids.replace("a", "")

@@ -49,6 +49,12 @@ def copy(good, tmp_path):
     return shutil.copytree(good, tmp_path / good.name)
 
 
+def test_frame_by_frame_nothing_is_copied(good):
+    """An hour has 72,000 frames: a copy of all for each of them takes minutes."""
+    with Recording.open(good) as recording:
+        assert recording.annotations is recording.annotations
+
+
 def test_instruction_changes_and_ends_on_the_right_frame(tmp_path):
     spoken = [None] * 3 + ["one"] * 25 + ["two"] * 7 + [None] * 5 + ["one"] * 3
     recording = Recording.open(write(tmp_path, len(spoken), lambda index: spoken[index]))

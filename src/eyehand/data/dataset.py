@@ -94,12 +94,12 @@ class Dataset:
     store: LabelStore
 
     @property
-    def executed_NA(self) -> NDArray[np.uint8]:  # noqa: N802
+    def executed_NA(self) -> NDArray[np.unsignedinteger]:  # noqa: N802
         """Tokens of what was done, of this part's episodes (see `steps`), all of which are read now."""
         return self._loaded().executed_NA
 
     @property
-    def target_NA(self) -> NDArray[np.uint8]:  # noqa: N802
+    def target_NA(self) -> NDArray[np.unsignedinteger]:  # noqa: N802
         """Tokens of what the user did or would have done; as `executed_NA`."""
         return self._loaded().target_NA
 
@@ -264,7 +264,7 @@ def _read_folder(path: Path, space: ActionSpace) -> _Found:
         problem = rate_problem(recording.fps)
         if problem is not None:
             raise UserError(f"{path} cannot be learnt from. {problem}")
-        labels = _steps(recording.load_labels(space))
+        labels = _steps(recording.load_labels(space), space)
         key, task = recording.info.id or path.name, f"{recording.info.env}/{recording.info.env_subtype}"
     texts = frozenset(text for text in labels.instructions if text)
     num_steps, num_learnt = len(labels.learn_T), int(labels.learn_T.sum())
@@ -291,14 +291,14 @@ def _read_row(row: IndexRow, space: ActionSpace) -> EpisodeLabels:
     annotations = list(parse_annotation(data, file).message.frame_annotations[: row.num_frames])
     instructions = frame_instructions(annotations, row.fps)
     times_ns = [each.frame_time for each in annotations]
-    return _steps(make_labels(frame_actions(annotations), instructions, times_ns, space))
+    return _steps(make_labels(frame_actions(annotations), instructions, times_ns, space), space)
 
 
-def _steps(labels: Labels) -> EpisodeLabels:
+def _steps(labels: Labels, space: ActionSpace) -> EpisodeLabels:
     steps = slice(0, len(labels) - 1)  # what was done on the last frame is in no annotation
     return EpisodeLabels(
-        labels.executed_TA[steps].astype(np.uint8),
-        labels.target_TA[steps].astype(np.uint8),
+        labels.executed_TA[steps].astype(space.token_dtype),
+        labels.target_TA[steps].astype(space.token_dtype),
         labels.target_mask_T[steps],
         labels.instructions[steps],
     )

@@ -1,14 +1,16 @@
 """The index of a data set: a Parquet file with one row for every recording, usable or not.
 
-`IndexRow` is the row, `read_index` and `write_index` are the file, which is written at once or not at all. Training and
+`IndexRow` is the row, `read_index` and `write_index` are the file, which is written at once or not at all and names the
+version of eyehand that wrote it; one of another version is read if it has the columns that are needed. Training and
 checking reach each recording through its row: path, offset and size of its two files. Made by `indexing.py`.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -24,6 +26,12 @@ from eyehand.recording.reader import RecordingFiles
 __all__ = ["INDEX_ENDING", "IndexRow", "read_index", "row_of", "write_index"]
 
 INDEX_ENDING = ".parquet"
+
+_VERSION = b"eyehand_version"
+"""Key of the file's metadata under which it names the eyehand that wrote it."""
+
+_MERELY_TOLD = ("env_version", "user", "seconds", "system_share", "annotators", "problems", "is_cut_off")
+"""Columns that only tell something: an index without them can be used."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +101,8 @@ def write_index(rows: Sequence[IndexRow], out: Path) -> None:
     Raises:
         UserError: it cannot be written.
     """
-    table = pa.Table.from_pylist([asdict(row) for row in rows], schema=_schema())
+    schema = _schema().with_metadata({_VERSION: version("eyehand")})
+    table = pa.Table.from_pylist([asdict(row) for row in rows], schema=schema)
     partial = out.with_name(out.name + ".partial")
     try:
         pq.write_table(table, partial, compression="zstd")
@@ -110,7 +119,8 @@ def read_index(path: Path, where: str | None = None, *, heed_decisions: bool = T
     may name what was found and decided besides the index's own columns.
 
     Raises:
-        UserError: it is missing, damaged, or no index; or the condition cannot be understood.
+        UserError: it is missing, damaged, no index, or lacks what this version needs; or the condition cannot be
+            understood.
     """
     if path.is_dir():
         raise UserError(
@@ -125,22 +135,42 @@ def read_index(path: Path, where: str | None = None, *, heed_decisions: bool = T
     except OSError as error:
         what = str(error).splitlines()[0].rstrip(".")
         raise UserError(f"{path} cannot be read as an index ({what}): check the disk and the permissions.") from error
-    if not table.schema.equals(_schema()):
-        raise UserError(f"{path} is no index of this version of eyehand: make it anew with `eyehand data index`.")
+    table = _understood(table, path)
     decided = read_decisions(decisions_beside(path))
     if heed_decisions:
         table = _with_errors(table, decided)
     if where is not None:
-        table = select(_with_findings(table, decided), where).select(_schema().names)
+        table = select(_with_findings(table, decided), where)
     return _rows_of(table)
+
+
+def _understood(table: pa.Table, path: Path) -> pa.Table:
+    """The columns that this version knows, each of the type that it has here.
+
+    Raises:
+        UserError: one that cannot be done without is missing, or of another type.
+    """
+    if not {"id", "source", "error"} <= set(table.column_names):
+        raise UserError(f"{path} is no index of recordings: make one with `eyehand data index`.")
+    known = [column for column in _schema() if column.name in table.column_names or column.name not in _MERELY_TOLD]
+    try:
+        return table.select([column.name for column in known]).cast(pa.schema(known))
+    except (KeyError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        writer = (table.schema.metadata or {}).get(_VERSION, b"of an older version").decode()
+        lack = str(error.args[0]).splitlines()[0].rstrip(".")
+        raise UserError(
+            f"{path} was written by eyehand {writer} and lacks what eyehand {version('eyehand')} needs ({lack}): "
+            f"make it anew with `eyehand data index SRC --out {path} --replace`."
+        ) from error
 
 
 def _rows_of(table: pa.Table) -> list[IndexRow]:
     """Column by column, for rows as dicts of 100,000 recordings take twice as long."""
-    columns = [
-        map(tuple, column.to_pylist()) if pa.types.is_list(column.type) else column.to_pylist()
-        for column in table.columns
-    ]
+    columns: list[Iterable[Any]] = []
+    for one in fields(IndexRow):
+        column = table[one.name] if one.name in table.column_names else None
+        values = [one.default] * len(table) if column is None else column.to_pylist()
+        columns.append(map(tuple, values) if column is not None and pa.types.is_list(column.type) else values)
     return [IndexRow(*values) for values in zip(*columns, strict=True)]
 
 

@@ -26,13 +26,13 @@ class EpisodeLabels:
     """Labels of one episode of T steps; A action slots.
 
     Attributes:
-        executed_TA, target_TA: uint8 tokens.
+        executed_TA, target_TA: tokens, of the space's `token_dtype`.
         learn_T: bool, whether the target is known.
         instructions: of every step.
     """
 
-    executed_TA: NDArray[np.uint8]
-    target_TA: NDArray[np.uint8]
+    executed_TA: NDArray[np.unsignedinteger]
+    target_TA: NDArray[np.unsignedinteger]
     learn_T: NDArray[np.bool_]
     instructions: tuple[str | None, ...]
 
@@ -43,7 +43,7 @@ class LabelStore:
     The arrays hold zeros where an episode was not read yet: ask with `load` or `load_all` before looking.
 
     Attributes:
-        executed_NA, target_NA: uint8 tokens.
+        executed_NA, target_NA: tokens, of the space's `token_dtype`.
         learn_N: bool, whether the target is known.
         text_N: int32 rows of the table of instructions.
     """
@@ -65,9 +65,10 @@ class LabelStore:
         self._first_step = np.concatenate([[0], np.cumsum(num_steps, dtype=np.int64)]).tolist()
         self._row_of = {text: row for row, text in enumerate(instructions)} | {"": 0}
         self._read = read
-        total, slots = self._first_step[-1], space.num_slots
-        self.executed_NA: NDArray[np.uint8] = shared_bytes(total * slots).reshape(total, slots)
-        self.target_NA: NDArray[np.uint8] = shared_bytes(total * slots).reshape(total, slots)
+        total, slots, dtype = self._first_step[-1], space.num_slots, space.token_dtype
+        self.executed_NA, self.target_NA = (
+            shared_bytes(total * slots * dtype.itemsize).view(dtype).reshape(total, slots) for _ in range(2)
+        )
         self.learn_N: NDArray[np.bool_] = shared_bytes(total).view(np.bool_)
         self.text_N: NDArray[np.int32] = shared_bytes(total * 4).view(np.int32)
         self._is_loaded_E = shared_bytes(len(self._num_steps))

@@ -1,8 +1,9 @@
 """Conditions on the rows of a table: `select(table, "env = 'quake' and num_frames > 2000")`.
 
 The part of SQL that a WHERE clause needs: = != <> < <= > >=, [not] in (...), [not] like 'a%', is [not] null, and, or,
-not, parentheses. A condition on a column of lists holds where it holds for any entry. It is parsed here and computed by
-pyarrow, column by column; nothing is evaluated as code, and nothing but the table can be reached.
+not, parentheses; where a value is null it is neither true nor false, as in SQL. A condition on a column of lists holds
+where it holds for any entry. It is parsed here and computed by pyarrow, column by column; nothing is evaluated as code,
+and nothing but the table can be reached.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def select(table: pa.Table, condition: str) -> pa.Table:
 
 
 class _Parser:
-    """Recursive descent; every rule returns a mask, one boolean per row and never null."""
+    """Recursive descent; every rule returns a mask, one boolean per row, null where that is unknown."""
 
     def __init__(self, table: pa.Table, condition: str) -> None:
         self._table = table
@@ -74,13 +75,13 @@ class _Parser:
     def _any(self) -> pa.Array:
         mask = self._all()
         while self._accept("or"):
-            mask = pc.or_(mask, self._all())
+            mask = pc.or_kleene(mask, self._all())
         return mask
 
     def _all(self) -> pa.Array:
         mask = self._one()
         while self._accept("and"):
-            mask = pc.and_(mask, self._one())
+            mask = pc.and_kleene(mask, self._one())
         return mask
 
     def _one(self) -> pa.Array:
@@ -115,7 +116,7 @@ class _Parser:
             compare = _COMPARE[self._next()[1]]
             mask = self._hold(column, name, lambda values: compare(values, self._value(values.type, name)))
         elif pa.types.is_boolean(column.type):
-            mask = column.fill_null(False)
+            mask = column
         else:
             raise self._error(f"{name} is not compared with anything")
         return pc.invert(mask) if is_not else mask
@@ -123,9 +124,14 @@ class _Parser:
     def _hold(self, column: pa.Array, name: str, test: Callable[[pa.Array], pa.Array]) -> pa.Array:
         """Where the test holds; for lists: where it holds for any entry."""
         if not pa.types.is_list(column.type):
-            return test(column).fill_null(False)
-        rows = pc.filter(pc.list_parent_indices(column), test(pc.list_flatten(column)).fill_null(False))
-        return pc.is_in(pa.array(range(len(column)), pa.int64()), value_set=pc.unique(rows).cast(pa.int64()))
+            return pc.if_else(pc.is_valid(column), test(column), None)
+        entries, rows = pc.list_flatten(column), pa.array(range(len(column)), pa.int64())
+        mask, parents = pc.if_else(pc.is_valid(entries), test(entries), None), pc.list_parent_indices(column)
+        is_true, has_null = (
+            pc.is_in(rows, value_set=pc.filter(parents, each).cast(pa.int64())) for each in (mask, pc.is_null(mask))
+        )
+        is_unknown = pc.or_(pc.is_null(column), has_null)
+        return pc.or_kleene(is_true, pc.if_else(is_unknown, pa.scalar(None, pa.bool_()), False))
 
     def _values(self, kind: pa.DataType, name: str) -> pa.Array:
         self._expect("(")

@@ -66,6 +66,7 @@ class Recording:
         is_cut_off: writing it ended before its end (crash, full disk); what is there is good.
         outcome: facts of how the episode ended (`score`...), where the recorder knew them.
         problems: sentences on what is odd about it, though it can be used.
+        annotations: the messages as in the file, one per frame. Not shifted: number i describes what came BEFORE i.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class Recording:
         self.is_cut_off = is_cut_off
         self.outcome = outcome
         self.problems = problems
-        self._annotations = annotations[:num_frames]
+        self.annotations = tuple(annotations[:num_frames])
         self._actions: list[FrameActions] | None = None
         self._small = VideoReader(files.small)
         self._captured = VideoReader(files.captured or files.path / CAPTURED_FILE)
@@ -135,19 +136,14 @@ class Recording:
         return self.info.fps
 
     @property
-    def annotations(self) -> tuple[pb.FrameAnnotation, ...]:
-        """The messages as they are in the file, one per frame. Not shifted: number i describes what came BEFORE i."""
-        return tuple(self._annotations)
-
-    @property
     def instructions(self) -> tuple[str | None, ...]:
         """What was to be done at each frame."""
-        return tuple(frame_instructions(self._annotations, self.fps))
+        return tuple(frame_instructions(self.annotations, self.fps))
 
     @property
     def times_ns(self) -> tuple[int, ...]:
         """When each frame was seen, since the start of the recording."""
-        return tuple(annotation.frame_time for annotation in self._annotations)
+        return tuple(annotation.frame_time for annotation in self.annotations)
 
     def executed(self, frame: int) -> Action | None:
         """What was done on this frame, by whomever; None where that is not known (always for the last frame)."""
@@ -159,7 +155,7 @@ class Recording:
 
     def events_before(self, frame: int) -> list[InputEvent]:
         """The raw input events between the frame before and this one."""
-        return events_of(self._annotations[frame])
+        return events_of(self.annotations[frame])
 
     def load_labels(self, space: ActionSpace) -> Labels:
         """The actions of all frames as token ids; row i belongs to frame i."""
@@ -167,7 +163,7 @@ class Recording:
 
     def text_embedding(self, instruction: str, encoder: str) -> NDArray[np.float32] | None:
         """The embedding (n, dim) float32 stored with an instruction, whatever wrote it; None where there is none."""
-        for annotation in self._annotations:
+        for annotation in self.annotations:
             for text in annotation.frame_text_annotation:
                 if text.instruction != instruction:
                     continue
@@ -215,7 +211,7 @@ class Recording:
 
     def _frame_actions(self) -> list[FrameActions]:
         if self._actions is None:
-            self._actions = frame_actions(self._annotations)
+            self._actions = frame_actions(self.annotations)
         return self._actions
 
     def _check(self, start: int, length: int) -> None:

@@ -158,9 +158,9 @@ def _marginals(train: Dataset) -> list[NDArray[np.float64]]:
     return [count / count.sum() for count in counts]
 
 
-def _previous(dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+def _previous(dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.unsignedinteger]:
     """What was executed one step before each row; nothing before the first step of an episode."""
-    before_NA: NDArray[np.uint8] = dataset.executed_NA[np.maximum(rows - 1, 0)]
+    before_NA: NDArray[np.unsignedinteger] = dataset.executed_NA[np.maximum(rows - 1, 0)]
     first = np.array([episode.first_step for episode in dataset.episodes])
     before_NA[np.isin(rows, first)] = dataset.space.encode(NOTHING)
     return before_NA
