@@ -80,7 +80,7 @@ def main() -> None:
         assert play.takeover is not None
         ended = threading.Event()
         game.outcome = lambda: Outcome(done=ended.is_set())  # type: ignore[method-assign]
-        session = Session(play.game, play.player, witness=play.takeover)
+        session = Session(play.game, play.player, source=play.takeover)
         playing = threading.Thread(target=lambda: session.run_episode(0))
         playing.start()
         watch = MachineWatch()

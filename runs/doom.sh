@@ -17,7 +17,7 @@ minutes=${MINUTES:-6}                                # of demonstrations per gam
 short_minutes=${SHORT_MINUTES:-2.5}
 train_minutes=${TRAIN_MINUTES:-70}
 rounds=${ROUNDS:-2}
-taught_minutes=${TAUGHT_MINUTES:-3.5}                # of the agent's own play per game and round
+dagger_minutes=${DAGGER_MINUTES:-3.5}                # of the agent's own play per game and round
 tune_minutes=${TUNE_MINUTES:-40}                     # of training after each round
 episodes=${EPISODES:-30}
 workers=${WORKERS:-$(nproc)}
@@ -48,9 +48,9 @@ train() { # train ROUND OPTIONS...: start a run, or go on with one that was inte
 once train-0 train 0 --minutes "$train_minutes"
 for ((round = 1; round <= rounds; round++)); do
     before="$out/run-$((round - 1))/policy"
-    once "taught-$round" $eyehand record --game "$games" --out "$out/taught-$round" --player "$before" --taught \
-        --minutes "$taught_minutes" --seed "$((2000000 + 1000000 * round))" --workers "$workers"
-    data+=("$out/taught-$round")
+    once "dagger-$round" $eyehand record --game "$games" --out "$out/dagger-$round" --player "$before" --dagger \
+        --minutes "$dagger_minutes" --seed "$((2000000 + 1000000 * round))" --workers "$workers"
+    data+=("$out/dagger-$round")
     once "train-$round" train "$round" --init-from "$before" --seed "$round" --minutes "$tune_minutes"
 done
 policy="$out/run-$rounds/policy"

@@ -1,6 +1,6 @@
 """A job to be killed in the middle of: squares of numbers, of which the later ones wait for a gate to open.
 
-    python gated_squares.py FOLDER ENGINE [ADDRESS]     squares 0 to 7 into FOLDER/manifest, with two workers
+    python gated_squares.py FOLDER ENGINE [ADDRESS]     squares 0 to 7 into FOLDER/journal, with two workers
 
 FOLDER/begun gets an empty file for every try at a number, named NUMBER-PID; FOLDER/gate opens the gate; the first
 worker that takes the number of FOLDER/deadly kills itself and takes that file with it.
@@ -19,7 +19,7 @@ from pathlib import Path
 from eyehand.commands.workers import make_engine
 from eyehand.jobs.engine import Engine
 from eyehand.jobs.job import Job, run_job
-from eyehand.jobs.journal import Manifest
+from eyehand.jobs.journal import Journal
 
 NUM_ITEMS = 8
 NUM_FREE = 4
@@ -72,14 +72,14 @@ def begun(folder: Path) -> dict[int, set[int]]:
 
 
 def num_noted(folder: Path) -> int:
-    """Results in the manifest."""
-    path = folder / "manifest"
+    """Results in the journal."""
+    path = folder / "journal"
     return path.read_bytes().count(b'"result"') if path.exists() else 0
 
 
 def run(folder: Path, engine: Engine) -> list[int]:
-    with Manifest(folder / "manifest", {"squares": NUM_ITEMS}) as manifest:
-        return list(run_job(SQUARE, {str(n): Number(folder, n) for n in range(NUM_ITEMS)}, engine, manifest).values())
+    with Journal(folder / "journal", {"squares": NUM_ITEMS}) as journal:
+        return list(run_job(SQUARE, {str(n): Number(folder, n) for n in range(NUM_ITEMS)}, engine, journal).values())
 
 
 def main() -> None:

@@ -99,3 +99,8 @@ def test_a_reader_that_goes_away_is_no_fault_of_ours() -> None:
         _, told = process.communicate()
     assert process.returncode == 141
     assert told == b""
+
+
+def test_an_option_that_changed_its_name_says_the_new_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["record", "--game", "doom/aim", "--out", "never", "--perturb=1"]) == 2
+    assert "--noise-injection" in capsys.readouterr().err

@@ -22,7 +22,10 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with two recordings of each of two tasks, and a policy trained on them for a few steps."""
     folder = tmp_path_factory.mktemp("pipeline")
     data, run = str(folder / "data"), str(folder / "run")
-    assert main(["record", "--game", "doom/aim,doom/approach", "--episodes", "2", "--out", data, "--perturb", "1"]) == 0
+    assert (
+        main(["record", "--game", "doom/aim,doom/approach", "--episodes", "2", "--out", data, "--noise-injection", "1"])
+        == 0
+    )
     options = [
         "--data",
         data,
@@ -79,13 +82,13 @@ def test_the_policy_is_measured_by_playing(work: Path) -> None:
     assert result.with_suffix(".html").exists()
 
 
-def test_the_pupils_own_play_is_labelled_by_the_teacher(work: Path) -> None:
+def test_the_learners_own_play_is_labelled_by_the_expert(work: Path) -> None:
     """DAgger: every tick has a target; the history is what was really done."""
-    taught = work / "taught"
+    dagger = work / "dagger"
     policy = str(work / "run" / "policy")
-    options = ["--player", policy, "--taught", "--pupil-share", "1", "--episodes", "1"]
-    assert main(["record", "--game", "doom/approach", "--out", str(taught), *options]) == 0
-    (folder,) = find_recordings(taught)
+    options = ["--player", policy, "--taught", "--learner-share", "1", "--episodes", "1"]
+    assert main(["record", "--game", "doom/approach", "--out", str(dagger), *options]) == 0
+    (folder,) = find_recordings(dagger)
     from eyehand.action_space import P2P
 
     labels = Recording.open(folder).load_labels(P2P)

@@ -79,7 +79,7 @@ class Play:
         self.takeover = Takeover(Agent(), stop=self.stopped.set)
         self.viewer = Viewer(LOOPBACK, self.takeover)
         shared = SharedGame(self.game, self.takeover, looked=self.viewer.look)
-        session = Session(shared, self.takeover, [self.viewer, self], instruction="go", witness=self.takeover)
+        session = Session(shared, self.takeover, [self.viewer, self], instruction="go", source=self.takeover)
         self._is_over = False
         self._thread = threading.Thread(target=lambda: session.run_episode(0))
         self.outcome = Outcome()

@@ -44,6 +44,8 @@ COMMANDS: dict[str, str] = {
     "demo": "Watch the bundled agent play three Doom tasks.",
 }
 
+_RENAMED = {"--taught": "--dagger", "--pupil-share": "--learner-share", "--perturb": "--noise-injection"}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
@@ -78,6 +80,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(name: str, options: list[str]) -> int:
     import tyro
 
+    for option in options:
+        if option.split("=")[0] in _RENAMED:
+            old = option.split("=")[0]
+            raise UserError(f"The option {old} is now called {_RENAMED[old]}: write that instead.")
     command = importlib.import_module(module_of(name))
     parsed = tyro.cli(
         command.Options,

@@ -9,7 +9,8 @@ comes the hands keep holding what they held, without motion, and let go after `s
 every way out. Knows no game, no player, no file format.
 
 Where a person can act beside the player, what the hands really did between two pictures is known only when the second
-one is there. A `Witness` then says it, and a tick is told to the observers at the beginning of the next one.
+one is there. An `ExecutedActionSource` then says it, and
+a tick is told to the observers at the beginning of the next one.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from eyehand.frame import Frame
 from eyehand.game import Game, Outcome, TaskInfo
 from eyehand.player import Decision, Observation, Player
 
-__all__ = ["EpisodeEnd", "EpisodeStart", "Observer", "Session", "Tick", "Witness"]
+__all__ = ["EpisodeEnd", "EpisodeStart", "ExecutedActionSource", "Observer", "Session", "Tick"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +104,12 @@ class Observer(Protocol):
         ...
 
 
-class Witness(Protocol):
+class ExecutedActionSource(Protocol):
     """Sees what a person did, whose input reaches the game without passing through the Session."""
 
-    def witness(self, decision: Decision | None, executed: Action, until_ns: int) -> tuple[Decision | None, Action]:
+    def executed_action(
+        self, decision: Decision | None, executed: Action, until_ns: int
+    ) -> tuple[Decision | None, Action]:
         """What was really decided and done in the tick that ends now.
 
         Args:
@@ -127,7 +130,7 @@ class Session:
         clock: what a real-time loop waits on.
         instruction: what to do; may be changed at any tick by assigning to `session.instruction`.
         stale_after_s: in a real-time game, how long keys stay held when no decision comes.
-        witness: in a real-time game, asked at the end of every tick for what was really done.
+        source: in a real-time game, asked at the end of every tick for what was really done.
     """
 
     def __init__(
@@ -138,7 +141,7 @@ class Session:
         clock: Clock | None = None,
         instruction: str | None = None,
         stale_after_s: float = 0.25,
-        witness: Witness | None = None,
+        source: ExecutedActionSource | None = None,
     ) -> None:
         self.game = game
         self.player = player
@@ -146,7 +149,7 @@ class Session:
         self.clock: Clock = clock or SystemClock()
         self.instruction = instruction
         self.stale_after_s = stale_after_s
-        self.witness = witness
+        self.source = source
 
     def run_episode(self, seed: int, max_seconds: float | None = None) -> EpisodeEnd:
         """Play from a reset until the episode is done or `max_seconds` (of game time) have passed."""
@@ -226,7 +229,7 @@ class _RealTimeLoop:
         self.last_tick = -1
         self.hands = NOTHING
         self.executed = NOTHING
-        self.unwitnessed: Tick | None = None
+        self.unfinished: Tick | None = None
         self.decided_ns = session.clock.now_ns()
 
     def run(self) -> None:
@@ -241,13 +244,13 @@ class _RealTimeLoop:
                     self._tick(index, thinker)
             finally:
                 self.num_dropped += thinker.num_replaced
-                self._tell(self._witnessed(self.session.clock.now_ns()))
+                self._tell(self._finished(self.session.clock.now_ns()))
 
     def _tick(self, index: int, thinker: _Thinker) -> None:
         session, game, clock = self.session, self.session.game, self.session.clock
         late_ns = self.ticks.lateness.late_ns[-1]
         frame, instruction = game.observe(), session.instruction
-        before = self._witnessed(frame.time_ns)
+        before = self._finished(frame.time_ns)
         thinker.offer(index, Observation(frame, instruction, self.executed))
         self._tell(before)
         decision: Decision | None = None
@@ -277,17 +280,17 @@ class _RealTimeLoop:
         self.outcome = game.outcome()
         tick = Tick(index, frame, instruction, decision, executed, self.outcome, late_ns, latency_ns)
         self.executed = executed
-        if session.witness is None:
+        if session.source is None:
             self._tell(tick)
         else:
-            self.unwitnessed = tick
+            self.unfinished = tick
 
-    def _witnessed(self, until_ns: int) -> Tick | None:
-        """The tick before, now that it is over, as the witness saw it; None without one."""
-        tick, self.unwitnessed = self.unwitnessed, None
-        if tick is None or self.session.witness is None:
+    def _finished(self, until_ns: int) -> Tick | None:
+        """The tick before, now that it is over, as the source of executed actions tells it; None without one."""
+        tick, self.unfinished = self.unfinished, None
+        if tick is None or self.session.source is None:
             return None
-        decision, self.executed = self.session.witness.witness(tick.decision, tick.executed, until_ns)
+        decision, self.executed = self.session.source.executed_action(tick.decision, tick.executed, until_ns)
         return replace(tick, decision=decision, executed=self.executed)
 
     def _tell(self, tick: Tick | None) -> None:

@@ -1,11 +1,11 @@
-"""Taught: who has the hands, and what is recorded of it."""
+"""Dagger: who has the hands, and what is recorded of it."""
 
 from itertools import pairwise
 
 import numpy as np
 
 from eyehand.action import Action
-from eyehand.collect.dagger import Taught
+from eyehand.collect.dagger import Dagger
 from eyehand.frame import Frame
 from eyehand.player import Decision, Observation
 from eyehand.players.random import RandomPlayer
@@ -29,27 +29,27 @@ class Fixed:
 
 
 def _decisions(share: float, seed: int = 5, ticks: int = 600) -> list[Decision]:
-    player = Taught(Fixed(Action.of("a")), Fixed(Action.of("d")), pupil_share=share, turn_s=1.0)
+    player = Dagger(Fixed(Action.of("a")), Fixed(Action.of("d")), learner_share=share, turn_s=1.0)
     player.reset(seed)
     return [player.act(OBSERVATION) for _ in range(ticks)]
 
 
-def test_the_pupils_actions_are_labelled_and_the_teachers_are_the_users() -> None:
+def test_the_learners_actions_are_labelled_and_the_experts_are_the_users() -> None:
     decisions = _decisions(0.5)
-    pupils = Decision(Action.of("a"), by_user=False, label=Action.of("d"))
-    teachers = Decision(Action.of("d"), by_user=True)
-    assert {pupils, teachers} == set(decisions)
+    learners = Decision(Action.of("a"), by_user=False, label=Action.of("d"))
+    experts = Decision(Action.of("d"), by_user=True)
+    assert {learners, experts} == set(decisions)
     changes = sum(a != b for a, b in pairwise(decisions))
     assert 5 < changes < 40  # turns of about a second, half of which change hands
 
 
 def test_both_see_every_tick() -> None:
-    pupil, teacher = Fixed(Action()), Fixed(Action())
-    player = Taught(pupil, teacher, pupil_share=0.5)
+    learner, expert = Fixed(Action()), Fixed(Action())
+    player = Dagger(learner, expert, learner_share=0.5)
     player.reset(1)
     for _ in range(50):
         player.act(OBSERVATION)
-    assert (pupil.num_asked, teacher.num_asked) == (50, 50)
+    assert (learner.num_asked, expert.num_asked) == (50, 50)
 
 
 def test_shares_and_seeds() -> None:

@@ -24,7 +24,7 @@ def recorded(tmp_path, echo_game, fidget):
 
 
 def test_next_picture_shows_what_was_executed(recorded, shown):
-    """The proof that labels are not shifted: frame i+1 shows what row i says was done on frame i."""
+    """The checks that labels are not shifted: frame i+1 shows what row i says was done on frame i."""
     frames = recorded.decode_clip(0, recorded.num_frames)
     assert recorded.num_frames == 90
     assert shown(frames[0]) == shown(NOTHING)

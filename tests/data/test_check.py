@@ -14,13 +14,13 @@ import moving_block
 from eyehand.action import Action
 from eyehand.action_space import P2P
 from eyehand.cli import main
-from eyehand.data.check import Limits, Verdict, check
+from eyehand.data.check import CheckLimits, Verdict, check
 from eyehand.data.dataset import load_dataset
 from eyehand.data.decisions import read_decisions
 from eyehand.data.index import read_index
 from eyehand.errors import UserError
 from eyehand.frame import Frame
-from eyehand.jobs.journal import Manifest
+from eyehand.jobs.journal import Journal
 from eyehand.jobs.local import LocalEngine
 from eyehand.player import Decision
 from eyehand.recording import annotation_pb2 as pb
@@ -42,7 +42,7 @@ def write(root: Path, name: str, pictures=MOVING, actions=TAPPING, tick_ms: floa
 
 
 def verdict(*files: RecordingFiles) -> Verdict:
-    return [*check([(str(each.path), each) for each in files], Limits())][-1]
+    return [*check([(str(each.path), each) for each in files], CheckLimits())][-1]
 
 
 def test_a_sound_recording_is_used(tmp_path: Path) -> None:
@@ -84,14 +84,16 @@ def test_a_recording_that_is_there_twice(tmp_path: Path) -> None:
 def test_several_processes_find_the_same_and_a_killed_check_goes_on(tmp_path: Path) -> None:
     found = [(str(each.path), each) for each in (write(tmp_path, name) for name in ("first", "second", "third"))]
     (found[1][1].path / "192x192.mp4").write_bytes(b"no video")
-    alone = check(found, Limits())
+    alone = check(found, CheckLimits())
     assert [each.is_used for each in alone] == [True, False, False]  # the third is the first one's twin
-    assert check(found, Limits(), engine=LocalEngine(2)) == alone
+    assert check(found, CheckLimits(), engine=LocalEngine(2)) == alone
     told: list[int] = []
-    with Manifest(tmp_path / "m", {}) as manifest:
-        check(found[:2], Limits(), manifest=manifest)
-    with Manifest(tmp_path / "m", {}) as manifest:  # two are left: the new one, and what may have been repaired
-        assert check(found, Limits(), manifest=manifest, progress=lambda what, done, total: told.append(done)) == alone
+    with Journal(tmp_path / "m", {}) as journal:
+        check(found[:2], CheckLimits(), journal=journal)
+    with Journal(tmp_path / "m", {}) as journal:  # two are left: the new one, and what may have been repaired
+        assert (
+            check(found, CheckLimits(), journal=journal, progress=lambda what, done, total: told.append(done)) == alone
+        )
     assert told == [1, 2, 3]
 
 

@@ -18,7 +18,7 @@ from eyehand.data.dataset import Dataset, load_dataset
 from eyehand.data.loader import FRAME_BYTES, Batch, ClipLoader
 from eyehand.data.sampler import ClipKey, ClipSampler
 from eyehand.errors import UserError
-from eyehand.recording.recode import RandomRecoding
+from eyehand.recording.recompress import RandomRecompression
 
 
 @pytest.fixture(scope="module")
@@ -122,8 +122,8 @@ def test_a_killed_worker_is_noticed(dataset: Dataset) -> None:
 
 
 def test_recoding_follows_from_the_place_in_the_stream_alone(dataset: Dataset) -> None:
-    recoding = RandomRecoding(0.5, seed=1)
-    plain, coded = read(dataset, 6), read(dataset, 6, recoding=recoding)
+    recompression = RandomRecompression(0.5, seed=1)
+    plain, coded = read(dataset, 6), read(dataset, 6, recompression=recompression)
     pairs = [(p.frames_BTHWC[r], c.frames_BTHWC[r]) for p, c in zip(plain, coded, strict=True) for r in range(3)]
     changed = [not np.array_equal(one, other) for one, other in pairs]
     assert 3 <= sum(changed) <= 15  # 9 are expected
@@ -133,6 +133,6 @@ def test_recoding_follows_from_the_place_in_the_stream_alone(dataset: Dataset) -
         for (_, other), valid in zip(pairs, np.concatenate([b.valid_BT for b in coded]), strict=True)
     )
     for options in ({"workers": 2}, {"cache_frames_gb": 1.0}):
-        assert_equal(read(dataset, 6, recoding=recoding, **options), coded)
-    assert_equal(read(dataset, 2, first=4, recoding=recoding), coded[4:])
-    assert_equal(read(dataset, 2, recoding=RandomRecoding(0.0, seed=1)), plain[:2])
+        assert_equal(read(dataset, 6, recompression=recompression, **options), coded)
+    assert_equal(read(dataset, 2, first=4, recompression=recompression), coded[4:])
+    assert_equal(read(dataset, 2, recompression=RandomRecompression(0.0, seed=1)), plain[:2])

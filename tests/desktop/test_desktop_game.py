@@ -267,14 +267,14 @@ def test_what_fails_in_a_check_is_tried_in_three_rounds(monkeypatch: pytest.Monk
     rounds: list[int] = []
     tried: list[Container[str] | None] = []
 
-    def prove(game: object, profile: Profile, only: Container[str] | None = None) -> Iterator[Finding]:
+    def run_checks(game: object, profile: Profile, only: Container[str] | None = None) -> Iterator[Finding]:
         tried.append(only)
         if only is None:
             yield Finding("picture", True, "")
         yield Finding("steer", len(rounds) == 3, "")
 
     monkeypatch.setattr(LaunchedDesktopGame, "reset", lambda self, seed: rounds.append(seed))
-    monkeypatch.setattr("eyehand.doctor.doctor.prove", prove)
+    monkeypatch.setattr("eyehand.doctor.doctor.run_checks", run_checks)
     findings = list(check_game(load_profile("extremetuxracer"), "640x480"))
     assert [(finding.name, finding.passed) for finding in findings] == [
         ("start", True),

@@ -227,7 +227,7 @@ def test_a_person_takes_over_and_our_own_input_does_not(
     takeover = Takeover(Agent(), TakeoverKeys("F9"), stop=stopped.set)
     listeners: list[Any] = []
     shared = SharedGame(game, takeover, lambda: listeners.append(game.listen(takeover.hear)))
-    session = Session(shared, takeover, witness=takeover)
+    session = Session(shared, takeover, source=takeover)
     playing = threading.Thread(target=lambda: session.run_episode(0, max_seconds=600))
     game.outcome = lambda: Outcome(done=stopped.is_set())  # type: ignore[method-assign]
     person = Person(desktop)  # type: ignore[arg-type]

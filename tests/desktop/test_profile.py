@@ -19,7 +19,7 @@ start = [{ keys = ["Enter"], wait_s = 1 }]
 command = ["game", "-w", "{width}"]
 [launch.environment]
 A = "b"
-[proof]
+[checks]
 arguments = ["--no-monsters"]
 turn = { dx = 100 }
 """
@@ -32,8 +32,8 @@ def test_a_profile_is_read() -> None:
     assert profile.launch.environment == {"A": "b"}
     assert profile.start[0].action.keys == {"Enter"}
     assert profile.start[0].wait_s == 1
-    assert profile.proof.turn is not None
-    assert profile.proof.turn.action.dx == 100
+    assert profile.checks.turn is not None
+    assert profile.checks.turn.action.dx == 100
     assert profile.calm.launch.command == ("game", "-w", "{width}", "--no-monsters")
     assert profile.calm.launch.environment == profile.launch.environment
 
@@ -44,9 +44,9 @@ def test_the_profiles_that_come_with_eyehand_are_sound(name: str) -> None:
     assert profile.packages
     assert profile.keys
     assert profile.window_class or profile.window_title
-    proof = profile.proof
-    assert proof.move or proof.turn or (proof.steer_left and proof.steer_right), "it must prove something"
-    tried = [step for step in (proof.move, proof.turn, proof.fire, proof.steer_left, proof.steer_right) if step]
+    checks = profile.checks
+    assert checks.move or checks.turn or (checks.steer_left and checks.steer_right), "it must run_checks something"
+    tried = [step for step in (checks.move, checks.turn, checks.fire, checks.steer_left, checks.steer_right) if step]
     assert all(set(step.keys) <= set(profile.keys) and set(step.buttons) <= set(profile.buttons) for step in tried)
 
 
@@ -60,21 +60,21 @@ def test_the_profiles_that_come_with_eyehand_are_sound(name: str) -> None:
         (('command = ["game", "-w", "{width}"]', ""), "launch.command is missing"),
         (('command = ["game", "-w", "{width}"]', "command = []"), "launch.command is missing or empty"),
         (('instructions = ["win", "win the game"]', 'instructions = ["win"]'), "at least two ways"),
-        (("dx = 100", "dx = 1.5"), "proof.turn.dx must be a number"),
-        (("dx = 100", "dz = 1"), "proof.turn.dz is not known"),
-        (("[proof]", "[proof"), "has a mistake"),
+        (("dx = 100", "dx = 1.5"), "checks.turn.dx must be a number"),
+        (("dx = 100", "dz = 1"), "checks.turn.dz is not known"),
+        (("[checks]", "[checks"), "has a mistake"),
         (('A = "b"', "A = 1"), "launch.environment.A must be a text"),
         (("[launch]", '[launch]\nsize = "big"'), "'big' cannot be used"),
-        (("[proof]", '[launch.files]\n"../game.cfg" = ""\n[proof]'), "must lie within the game's own folder"),
-        (("[proof]", '[launch.files]\n"/game.cfg" = ""\n[proof]'), "must lie within the game's own folder"),
+        (("[checks]", '[launch.files]\n"../game.cfg" = ""\n[checks]'), "must lie within the game's own folder"),
+        (("[checks]", '[launch.files]\n"/game.cfg" = ""\n[checks]'), "must lie within the game's own folder"),
         (('start = [{ keys = ["Enter"], wait_s = 1 }]', "start = 3"), "start must be a list of tables"),
         (('title = "A game"', 'title = "A game"\ntogether = 3'), "together must be a table"),
         (('title = "A game"', 'title = "A game"\nname = "mine"'), "a profile has the name of its file"),
         (('title = "A game"', 'title = "A game"\ntimeout_s = -1'), "must be above 0"),
         (('title = "A game"', 'title = "A game"\npx_per_degree = -1'), "not below it"),
-        (("[proof]", "[together]\nhost = []\njoin = []\nmodes = {}\n[proof]"), "must name at least one mode"),
+        (("[checks]", "[together]\nhost = []\njoin = []\nmodes = {}\n[checks]"), "must name at least one mode"),
         (
-            ("[proof]", "[together]\nhost = []\njoin = []\nmodes.duel = []\ninstructions.co-op = 'x'\n[proof]"),
+            ("[checks]", "[together]\nhost = []\njoin = []\nmodes.duel = []\ninstructions.co-op = 'x'\n[checks]"),
             "together.instructions.co-op is no mode",
         ),
     ],
@@ -89,8 +89,8 @@ def test_every_mistake_is_one_sentence(change: tuple[str, str], sentence: str) -
 
 
 def test_a_section_that_is_no_table_and_a_file_that_is_no_text(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="proof must be a table"):
-        parse_profile("mine", "proof = 3\n" + GOOD[: GOOD.index("[proof]")])
+    with pytest.raises(UserError, match="checks must be a table"):
+        parse_profile("mine", "checks = 3\n" + GOOD[: GOOD.index("[checks]")])
     binary = tmp_path / "binary.toml"
     binary.write_bytes(b"\xff\xfe")
     with pytest.raises(UserError, match="not text in UTF-8"):

@@ -7,8 +7,8 @@ import pytest
 
 from eyehand.action import NOTHING, Action
 from eyehand.clock import FakeClock
-from eyehand.desktop.profile import Launch, Profile, Proof, Step
-from eyehand.doctor.checks import Finding, measure_px_per_degree, prove
+from eyehand.desktop.profile import Checks, Launch, Profile, Step
+from eyehand.doctor.checks import Finding, measure_px_per_degree, run_checks
 from eyehand.frame import Frame
 
 TURN = Step(dx=120, hold_s=0.0, wait_s=0.05)
@@ -56,8 +56,8 @@ class Panorama:
         self.act(step.action)
 
 
-def _profile(proof: Proof, px_per_degree: float = 0.0) -> Profile:
-    return Profile("probe", "a probe", Launch(("probe",)), proof=proof, px_per_degree=px_per_degree)
+def _profile(checks: Checks, px_per_degree: float = 0.0) -> Profile:
+    return Profile("probe", "a probe", Launch(("probe",)), checks=checks, px_per_degree=px_per_degree)
 
 
 def _named(findings: list[Finding]) -> dict[str, bool | None]:
@@ -67,7 +67,7 @@ def _named(findings: list[Finding]) -> dict[str, bool | None]:
 @pytest.mark.parametrize("is_restless", [False, True])
 def test_a_game_that_listens_passes(is_restless: bool) -> None:
     game = Panorama(is_restless=is_restless)
-    assert _named(list(prove(game, _profile(Proof(turn=TURN, fire=FIRE))))) == {
+    assert _named(list(run_checks(game, _profile(Checks(turn=TURN, fire=FIRE))))) == {
         "picture": True,
         "turn": True,
         "latency": True,
@@ -78,7 +78,7 @@ def test_a_game_that_listens_passes(is_restless: bool) -> None:
 @pytest.mark.parametrize("is_restless", [False, True])
 def test_a_deaf_game_fails(is_restless: bool) -> None:
     game = Panorama(is_deaf=True, is_restless=is_restless)
-    findings = list(prove(game, _profile(Proof(turn=TURN, fire=FIRE))))
+    findings = list(run_checks(game, _profile(Checks(turn=TURN, fire=FIRE))))
     assert _named(findings) == {"picture": True, "turn": False, "latency": False, "fire": False}
     assert "mouse button 0" in findings[-1].text
 
@@ -95,17 +95,17 @@ class Shot(Panorama):
 
 
 def test_one_event_does_not_spoil_a_check() -> None:
-    found = {finding.name: finding for finding in prove(Shot(), _profile(Proof(turn=TURN)), ("picture", "turn"))}
+    found = {finding.name: finding for finding in run_checks(Shot(), _profile(Checks(turn=TURN)), ("picture", "turn"))}
     assert found["turn"].passed
     assert "medians" in found["turn"].text, "the flash fell into the wait, so that one attempt could not be enough"
-    deaf = list(prove(Shot(is_deaf=True), _profile(Proof(turn=TURN)), ("picture", "turn")))
+    deaf = list(run_checks(Shot(is_deaf=True), _profile(Checks(turn=TURN)), ("picture", "turn")))
     assert _named(deaf) == {"picture": True, "turn": False}
 
 
 def test_steering_is_told_from_noise() -> None:
-    proof = Proof(steer_left=LEFT, steer_right=RIGHT)
-    assert _named(list(prove(Panorama(is_restless=True), _profile(proof))))["steer"] is True
-    assert _named(list(prove(Panorama(is_restless=True, is_deaf=True), _profile(proof))))["steer"] is False
+    checks = Checks(steer_left=LEFT, steer_right=RIGHT)
+    assert _named(list(run_checks(Panorama(is_restless=True), _profile(checks))))["steer"] is True
+    assert _named(list(run_checks(Panorama(is_restless=True, is_deaf=True), _profile(checks))))["steer"] is False
 
 
 def test_pixels_per_degree_are_measured() -> None:

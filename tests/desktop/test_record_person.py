@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from test_listen import MOVE, PRESS, RELEASE, Person
+from test_listener import MOVE, PRESS, RELEASE, Person
 
 from eyehand.action import Action
 from eyehand.collect.person import PersonReport, RecordPersonOptions, record_person

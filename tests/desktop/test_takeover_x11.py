@@ -19,7 +19,7 @@ from eyehand.collect.recorder import Recorder
 from eyehand.desktop.x11.display import XDisplay
 from eyehand.desktop.x11.guard import Guard
 from eyehand.desktop.x11.keys import key_codes
-from eyehand.desktop.x11.listen import Listener
+from eyehand.desktop.x11.listener import Listener
 from eyehand.desktop.x11.screen import OwnScreen
 from eyehand.desktop.x11.windows import WindowQuery, list_windows
 from eyehand.games.desktop.x11 import WindowGame
@@ -54,7 +54,7 @@ class Shared:
         self.num_ticks = 0
         self.failure: BaseException | None = None
         self.recorder = Recorder(folder, "both", self.takeover.take_events)
-        self._session = Session(shared.game, shared.player, [self.recorder, self], witness=shared.takeover)
+        self._session = Session(shared.game, shared.player, [self.recorder, self], source=shared.takeover)
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
 

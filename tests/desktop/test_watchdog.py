@@ -15,7 +15,7 @@ import pytest
 from eyehand.action import Action
 from eyehand.desktop.x11.display import XDisplay
 from eyehand.desktop.x11.guard import Guard
-from eyehand.desktop.x11.hands import Hands
+from eyehand.desktop.x11.injector import Injector
 from eyehand.desktop.x11.keys import key_codes
 from eyehand.desktop.x11.screen import OwnScreen
 from eyehand.desktop.x11.windows import WindowWatch
@@ -27,7 +27,7 @@ from pathlib import Path
 from eyehand.action import Action
 from eyehand.desktop.x11.display import XDisplay
 from eyehand.desktop.x11.guard import Guard
-from eyehand.desktop.x11.hands import Hands
+from eyehand.desktop.x11.injector import Injector
 from eyehand.desktop.x11.windows import WindowWatch
 
 name, authority, window, beats = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
@@ -37,7 +37,7 @@ guard.watch(name, authority, window)
 game = subprocess.Popen(["sh", "-c", "trap '' TERM; while :; do sleep 1; done"], start_new_session=True)
 folder = Path(tempfile.mkdtemp(prefix="eyehand-test-"))
 guard.will_end(game.pid, folder)
-hands = Hands(display, WindowWatch(display, window), guard)
+hands = Injector(display, WindowWatch(display, window), guard)
 hands.pointer_to(100, 50)
 for beat in range(beats):
     hands.do(Action.of(("w", "LeftShift"), ("0",), dx=1))
@@ -121,7 +121,7 @@ def test_the_watchdog_lets_go_at_the_moment_in_which_the_focus_is_lost(
     """Not at the player's next tick, which may be late: a key that repeats must not type into another window."""
     guard = Guard()
     guard.watch(screen.name, screen.authority, window.id)
-    Hands(display, WindowWatch(display, window.id), guard).do(Action.of("w"))
+    Injector(display, WindowWatch(display, window.id), guard).do(Action.of("w"))
     codes = keys_down(display)
     assert codes
     open_window("chat", size=(20, 20)).focus()
@@ -137,7 +137,7 @@ def test_the_watchdog_lets_go_at_the_moment_in_which_the_focus_is_lost(
 def test_without_its_watchdog_the_player_presses_nothing(display: XDisplay, window: Window, screen: OwnScreen) -> None:
     guard = Guard()
     guard.watch(screen.name, screen.authority, window.id)
-    hands = Hands(display, WindowWatch(display, window.id), guard)
+    hands = Injector(display, WindowWatch(display, window.id), guard)
     assert _hold_w(hands, display) == {key_codes(display)["w"]}
     os.kill(guard.pid, signal.SIGKILL)
     wait_until(lambda: not _is_running(guard.pid), "the watchdog is dead")
@@ -147,7 +147,7 @@ def test_without_its_watchdog_the_player_presses_nothing(display: XDisplay, wind
     guard.close()
 
 
-def _hold_w(hands: Hands, display: XDisplay) -> set[int]:
+def _hold_w(hands: Injector, display: XDisplay) -> set[int]:
     """The key that is down. Where the machine keeps us waiting before we look, the watchdog lets go: then once more."""
 
     def is_held() -> bool:

@@ -15,7 +15,7 @@ from eyehand.desktop.profile import load_profile
 from eyehand.desktop.x11.capture import WindowCapture
 from eyehand.desktop.x11.display import XDisplay
 from eyehand.desktop.x11.guard import Guard
-from eyehand.desktop.x11.hands import Hands
+from eyehand.desktop.x11.injector import Injector
 from eyehand.desktop.x11.screen import OwnScreen
 from eyehand.desktop.x11.windows import WindowQuery, WindowState, WindowWatch, find_window, list_windows
 from eyehand.games.desktop.x11 import LaunchedDesktopGame
@@ -65,7 +65,7 @@ def test_a_managed_window_is_played(screen: OwnScreen, display: XDisplay, guard:
     _ask(window, "_NET_ACTIVE_WINDOW", 1)
     wait_until(lambda: watch.state() is WindowState.READY, "the window has the focus")
     guard.watch(screen.name, screen.authority, window.id)
-    hands = Hands(display, watch, guard)
+    hands = Injector(display, watch, guard)
     place = display.core.TranslateCoordinates(window.id, display.root, 0, 0).reply()
     assert (place.dst_x, place.dst_y) != (0, 0), "it has a frame"
     hands.pointer_to(place.dst_x + 50, place.dst_y + 50)

@@ -44,7 +44,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_is_what_the_loss_says(recordings: Path, checkpoint: Path) -> None:
-    judge = Likelihood.of(str(checkpoint), num_clips=3, seed=5)
+    scorer = Likelihood.of(str(checkpoint), num_clips=3, seed=5)
     policy = tiny_policy()
     with torch.no_grad():
         policy.head(KEYS_HEAD).bias[0] += 20
@@ -65,7 +65,7 @@ def test_it_is_what_the_loss_says(recordings: Path, checkpoint: Path) -> None:
         losses = behaviour_cloning_loss(logits, target_BTA, known_BT, TINY.space.heads)
         slots = [head.num_slots for head in TINY.space.heads]
         nats = sum(entropy * n for entropy, n in zip(losses.cross_entropy_H.tolist(), slots, strict=True))
-        assert judge(recording) == pytest.approx(math.exp(-nats), rel=1e-4)
+        assert scorer(recording) == pytest.approx(math.exp(-nats), rel=1e-4)
         for outputs in log_probabilities(policy, clips):
             assert all(torch.allclose(head.exp().sum(-1), torch.ones(1), atol=1e-5) for head in outputs)
 

@@ -45,7 +45,7 @@ def test_cached_equals_full_beyond_the_window(config: PolicyConfig) -> None:
 
 @torch.no_grad()
 def test_decoder_draws_from_the_logits_of_the_full_forward() -> None:
-    """With the drawn tokens as teacher, the full forward's distributions put every token at its uniform."""
+    """With the drawn tokens as expert, the full forward's distributions put every token at its uniform."""
     policy, (frames, text, executed, _) = tiny_policy(), random_clip(TINY, 3, 1)
     live = LivePolicy(policy)
     state = live.new_state(3)

@@ -1,4 +1,4 @@
-"""Jobs with a manifest: workers and drivers that are really killed lose nothing that was done."""
+"""Jobs with a journal: workers and drivers that are really killed lose nothing that was done."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import gated_squares
 from eyehand.commands.workers import make_engine
 from eyehand.errors import UserError
 from eyehand.jobs.job import Job, run_job
-from eyehand.jobs.journal import Manifest
+from eyehand.jobs.journal import Journal
 from eyehand.jobs.local import LocalEngine
 from eyehand.jobs.progress import shown_progress
 from gated_squares import NUM_FREE, NUM_ITEMS, begun, make_folder, num_noted, wait_for
@@ -42,7 +42,7 @@ def test_a_killed_driver_goes_on_where_it_was_and_its_workers_end(tmp_path: Path
         driver.send_signal(signal.SIGKILL)
     _, left = psutil.wait_procs(workers, timeout=100)  # though the gate is shut: they were busy
     assert not left
-    with open(folder / "manifest", "ab") as file:  # the kill came in the middle of a line
+    with open(folder / "journal", "ab") as file:  # the kill came in the middle of a line
         file.write(b'{"key": "squ')
     (folder / "gate").touch()
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -60,8 +60,8 @@ def test_what_is_not_final_is_done_again(tmp_path: Path) -> None:
     items = {str(number): number for number in range(4)}
     told = []
     for again in (0, 1, 2, 3), (0, 1):
-        with Manifest(tmp_path / "m", {}) as manifest:
-            assert run_job(job, items, LocalEngine(), manifest, lambda *args: told.append(args)) == {
+        with Journal(tmp_path / "m", {}) as journal:
+            assert run_job(job, items, LocalEngine(), journal, lambda *args: told.append(args)) == {
                 "0": 0, "1": 2, "2": 4, "3": 6,
             }  # fmt: skip
         assert len(told) == 1 + len(again)
@@ -72,25 +72,25 @@ def test_what_is_not_final_is_done_again(tmp_path: Path) -> None:
 
 def test_one_run_at_a_time(tmp_path: Path) -> None:
     with (
-        Manifest(tmp_path / "m", {}),
+        Journal(tmp_path / "m", {}),
         pytest.raises(UserError, match=r"Another run is busy with .*: wait"),
-        Manifest(tmp_path / "m", {}),
+        Journal(tmp_path / "m", {}),
     ):
         pass
-    with Manifest(tmp_path / "m", {}):
+    with Journal(tmp_path / "m", {}):
         pass
 
 
 def test_a_manifest_of_other_options_or_garbage(tmp_path: Path) -> None:
     path = tmp_path / "m"
-    with Manifest(path, {"a": (1, 2)}) as manifest:
-        manifest.add("x", {"y": 1})
-    with Manifest(path, {"a": (1, 2)}) as manifest:
-        assert manifest.results == {"x": {"y": 1}}
-    with pytest.raises(UserError, match="begun with other sources or options"), Manifest(path, {"a": (1, 3)}):
+    with Journal(path, {"a": (1, 2)}) as journal:
+        journal.add("x", {"y": 1})
+    with Journal(path, {"a": (1, 2)}) as journal:
+        assert journal.results == {"x": {"y": 1}}
+    with pytest.raises(UserError, match="begun with other sources or options"), Journal(path, {"a": (1, 3)}):
         pass
     path.write_bytes(b"\xff\n")
-    with pytest.raises(UserError, match="is damaged: remove it"), Manifest(path, {}):
+    with pytest.raises(UserError, match="is damaged: remove it"), Journal(path, {}):
         pass
 
 
@@ -120,8 +120,8 @@ def test_an_item_that_kills_every_worker_is_given_up_and_the_rest_goes_on(tmp_pa
         "crash", crash, lambda number, said: sentences.append(said) or -number, lambda result: result >= 0, int, int
     )
     items = {str(number): number for number in range(4)}
-    with Manifest(tmp_path / "m", {}) as manifest:
-        assert list(run_job(job, items, LocalEngine(2), manifest).values()) == [0, -1, 2, 3]
+    with Journal(tmp_path / "m", {}) as journal:
+        assert list(run_job(job, items, LocalEngine(2), journal).values()) == [0, -1, 2, 3]
     assert sentences == [
         "A worker process died 2 times over 1 (exit status -9; often: out of memory): try again with fewer --workers."
     ]

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from eyehand.pages import plots
 from eyehand.play.latency import TickTiming, summarise
-from eyehand.play.report import Episode, Machine, PlayReport, Second, print_report, write_report
+from eyehand.play.report import EpisodeReport, Machine, PlayReport, Second, print_report, write_report
 
 STAGES = {"observe": 0.1, "vision": 4.0, "act": 0.1}
 TICKS = tuple(
@@ -31,7 +31,7 @@ REPORT = PlayReport(
     instruction="shoot <b>the</b> monster",
     score_name="monsters killed",
     fps=20.0,
-    episodes=(Episode(0, 3.0, 1.5, True, {"kills": 3.0}), Episode(1, 9.0, 0.5, False, {"health": 50.0})),
+    episodes=(EpisodeReport(0, 3.0, 1.5, True, {"kills": 3.0}), EpisodeReport(1, 9.0, 0.5, False, {"health": 50.0})),
     timing=summarise(TICKS, 20.0),
     quiet=summarise(TICKS, 20.0, quiet_only=True),
     machine=Machine("a processor", 2, 0.03, 0.05, 0.6, 400.0),

@@ -20,8 +20,8 @@ from eyehand.games.doom.tasks import DOOM_TASKS
 from eyehand.games.registry import open_game
 from eyehand.player import Decision, Observation
 from eyehand.players.demonstrators.eyes import Eyes, Sighting, bearing_deg
-from eyehand.players.demonstrators.hands import HandLimits, Hands
-from eyehand.players.demonstrators.perturb import Perturbed
+from eyehand.players.demonstrators.motor import MotorLimits, MotorModel
+from eyehand.players.demonstrators.noise_injection import NoiseInjection
 from eyehand.players.demonstrators.registry import DEMONSTRATORS, demonstrator
 from eyehand.players.random import RandomPlayer
 from eyehand.session import EpisodeEnd, EpisodeStart, Session, Tick
@@ -50,7 +50,7 @@ def room(tick: int, *objects: DoomObject, angle_deg: float = 0.0) -> DoomState:
 
 @given(st.lists(st.floats(-180.0, 180.0), min_size=1, max_size=40), st.integers(0, 9))
 def test_hands_never_turn_faster_or_speed_up_sooner_than_their_limits(turns_deg: list[float], seed: int) -> None:
-    hands, limits = Hands(), HandLimits()
+    hands, limits = MotorModel(), MotorLimits()
     hands.reset(seed)
     last = NOTHING
     for turn_deg in turns_deg:
@@ -62,7 +62,7 @@ def test_hands_never_turn_faster_or_speed_up_sooner_than_their_limits(turns_deg:
 
 
 def test_hands_turn_to_an_angle_and_stay_there() -> None:
-    hands = Hands()
+    hands = MotorModel()
     left_deg, last = 90.0, NOTHING
     for _ in range(30):
         last = hands.act(last, left_deg)
@@ -71,14 +71,14 @@ def test_hands_turn_to_an_angle_and_stay_there() -> None:
 
 
 def test_hands_go_on_from_what_was_really_executed() -> None:
-    limits = HandLimits()
-    assert Hands().act(NOTHING, 90.0).dx <= limits.max_speedup_px
-    assert Hands().act(Action(dx=80), 90.0).dx > limits.max_speedup_px
+    limits = MotorLimits()
+    assert MotorModel().act(NOTHING, 90.0).dx <= limits.max_speedup_px
+    assert MotorModel().act(Action(dx=80), 90.0).dx > limits.max_speedup_px
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))
 def test_hands_do_not_flicker(wishes: list[tuple[bool, bool]]) -> None:
-    hands, limits = Hands(), HandLimits()
+    hands, limits = MotorModel(), MotorLimits()
     held = [hands.act(NOTHING, keys="w" if walk else "", fire=fire) for walk, fire in wishes]
     for is_down in ([bool(a.keys) for a in held], [bool(a.buttons) for a in held]):
         changes = [i for i in range(1, len(is_down)) if is_down[i] != is_down[i - 1]]
@@ -86,12 +86,12 @@ def test_hands_do_not_flicker(wishes: list[tuple[bool, bool]]) -> None:
 
 
 def test_hands_obey_in_the_end() -> None:
-    hands = Hands()
-    for _ in range(HandLimits().min_hold_ticks + 1):
+    hands = MotorModel()
+    for _ in range(MotorLimits().min_hold_ticks + 1):
         action = hands.act(NOTHING, keys="wa", fire=True)
     assert action.keys == {"w", "a"}
     assert action.buttons == {"0"}
-    for _ in range(HandLimits().min_hold_ticks + 1):
+    for _ in range(MotorLimits().min_hold_ticks + 1):
         action = hands.act(NOTHING)
     assert not action.is_held
 
@@ -157,9 +157,9 @@ class Walker:
         return Decision(Action.of("w"), by_user=True)
 
 
-def perturbed_play(seed: int, num_ticks: int = 2000) -> tuple[list[Decision], Walker]:
+def noisy_play(seed: int, num_ticks: int = 2000) -> tuple[list[Decision], Walker]:
     walker = Walker()
-    player = Perturbed(walker, bursts_per_s=0.3)
+    player = NoiseInjection(walker, bursts_per_s=0.3)
     player.reset(seed)
     frame = Frame(np.zeros((1, 1, 3), np.uint8), 0)
     decisions, executed = [], NOTHING
@@ -170,7 +170,7 @@ def perturbed_play(seed: int, num_ticks: int = 2000) -> tuple[list[Decision], Wa
 
 
 def test_a_mistake_is_not_the_users_but_labelled_with_what_the_user_would_have_done() -> None:
-    decisions, _ = perturbed_play(1)
+    decisions, _ = noisy_play(1)
     mistakes = [d for d in decisions if not d.by_user]
     assert mistakes
     assert all(d.label == Action.of("w") for d in mistakes)
@@ -179,7 +179,7 @@ def test_a_mistake_is_not_the_users_but_labelled_with_what_the_user_would_have_d
 
 
 def test_bursts_are_short_and_as_frequent_as_asked_for() -> None:
-    decisions, _ = perturbed_play(2, 20000)
+    decisions, _ = noisy_play(2, 20000)
     by_user = np.array([d.by_user for d in decisions])
     starts = np.flatnonzero(by_user[:-1] & ~by_user[1:])
     ends = np.flatnonzero(~by_user[:-1] & by_user[1:])
@@ -190,18 +190,18 @@ def test_bursts_are_short_and_as_frequent_as_asked_for() -> None:
 
 
 def test_some_episodes_begin_with_a_mistake() -> None:
-    begins = [not perturbed_play(seed, 1)[0][0].by_user for seed in range(200)]
+    begins = [not noisy_play(seed, 1)[0][0].by_user for seed in range(200)]
     assert np.mean(begins) == pytest.approx(0.3, abs=0.1)
 
 
 def test_the_demonstrator_is_asked_at_every_tick_and_told_what_was_executed() -> None:
-    decisions, walker = perturbed_play(3, 300)
+    decisions, walker = noisy_play(3, 300)
     assert walker.executed == [NOTHING, *(d.action for d in decisions[:-1])]
 
 
 def test_perturbations_follow_the_seed() -> None:
-    assert perturbed_play(4, 300)[0] == perturbed_play(4, 300)[0]
-    assert perturbed_play(4, 300)[0] != perturbed_play(5, 300)[0]
+    assert noisy_play(4, 300)[0] == noisy_play(4, 300)[0]
+    assert noisy_play(4, 300)[0] != noisy_play(5, 300)[0]
 
 
 # ---- play ---------------------------------------------------------------------------------------------------------
@@ -255,7 +255,7 @@ def game(request: pytest.FixtureRequest) -> Iterator[Game]:
 
 
 def test_demonstrator_beats_random_at_human_speed(game: Game) -> None:
-    trial, limits, watcher = TRIALS[game.task.env_subtype], HandLimits(), Watcher()
+    trial, limits, watcher = TRIALS[game.task.env_subtype], MotorLimits(), Watcher()
     scores: dict[str, list[float]] = {"random": [], "demonstrator": []}
     for name, player in (("random", RandomPlayer()), ("demonstrator", demonstrator(game))):
         session = Session(game, player, observers=(watcher,))

@@ -12,7 +12,7 @@ from eyehand.games.doom.state import DoomLine, DoomSector
 from eyehand.games.registry import open_game
 from eyehand.player import Observation, Player
 from eyehand.players.demonstrators.geometry import FloorPlan, Obstacle
-from eyehand.players.demonstrators.hands import HandLimits
+from eyehand.players.demonstrators.motor import MotorLimits
 from eyehand.players.demonstrators.navigation import ExploreDemonstrator, HomeDemonstrator
 from eyehand.players.demonstrators.route import route_through
 from eyehand.players.random import RandomPlayer
@@ -147,7 +147,7 @@ def test_home_is_found_from_everywhere_at_human_speed(home) -> None:
     for seed in range(4):
         run = _Run(home, player, seed, num_ticks=400)
         assert run.score > 75, f"seed {seed}"
-        assert max(abs(action.dx) for action in run.actions) <= HandLimits().max_turn_px
+        assert max(abs(action.dx) for action in run.actions) <= MotorLimits().max_turn_px
         assert run.changes("w") <= 2 + len(run.actions) / 15
 
 
@@ -158,7 +158,7 @@ def test_explore_opens_the_first_door_and_beats_random_clearly(explore) -> None:
     assert demonstrator.places[:, 0].max() > 740, "the first door, at x = 704 to 720, was not passed"
     assert demonstrator.score >= 3 * max(random.score, 3)
     assert 1 <= demonstrator.changes("Space") <= 6
-    assert max(abs(action.dx) for action in demonstrator.actions) <= HandLimits().max_turn_px
+    assert max(abs(action.dx) for action in demonstrator.actions) <= MotorLimits().max_turn_px
 
 
 def test_explore_comes_back_to_its_route_after_a_push(explore) -> None:

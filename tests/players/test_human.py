@@ -24,7 +24,7 @@ def _begin(person: HumanPlayer, time_ns: int = 0) -> None:
 
 
 def _tick(person: HumanPlayer, until_ns: int) -> tuple[Action, list[InputEvent]]:
-    decision, executed = person.witness(None, Action(), until_ns)
+    decision, executed = person.executed_action(None, Action(), until_ns)
     assert decision is not None
     assert decision.by_user
     assert decision.action == executed

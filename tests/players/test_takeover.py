@@ -19,7 +19,7 @@ from eyehand.game import Outcome, TaskInfo
 from eyehand.input_event import InputEvent
 from eyehand.play.shared_game import SharedGame
 from eyehand.player import Decision, Observation
-from eyehand.players.person import PersonsHands
+from eyehand.players.input_state import InputState
 from eyehand.players.takeover import Takeover, TakeoverKeys, Turn
 from eyehand.recording.reader import Recording
 from eyehand.session import EpisodeEnd, EpisodeStart, Session, Tick
@@ -123,7 +123,7 @@ class Play:
         self.game.script[tick] = hear
 
     def run(self, *observers: object) -> list[Tick]:
-        session = Session(self.shared, self.takeover, [self.log, *observers], self.clock, witness=self.takeover)  # type: ignore[list-item]
+        session = Session(self.shared, self.takeover, [self.log, *observers], self.clock, source=self.takeover)  # type: ignore[list-item]
         session.run_episode(0)
         return self.log.ticks
 
@@ -260,7 +260,7 @@ def test_what_is_typed_while_the_session_pauses_is_not_the_games() -> None:
     play.game.is_paused = False
     play.takeover.hear(key(2, "b"))
     assert play.takeover.turn is Turn.PERSON
-    assert play.takeover.witness(None, NOTHING, 3 * TICK_NS)[1] == Action.of(["b"])
+    assert play.takeover.executed_action(None, NOTHING, 3 * TICK_NS)[1] == Action.of(["b"])
 
 
 @pytest.mark.parametrize("keys", [("F9", "F9"), ("Hyper", "F12")])
@@ -281,7 +281,7 @@ events = st.lists(
 def test_a_persons_ticks_hold_every_motion_and_every_press(
     events: list[tuple[int, tuple[str, bool] | tuple[int]]], tick: int
 ) -> None:
-    hands = PersonsHands()
+    hands = InputState()
     pressed: list[tuple[int, str]] = []
     total = 0
     for time_ns, what in sorted(events, key=lambda event: event[0]):

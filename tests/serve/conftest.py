@@ -16,7 +16,7 @@ from eyehand.model.policy import Policy
 from eyehand.model.presets import preset
 from eyehand.player import Player
 from eyehand.players.policy import PolicyPlayer
-from eyehand.serve.connection import Limits
+from eyehand.serve.connection import ClientLimits
 from eyehand.wire.address import Address
 
 CONFIG = replace(
@@ -46,7 +46,9 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
             **limits: float,
         ) -> Running:
             address = Address(host="127.0.0.1") if tcp else Address(path=tmp_path / "s")
-            running = Running(new_player, address, token, replace(Limits(messages_per_s=1e9), **limits), instruction)
+            running = Running(
+                new_player, address, token, replace(ClientLimits(messages_per_s=1e9), **limits), instruction
+            )
             stack.callback(running.stop)
             return running
 

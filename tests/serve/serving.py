@@ -13,7 +13,7 @@ from talker import Talker
 from eyehand.action import Action
 from eyehand.action_space import P2P
 from eyehand.player import Decision, Observation, Player
-from eyehand.serve.connection import Limits, Service
+from eyehand.serve.connection import ClientLimits, Service
 from eyehand.serve.server import Server
 from eyehand.wire.address import Address
 from eyehand.wire.sockets import listen
@@ -61,7 +61,7 @@ class Running:
         new_player: Callable[[], Player],
         address: Address,
         token: str | None = None,
-        limits: Limits | None = None,
+        limits: ClientLimits | None = None,
         instruction: str | None = None,
     ) -> None:
         self._listening = listen(address, token=token)

@@ -14,7 +14,7 @@ from eyehand.commands.serve import Options
 from eyehand.frame import Frame
 from eyehand.player import Observation
 from eyehand.players.policy import PolicyPlayer
-from eyehand.serve.connection import Limits
+from eyehand.serve.connection import ClientLimits
 from eyehand.wire.framing import MAX_MESSAGE_BYTES
 
 DOC = (Path(__file__).parents[2] / "docs" / "serving.md").read_text()
@@ -36,7 +36,7 @@ def test_the_client_of_the_documentation_plays(serve: Serve, model: PolicyPlayer
 
 
 def test_the_limits_are_those_of_the_code() -> None:
-    limits = Limits()
+    limits = ClientLimits()
     assert f"{limits.messages_per_s:g} messages a second" in DOC
     assert f"above {MAX_MESSAGE_BYTES // 2**20} MiB" in DOC
     assert f"When {limits.unread_bytes // 2**10} KiB" in DOC

@@ -2,7 +2,7 @@
 
     for each game: episodes with seeds first_seed, first_seed + 1, ... until `minutes` of play are recorded
 
-The seeds of an episode decide everything in it (start, instruction, perturbations), so a data set can be made again
+The seeds of an episode decide everything in it (start, instruction, noise), so a data set can be made again
 from its options; only the names of its folders differ.
 """
 
@@ -20,17 +20,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from eyehand.collect.dagger import Taught
+from eyehand.collect.dagger import Dagger
 from eyehand.errors import UserError
 from eyehand.player import Player
-from eyehand.players.demonstrators.perturb import Perturbed
+from eyehand.players.demonstrators.noise_injection import NoiseInjection
 
 if TYPE_CHECKING:
-    from eyehand.players.seats import Seat, Seats
+    from eyehand.players.batched_rollout import BatchedRollout, RolloutPlayer
 
 __all__ = ["CollectOptions", "EpisodeRecord", "collect"]
 
-_SEATS = 4
+_BATCH = 4
 """Games that one process plays side by side when a policy plays."""
 
 
@@ -42,9 +42,9 @@ class CollectOptions:
         games: names as `games.registry.game_names` gives them.
         out: folder that gets one folder per episode.
         player: who plays (`demonstrator`, `random`, or a checkpoint).
-        taught: let the demonstrator label what the player does, and take turns with it (DAgger).
-        pupil_share: with `taught`, the share of the time that the player has the hands.
-        perturb: share of the demonstrator's episodes in which its hands are disturbed now and then.
+        dagger: the player is the learner of DAgger: the demonstrator, its expert, labels every tick and also acts.
+        learner_share: with `dagger`, the share of the time in which the learner acts.
+        noise_injection: share of the demonstrator's episodes in which other actions than its own are done now and then.
         minutes: game time to record per game.
         episodes: instead of `minutes`, a number of episodes per game.
         first_seed: seed of the first episode of every game.
@@ -55,9 +55,9 @@ class CollectOptions:
     games: tuple[str, ...]
     out: Path
     player: str = "demonstrator"
-    taught: bool = False
-    pupil_share: float = 0.7
-    perturb: float = 0.6
+    dagger: bool = False
+    learner_share: float = 0.7
+    noise_injection: float = 0.6
     minutes: float = 10.0
     episodes: int | None = None
     first_seed: int = 1_000_000
@@ -158,32 +158,32 @@ def _run(options: CollectOptions, job: _Job) -> Iterator[EpisodeRecord]:
         yield from _record(options, job, None)
         return
 
-    def part(job: _Job) -> Callable[[Seat], list[EpisodeRecord]]:
-        return lambda seat: list(_record(options, job, seat))
+    def part(job: _Job) -> Callable[[RolloutPlayer], list[EpisodeRecord]]:
+        return lambda batched: list(_record(options, job, batched))
 
-    for episodes in _seats(options.player).play([part(job) for job in job.split(_SEATS)]):
+    for episodes in _rollout(options.player).play([part(job) for job in job.split(_BATCH)]):
         yield from episodes
 
 
-def _record(options: CollectOptions, job: _Job, seat: Player | None) -> Iterator[EpisodeRecord]:
-    """Record episodes one after the other, played by the one on the seat or by the player of the options."""
+def _record(options: CollectOptions, job: _Job, batched: Player | None) -> Iterator[EpisodeRecord]:
+    """Record episodes one after the other, played by this player of a batch or by the player of the options."""
     from eyehand.collect.recorder import Recorder
     from eyehand.games.registry import open_game
     from eyehand.players.registry import needs_state, open_player
     from eyehand.session import Session
 
-    game = open_game(job.game, with_state=options.taught or needs_state(options.player))
+    game = open_game(job.game, with_state=options.dagger or needs_state(options.player))
     try:
-        calm = seat or open_player(options.player, game)
-        if options.taught:
-            calm = Taught(calm, open_player("demonstrator", game), options.pupil_share, fps=game.fps)
-        disturbed = Perturbed(calm) if options.player == "demonstrator" and not options.taught else calm
+        calm = batched or open_player(options.player, game)
+        if options.dagger:
+            calm = Dagger(calm, open_player("demonstrator", game), options.learner_share, fps=game.fps)
+        disturbed = NoiseInjection(calm) if options.player == "demonstrator" and not options.dagger else calm
         seed, ticks_left = job.first_seed, job.minutes * 60 * game.fps
         while ticks_left > 0 if job.episodes is None else seed < job.first_seed + job.episodes:
             recorder = Recorder(options.out, user=Path(options.player).name)
             rng = np.random.default_rng([seed, 0x434F4C4C])
             instruction = str(rng.choice(game.task.instructions)) if rng.random() < options.instructed else None
-            player = disturbed if rng.random() < options.perturb else calm
+            player = disturbed if rng.random() < options.noise_injection else calm
             end = Session(game, player, [recorder], instruction=instruction).run_episode(seed)
             yield EpisodeRecord(job.game, seed, end.outcome.score, end.num_ticks, str(recorder.recordings[-1]))
             ticks_left -= end.num_ticks
@@ -193,12 +193,12 @@ def _record(options: CollectOptions, job: _Job, seat: Player | None) -> Iterator
 
 
 @functools.lru_cache(maxsize=1)
-def _seats(checkpoint: str) -> Seats:
+def _rollout(checkpoint: str) -> BatchedRollout:
     """The policy of this process."""
     from eyehand.checkpoint import load_checkpoint
+    from eyehand.players.batched_rollout import BatchedRollout
     from eyehand.players.policy import BatchPolicyPlayer
-    from eyehand.players.seats import Seats
 
-    player = BatchPolicyPlayer(load_checkpoint(checkpoint), _SEATS, threads=1)
+    player = BatchPolicyPlayer(load_checkpoint(checkpoint), _BATCH, threads=1)
     player.warm_up()
-    return Seats(player)
+    return BatchedRollout(player)

@@ -26,10 +26,10 @@ import xcffib
 from numpy.typing import NDArray
 
 from eyehand.collect.background import BackgroundObserver
+from eyehand.collect.instant_replay import InstantReplay
 from eyehand.collect.recorder import Recorder
-from eyehand.collect.ring import Ring
 from eyehand.collect.watched import Interrupted, WatchedGame
-from eyehand.desktop.x11.listen import Listener
+from eyehand.desktop.x11.listener import Listener
 from eyehand.errors import UserError
 from eyehand.frame import resize
 from eyehand.games.desktop.x11 import X11Game, announce
@@ -38,7 +38,7 @@ from eyehand.players.hotkeys import Hotkeys
 from eyehand.players.human import HumanPlayer
 from eyehand.session import EpisodeEnd, EpisodeStart, Session, Tick
 
-__all__ = ["PersonReport", "RecordKeys", "RecordPersonOptions", "Recording", "record_person"]
+__all__ = ["PersonReport", "RecordKeys", "RecordPersonOptions", "RecordingState", "record_person"]
 
 _LOOK_S = 0.05
 _SWITCH_S = 0.0005
@@ -115,7 +115,7 @@ class PersonReport:
     failure: UserError | None = None
 
 
-class Recording(enum.Enum):
+class RecordingState(enum.Enum):
     """What happens to what the person does."""
 
     ON = "recording"
@@ -174,11 +174,11 @@ class _Desk:
         self.person = HumanPlayer()
         self._hotkeys = options.keys.hotkeys()
         self._changed = threading.Condition()
-        self._recording = Recording.WAITING if options.is_waiting else Recording.ON
+        self._recording = RecordingState.WAITING if options.is_waiting else RecordingState.ON
         self._before_pause = self._recording
         self._batches = _Batches(self.person)
         self._recorder = Recorder(options.out, options.user, self._batches.take)
-        self._ring = Ring(options.out, options.user, options.keep_seconds, self._batches.take)
+        self._ring = InstantReplay(options.out, options.user, options.keep_seconds, self._batches.take)
         self._background = BackgroundObserver(self._recorder)
         self._times = _FrameTimes(self._signal)
         instructions = game.task.instructions
@@ -211,16 +211,16 @@ class _Desk:
         while not self._ended.is_set() and ((left_s := self._left_s()) is None or left_s > 0):
             listener.check()
             state = self._recording
-            if state is Recording.PAUSED:
+            if state is RecordingState.PAUSED:
                 self._wait_while_paused()
                 continue
-            observer = self._background if state is Recording.ON else BackgroundObserver(self._ring)
-            observers = (self._batches, *((self._times,) if state is Recording.ON else ()), observer)
+            observer = self._background if state is RecordingState.ON else BackgroundObserver(self._ring)
+            observers = (self._batches, *((self._times,) if state is RecordingState.ON else ()), observer)
             watched = WatchedGame(self.game, self.person, lambda state=state: self._is_over(state, listener))  # type: ignore[misc]
-            session = Session(watched, self.person, observers, self.game.clock, self._instruction, witness=self.person)
+            session = Session(watched, self.person, observers, self.game.clock, self._instruction, source=self.person)
             self._session = session
             try:
-                session.run_episode(0, left_s if state is Recording.ON else None)
+                session.run_episode(0, left_s if state is RecordingState.ON else None)
             except Interrupted:
                 continue
             finally:
@@ -247,7 +247,7 @@ class _Desk:
         wanted_s = self.options.seconds
         return None if wanted_s is None else wanted_s - self._times.num_ticks / self.game.fps
 
-    def _is_over(self, state: Recording, listener: Listener) -> bool:
+    def _is_over(self, state: RecordingState, listener: Listener) -> bool:
         listener.check()
         return self._recording is not state or self._ended.is_set()
 
@@ -256,7 +256,7 @@ class _Desk:
         window = self.game.window
         assert window is not None
         with self._changed:
-            while self._recording is Recording.PAUSED and not self._ended.is_set():
+            while self._recording is RecordingState.PAUSED and not self._ended.is_set():
                 self._changed.wait(_LOOK_S)
                 self.game.check_alive(window.watch.state())
 
@@ -265,20 +265,20 @@ class _Desk:
             index = self._instructions.index(self._instruction) if self._instruction in self._instructions else -1
             self._instruct(self._instructions[(index + 1) % len(self._instructions)])
         elif hotkey == "keep":
-            if self._recording is Recording.WAITING:
+            if self._recording is RecordingState.WAITING:
                 self._ring.keep()
                 self.say(f"the last {self.options.keep_seconds:g} s are kept.")
             else:
                 self.say(f"nothing is held to be kept: {self._recording.value}.")
-        elif hotkey == "pause" and self._recording is Recording.PAUSED:
+        elif hotkey == "pause" and self._recording is RecordingState.PAUSED:
             self._set(self._before_pause)
         elif hotkey == "pause":
             self._before_pause = self._recording
-            self._set(Recording.PAUSED)
+            self._set(RecordingState.PAUSED)
         else:
-            self._set(Recording.WAITING if self._recording is Recording.ON else Recording.ON)
+            self._set(RecordingState.WAITING if self._recording is RecordingState.ON else RecordingState.ON)
 
-    def _set(self, recording: Recording) -> None:
+    def _set(self, recording: RecordingState) -> None:
         with self._changed:
             self._recording = recording
             self._changed.notify_all()

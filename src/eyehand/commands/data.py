@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from eyehand.commands.data_gap import Gap, measure_picture_gap
+from eyehand.commands.data_gap import GapCommand, measure_picture_gap
 from eyehand.commands.data_reencode import Reencode, reencode_recordings
 from eyehand.commands.data_review import Review, review_index
 from eyehand.commands.data_transfer import Pull, Push, pull_data, push_data
@@ -17,7 +17,7 @@ from eyehand.commands.workers import Workers
 from eyehand.errors import UserError
 
 if TYPE_CHECKING:
-    from eyehand.data.check import Judge
+    from eyehand.data.check import Scorer
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class Options:
         Annotated[Index, tyro.conf.subcommand("index", prefix_name=False)]
         | Annotated[List, tyro.conf.subcommand("list", prefix_name=False)]
         | Annotated[Check, tyro.conf.subcommand("check", prefix_name=False)]
-        | Annotated[Gap, tyro.conf.subcommand("gap", prefix_name=False)]
+        | Annotated[GapCommand, tyro.conf.subcommand("gap", prefix_name=False)]
         | Annotated[Review, tyro.conf.subcommand("review", prefix_name=False)]
         | Annotated[Reencode, tyro.conf.subcommand("reencode", prefix_name=False)]
         | Annotated[Push, tyro.conf.subcommand("push", prefix_name=False)]
@@ -119,7 +119,7 @@ def run(options: Options) -> int:
             _list(options.action)
         case Check():
             return _check(options.action)
-        case Gap():
+        case GapCommand():
             measure_picture_gap(options.action)
         case Review():
             review_index(options.action)
@@ -171,13 +171,13 @@ def _list(options: List) -> None:
 def _check(options: Check) -> int:
     from rich.console import Console
 
-    from eyehand.data.check import Limits, check
-    from eyehand.data.check_report import manifest_beside, places_at, print_verdicts
+    from eyehand.data.check import CheckLimits, check
+    from eyehand.data.check_report import journal_beside, places_at, print_verdicts
     from eyehand.data.decisions import decisions_beside, write_decisions
     from eyehand.jobs.progress import shown_progress
 
-    judge = _judge(options)
-    limits = Limits(
+    scorer = _scorer(options)
+    limits = CheckLimits(
         *(options.max_key_share, options.max_keys, options.min_interaction),
         least_likelihood=options.least_likelihood or 0.0,
     )
@@ -186,12 +186,12 @@ def _check(options: Check) -> int:
     if out is None and options.source.endswith(".parquet"):
         out = decisions_beside(Path(options.source))
     engine = options.make_engine()
-    with shown_progress() as progress, manifest_beside(out, options.source, limits, judge) as manifest:
-        verdicts = [*refused, *check(places, limits, engine, manifest, progress, judge)]
+    with shown_progress() as progress, journal_beside(out, options.source, limits, scorer) as journal:
+        verdicts = [*refused, *check(places, limits, engine, journal, progress, scorer)]
         if out is not None:
             write_decisions(verdicts, out)
-        if manifest is not None:
-            manifest.remove()
+        if journal is not None:
+            journal.remove()
     if options.as_json:
         print(json.dumps([asdict(verdict) for verdict in verdicts], indent=1))
     else:
@@ -199,7 +199,7 @@ def _check(options: Check) -> int:
     return 0 if any(verdict.is_used for verdict in verdicts) else 2
 
 
-def _judge(options: Check) -> Judge | None:
+def _scorer(options: Check) -> Scorer | None:
     if options.policy is None:
         if options.least_likelihood is not None:
             raise UserError("Option --least-likelihood needs a policy that says how likely actions are: give --policy.")

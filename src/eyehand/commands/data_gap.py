@@ -11,11 +11,11 @@ import tyro
 
 from eyehand.errors import UserError
 
-__all__ = ["Gap", "measure_picture_gap"]
+__all__ = ["GapCommand", "measure_picture_gap"]
 
 
 @dataclass(frozen=True)
-class Gap:
+class GapCommand:
     """Measure how far recorded pictures are from live ones for a policy: KL of its outputs, per head.
 
     Attributes:
@@ -42,15 +42,15 @@ class Gap:
     as_json: bool = False
 
 
-def measure_picture_gap(options: Gap) -> None:
+def measure_picture_gap(options: GapCommand) -> None:
     """Measure and print."""
     from rich.console import Console
 
     from eyehand.checkpoint import load_checkpoint
-    from eyehand.evaluate.gap import late_pictures, measure_gap, print_gaps, recoded
+    from eyehand.evaluate.gap import late_pictures, measure_gap, print_gaps, recompressed
     from eyehand.evaluate.gap_play import play_and_record, recorded_clips
     from eyehand.recording.reader import find_recordings
-    from eyehand.recording.recode import Coding
+    from eyehand.recording.recompress import Coding
 
     if (options.folder is None) == (options.game is None):
         raise UserError("There is nothing to compare, or too much: give either a folder of recordings or --game.")
@@ -58,7 +58,7 @@ def measure_picture_gap(options: Gap) -> None:
         raise UserError("Option --clips must be at least 1, and every --crf between 0 and 51.")
     policy = load_checkpoint(options.policy).policy
     codings = [Coding(crf, chroma) for chroma in options.chroma for crf in sorted(set(options.crf))]
-    variants = {str(coding): recoded(coding) for coding in codings} | {"one tick late": late_pictures}
+    variants = {str(coding): recompressed(coding) for coding in codings} | {"one tick late": late_pictures}
     if options.game is not None:
         played = play_and_record(options.game, options.player, policy.config, options.clips, options.seed)
         live, what = list(played.live), f"{options.game}: recorded pictures against the game's own"

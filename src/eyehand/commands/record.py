@@ -34,9 +34,9 @@ class Options:
         key_keep: (person) the hotkey that keeps the last seconds.
         key_instruction: (person) the hotkey that goes to the profile's next instruction.
         player: who plays: demonstrator, random, or the name or folder of a checkpoint.
-        taught: let the demonstrator label what the player does, and take turns with it (DAgger).
-        pupil_share: with --taught, the share of the time that the player has the hands.
-        perturb: share of the demonstrator's episodes in which its hands are disturbed now and then.
+        dagger: the player is the learner of DAgger: the demonstrator, its expert, labels every tick and also acts.
+        learner_share: with --dagger, the share of the time in which the learner acts.
+        noise_injection: share of the demonstrator's episodes in which other actions than its own are done now and then.
         episodes: instead of --minutes, a number of episodes for each game.
         seed: of the first episode of every game.
         workers: processes; one core each.
@@ -55,9 +55,9 @@ class Options:
     key_keep: str = "RightAlt+Insert"
     key_instruction: str = "RightAlt+PageUp"
     player: str = "demonstrator"
-    taught: bool = False
-    pupil_share: float = 0.7
-    perturb: float = 0.6
+    dagger: bool = False
+    learner_share: float = 0.7
+    noise_injection: float = 0.6
     episodes: int | None = None
     seed: int = 1_000_000
     workers: int = 1
@@ -142,7 +142,7 @@ def _record_player(options: Options, game: str) -> int:
     from eyehand.errors import UserError
     from eyehand.games.registry import game_names
 
-    for name in ("taught", "perturb", "pupil_share", "instructed"):
+    for name in ("dagger", "noise_injection", "learner_share", "instructed"):
         if not 0 <= getattr(options, name) <= 1:
             raise UserError(f"Option --{name.replace('_', '-')} must be between 0 and 1.")
     if (options.episodes is not None and options.episodes < 1) or options.workers < 1:
@@ -160,9 +160,9 @@ def _record_player(options: Options, game: str) -> int:
                 games=games,
                 out=options.out,
                 player=options.player,
-                taught=options.taught,
-                pupil_share=options.pupil_share,
-                perturb=options.perturb,
+                dagger=options.dagger,
+                learner_share=options.learner_share,
+                noise_injection=options.noise_injection,
                 minutes=minutes,
                 episodes=options.episodes,
                 first_seed=options.seed,

@@ -42,7 +42,7 @@ def run(options: Options) -> int:
     import logging
 
     from eyehand.errors import UserError
-    from eyehand.serve.connection import Limits
+    from eyehand.serve.connection import ClientLimits
     from eyehand.serve.serve import ServeOptions, serve
 
     if options.max_clients < 1:
@@ -60,7 +60,7 @@ def run(options: Options) -> int:
             temperature=options.temperature,
             runtime=options.runtime,
             threads=options.threads,
-            limits=Limits(connections=options.max_clients),
+            limits=ClientLimits(connections=options.max_clients),
         ),
         lambda addresses: print(f"serving {options.checkpoint} at {', '.join(map(str, addresses))}", flush=True),
     )

@@ -22,13 +22,13 @@ from eyehand.clock import SECOND_NS
 from eyehand.errors import UserError
 from eyehand.jobs.engine import Engine
 from eyehand.jobs.job import Job, Progress, no_progress, run_job
-from eyehand.jobs.journal import Manifest
+from eyehand.jobs.journal import Journal
 from eyehand.jobs.local import LocalEngine
 from eyehand.recording.labels import rate_problem
 from eyehand.recording.lag import estimate_lag
 from eyehand.recording.reader import Recording, RecordingFiles
 
-__all__ = ["Judge", "Limits", "Verdict", "check", "check_recording"]
+__all__ = ["CheckLimits", "Scorer", "Verdict", "check", "check_recording"]
 
 _CHUNK_FRAMES = 64
 _SAME_PICTURE = 0.05  # mean difference of brightness, 0 to 255: what stands still is coded as nothing
@@ -36,7 +36,7 @@ _BLACK = 10.0  # brightness, 0 to 255, that no pixel of a black picture exceeds
 
 
 @dataclass(frozen=True)
-class Limits:
+class CheckLimits:
     """What is still fit to learn from. Shares are of a recording's frames.
 
     Attributes:
@@ -48,7 +48,7 @@ class Limits:
         max_black: pictures that are black.
         max_answer_ticks: that a game played live may take to show what was done, which looks like labels that come too
             early and cannot be told from them. A stepped game takes none.
-        least_likelihood: of the user's actions under a policy; see `Judge`.
+        least_likelihood: of the user's actions under a policy; see `Scorer`.
     """
 
     max_key_share: float = 0.6
@@ -63,7 +63,7 @@ class Limits:
 
 _ROUNDING_NS = 1000
 
-Judge = Callable[[Recording], float | None]
+Scorer = Callable[[Recording], float | None]
 """From a recording to how likely its actions are, between 0 and 1; None: it cannot tell. `evaluate.likelihood` is one.
 
 Picklable, and its repr says all that its judgement depends on.
@@ -112,11 +112,11 @@ class Verdict:
 
 def check(
     found: Iterable[tuple[str, RecordingFiles]],
-    limits: Limits,
+    limits: CheckLimits,
     engine: Engine | None = None,
-    manifest: Manifest | None = None,
+    journal: Journal | None = None,
     progress: Progress = no_progress,
-    judge: Judge | None = None,
+    scorer: Scorer | None = None,
 ) -> list[Verdict]:
     """Check recordings, given with their `source`; of equal ones the first is used.
 
@@ -124,14 +124,14 @@ def check(
         found: the recordings.
         limits: what is fit.
         engine: who does it; the verdicts do not depend on it. None: this process.
-        manifest: what an earlier run found; None: nothing is kept.
+        journal: what an earlier run found; None: nothing is kept.
         progress: see `jobs.job`.
-        judge: says how likely the actions are.
+        scorer: says how likely the actions are.
     """
-    items = {source: _Unchecked(source, files, limits, judge) for source, files in found}
+    items = {source: _Unchecked(source, files, limits, scorer) for source, files in found}
     first: dict[str, str] = {}
     verdicts = []
-    for source, (verdict, content) in run_job(_CHECK, items, engine or LocalEngine(), manifest, progress).items():
+    for source, (verdict, content) in run_job(_CHECK, items, engine or LocalEngine(), journal, progress).items():
         twin = first.setdefault(content, source) if content else source
         if twin != source:
             verdict = replace(verdict, reasons=(*verdict.reasons, f"It has the same pictures and actions as {twin}."))
@@ -143,8 +143,8 @@ def check(
 class _Unchecked:
     source: str
     files: RecordingFiles
-    limits: Limits
-    judge: Judge | None = None
+    limits: CheckLimits
+    scorer: Scorer | None = None
 
     def __str__(self) -> str:
         return self.source
@@ -153,7 +153,7 @@ class _Unchecked:
 def _check(item: _Unchecked) -> tuple[Verdict, str]:
     """The verdict on one recording and the fingerprint of its content; none where it cannot be used at all."""
     try:
-        verdict, content = check_recording(item.files, item.source, item.limits, item.judge)
+        verdict, content = check_recording(item.files, item.source, item.limits, item.scorer)
     except UserError as error:
         return _unfit(item, str(error))
     return verdict, content.hex()
@@ -179,7 +179,7 @@ _CHECK: Job[_Unchecked, tuple[Verdict, str]] = Job(
 
 
 def check_recording(
-    files: RecordingFiles, source: str, limits: Limits, judge: Judge | None = None
+    files: RecordingFiles, source: str, limits: CheckLimits, scorer: Scorer | None = None
 ) -> tuple[Verdict, bytes]:
     """Check one recording, and give a fingerprint of its pictures and actions.
 
@@ -208,7 +208,7 @@ def check_recording(
             lag_ticks=lag.ticks,
             lag_correlation=lag.correlation,
             is_live=_is_live(recording.times_ns, recording.fps),
-            likelihood=None if judge is None else judge(recording),
+            likelihood=None if scorer is None else scorer(recording),
         )
         fps = recording.fps
         content = hashlib.sha256(pictures.brightness)
@@ -216,7 +216,7 @@ def check_recording(
     return replace(verdict, reasons=tuple(_reasons(verdict, limits, fps, len(known)))), content.digest()
 
 
-def _reasons(verdict: Verdict, limits: Limits, fps: float, num_known: int) -> Iterator[str]:
+def _reasons(verdict: Verdict, limits: CheckLimits, fps: float, num_known: int) -> Iterator[str]:
     if not num_known:
         yield "No action in it is known."
         return

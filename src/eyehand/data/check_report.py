@@ -12,14 +12,14 @@ from rich.console import Console
 from rich.table import Table
 
 from eyehand.data.archives import read_archive
-from eyehand.data.check import Judge, Limits, Verdict
+from eyehand.data.check import CheckLimits, Scorer, Verdict
 from eyehand.data.index import INDEX_ENDING, read_index
 from eyehand.data.sources import find_recordings_at, place_of
 from eyehand.errors import UserError
-from eyehand.jobs.journal import Manifest
+from eyehand.jobs.journal import Journal
 from eyehand.recording.reader import RecordingFiles
 
-__all__ = ["manifest_beside", "places_at", "print_verdicts"]
+__all__ = ["journal_beside", "places_at", "print_verdicts"]
 
 
 def places_at(source: str, where: str | None) -> tuple[list[tuple[str, RecordingFiles]], list[Verdict]]:
@@ -49,23 +49,23 @@ def places_at(source: str, where: str | None) -> tuple[list[tuple[str, Recording
     )
 
 
-def manifest_beside(
-    out: Path | None, source: str, limits: Limits, judge: Judge | None = None
-) -> AbstractContextManager[Manifest | None, bool | None]:
+def journal_beside(
+    out: Path | None, source: str, limits: CheckLimits, scorer: Scorer | None = None
+) -> AbstractContextManager[Journal | None, bool | None]:
     """What an unfinished check of the same data found, kept beside its result; None if no result is written."""
     if out is None:
         return nullcontext()
     content = hashlib.sha256(Path(source).read_bytes()).hexdigest() if source.endswith(INDEX_ENDING) else ""
-    options = {"check": source, "content": content, "limits": asdict(limits), "judge": repr(judge)}
-    return Manifest(out.with_name(out.name + ".journal"), options)
+    options = {"check": source, "content": content, "limits": asdict(limits), "scorer": repr(scorer)}
+    return Journal(out.with_name(out.name + ".journal"), options)
 
 
 def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
     """A line per recording, then the reasons why some are left out."""
     table = Table(title=f"{sum(each.is_used for each in verdicts)} of {len(verdicts)} recordings are fit to learn from")
     heads = ["recording", "frames", "held most", "keys", "active", "fps", "frozen", "black", "labels", ""]
-    is_judged = any(each.likelihood is not None for each in verdicts)
-    for heading in [*heads[:-1], *["likelihood"] * is_judged, ""]:
+    is_scored = any(each.likelihood is not None for each in verdicts)
+    for heading in [*heads[:-1], *["likelihood"] * is_scored, ""]:
         table.add_column(heading, justify="left" if heading in ("recording", "held most", "labels", "") else "right")
     for each in verdicts:
         labels = "" if each.lag_ticks is None else f"{each.lag_ticks:+d} ticks" if each.lag_ticks else "agree"
@@ -73,7 +73,7 @@ def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
             *(each.id[:8], str(each.num_frames), f"{each.held_most} {each.held_share:.0%}" if each.held_most else ""),
             *(str(each.most_keys), f"{each.interaction:.0%}", f"{each.measured_fps:.1f}", f"{each.frozen_share:.0%}"),
             *(f"{each.black_share:.0%}", labels),
-            *[("" if each.likelihood is None else f"{each.likelihood:.2g}")] * is_judged,
+            *[("" if each.likelihood is None else f"{each.likelihood:.2g}")] * is_scored,
             "use" if each.is_used else "leave out",
         )
     console.print(table)

@@ -26,7 +26,7 @@ from eyehand.data.sources import Archive, Located, Source, find_recordings_at, p
 from eyehand.errors import UserError
 from eyehand.jobs.engine import Engine
 from eyehand.jobs.job import Job, Progress, no_progress, run_job
-from eyehand.jobs.journal import Manifest
+from eyehand.jobs.journal import Journal
 from eyehand.jobs.local import LocalEngine
 from eyehand.recording.file_range import FileRange
 from eyehand.recording.labels import rate_problem
@@ -108,13 +108,13 @@ def build_index(
         out.unlink(missing_ok=True)
         shutil.rmtree(kept, ignore_errors=True)
 
-    with Manifest(out.with_name(out.name + ".journal"), {"sources": list(sources), "keep": keep}, begin) as manifest:
+    with Journal(out.with_name(out.name + ".journal"), {"sources": list(sources), "keep": keep}, begin) as journal:
         places = {place.name: place for source in found for place in _places(source, kept, keep)}
-        located = run_job(_FIND, places, engine, manifest, progress)
+        located = run_job(_FIND, places, engine, journal, progress)
         everything = [each for several in located.values() for each in several]
         everything += [] if keep else [each for source in found for each in _folders(source)]
         usable = {each.key: each for each in everything if each.located.files is not None}
-        rows = list(run_job(_READ, usable, engine, manifest, progress).values())
+        rows = list(run_job(_READ, usable, engine, journal, progress).values())
         rows += [_refused(each, each.located.problem or "") for each in everything if each.located.files is None]
         rows = sorted(_without_twins(rows), key=lambda row: (row.id, row.source))
         for row in rows:
@@ -125,7 +125,7 @@ def build_index(
             write_index(rows, out)
         else:
             shutil.rmtree(kept, ignore_errors=True)
-        manifest.remove()
+        journal.remove()
     if not is_usable:
         raise UserError(f"None of the {len(rows)} recordings can be used: see the reasons above.")
     return rows

@@ -28,7 +28,7 @@ from eyehand.data.labels import shared_bytes
 from eyehand.data.sampler import ClipKey
 from eyehand.errors import UserError
 from eyehand.frame import MODEL_SIZE
-from eyehand.recording.recode import RandomRecoding
+from eyehand.recording.recompress import RandomRecompression
 
 __all__ = ["Batch", "ClipLoader", "default_workers"]
 
@@ -81,7 +81,7 @@ class ClipLoader:
         workers: int = 0,
         num_slots: int = 4,
         cache_frames_gb: float = 0.0,
-        recoding: RandomRecoding | None = None,
+        recompression: RandomRecompression | None = None,
     ) -> None:
         """Reserve the memory and start the workers.
 
@@ -91,7 +91,7 @@ class ClipLoader:
             workers: 0 decodes in the caller's thread, when a batch is asked for.
             num_slots: batches in memory: one in use, one just used, the others being decoded. At least 3.
             cache_frames_gb: how many gigabytes of decoded frames to keep; episodes beyond are decoded each time.
-            recoding: what is done to clips besides; frames are kept as they were before it.
+            recompression: what is done to clips besides; frames are kept as they were before it.
         """
         if num_slots < 3:
             raise ValueError("a loader needs at least 3 slots")
@@ -99,7 +99,7 @@ class ClipLoader:
         self._clip_steps = clip_steps
         shape = (num_slots, batch_size, clip_steps, MODEL_SIZE, MODEL_SIZE, 3)
         self.slots_SBTHWC = shared_bytes(int(np.prod(shape))).reshape(shape)
-        self._filler = _Filler(dataset, self.slots_SBTHWC, _FrameCache.reserve(dataset, cache_frames_gb), recoding)
+        self._filler = _Filler(dataset, self.slots_SBTHWC, _FrameCache.reserve(dataset, cache_frames_gb), recompression)
         self._tasks: Any = None
         self._results: Any = None
         self._workers: list[Any] = []
@@ -242,7 +242,7 @@ class _Filler:
     dataset: Dataset
     slots_SBTHWC: NDArray[np.uint8]
     cache: _FrameCache | None
-    recoding: RandomRecoding | None = None
+    recompression: RandomRecompression | None = None
 
     def fill(self, slot: int, row: int, key: ClipKey, position: int) -> None:
         """Decode (or copy) the clip `key`, at this place of the stream, into row `row` of slot `slot`.
@@ -257,8 +257,8 @@ class _Filler:
         length = min(len(target_THWC), self.dataset.episodes[key.episode].num_steps - key.start)
         target_THWC[length:] = 0
         self._decode(target_THWC, length, key)
-        if self.recoding is not None:
-            target_THWC[:length] = self.recoding(target_THWC[:length], position)
+        if self.recompression is not None:
+            target_THWC[:length] = self.recompression(target_THWC[:length], position)
 
     def _decode(self, target_THWC: NDArray[np.uint8], length: int, key: ClipKey) -> None:
         first = -1 if self.cache is None else self.cache.first_frame[key.episode]

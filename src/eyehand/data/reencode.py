@@ -28,7 +28,7 @@ from eyehand.errors import UserError, unwritable
 from eyehand.frame import MODEL_SIZE, resize
 from eyehand.jobs.engine import Engine
 from eyehand.jobs.job import Job, Progress, no_progress, run_job
-from eyehand.jobs.journal import Manifest
+from eyehand.jobs.journal import Journal
 from eyehand.recording.annotation import Annotation, parse_annotation
 from eyehand.recording.file_range import FileRange
 from eyehand.recording.format import ANNOTATION_FILE, CAPTURED_FILE, SMALL_FILE, RecordingInfo
@@ -107,20 +107,20 @@ def reencode(
     """
     if not 0 <= settings.crf <= 51:
         raise UserError(f"--crf goes from 0 (lossless) to 51 (worst), not {settings.crf}.")
-    journal = out / ".reencode.journal"
+    journal_path = out / ".reencode.journal"
 
     def begin() -> None:
-        if any(path != journal for path in out.iterdir()):
-            journal.unlink()
+        if any(path != journal_path for path in out.iterdir()):
+            journal_path.unlink()
             raise UserError(f"{out} is not empty: give a new folder as --out.")
 
     names = target_names(found)
     items = {key: _Item(key, files, out, names[key], settings) for key, files in found.items()}
-    with Manifest(journal, {"sources": sorted(found), "settings": asdict(settings)}, begin) as manifest:
+    with Journal(journal_path, {"sources": sorted(found), "settings": asdict(settings)}, begin) as journal:
         shutil.rmtree(out / ".partial", ignore_errors=True)  # of a run that was killed
-        done = run_job(_REENCODE, items, engine, manifest, progress)
+        done = run_job(_REENCODE, items, engine, journal, progress)
         shutil.rmtree(out / ".partial", ignore_errors=True)
-        manifest.remove()
+        journal.remove()
     return list(done.values())
 
 

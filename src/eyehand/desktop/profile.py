@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from eyehand.action import Action
 from eyehand.errors import UserError
 
-__all__ = ["GAME_FOLDERS", "Launch", "Profile", "Proof", "Step", "Together", "load_profile", "profile_names"]
+__all__ = ["GAME_FOLDERS", "Checks", "Launch", "Profile", "Step", "Together", "load_profile", "profile_names"]
 
 GAME_FOLDERS = ("/usr/games", "/usr/local/games")
 """Where distributions put games, searched after PATH."""
@@ -74,7 +74,7 @@ class Launch:
 
 
 @dataclass(frozen=True)
-class Proof:
+class Checks:
     """What `eyehand games check` does to see that the game obeys; a step that is missing is not tried.
 
     Attributes:
@@ -133,7 +133,7 @@ class Profile:
         start: what the hands do before a round can begin (menus).
         keys, buttons: what the game listens to.
         px_per_degree: mouse pixels that turn the view by one degree; 0: the mouse does not turn it.
-        proof: what `games check` tries.
+        checks: what `games check` tries.
         together: how a person and an agent play it together; None: they cannot.
     """
 
@@ -152,7 +152,7 @@ class Profile:
     keys: tuple[str, ...] = ()
     buttons: tuple[str, ...] = ()
     px_per_degree: float = 0.0
-    proof: Proof = Proof()
+    checks: Checks = Checks()
     together: Together | None = None
 
     @property
@@ -177,8 +177,8 @@ class Profile:
 
     @property
     def calm(self) -> Profile:
-        """The same game as `games check` starts it: with the arguments of its proof."""
-        return replace(self, launch=replace(self.launch, command=self.launch.command + self.proof.arguments))
+        """The same game as `games check` starts it: with the arguments of its checks."""
+        return replace(self, launch=replace(self.launch, command=self.launch.command + self.checks.arguments))
 
     @property
     def how_to_install(self) -> str:
@@ -233,10 +233,10 @@ def parse_profile(name: str, text: str) -> Profile:
         for file in map(Path, launch.files):
             if file.is_absolute() or ".." in file.parts:
                 raise UserError(f"launch.files.{file} must lie within the game's own folder")
-        proof = dict(_table("proof", values.pop("proof", {})))
-        named = [one.name for one in fields(Proof) if one.name in proof and one.name not in ("change", "arguments")]
-        steps = {name: _step(f"proof.{name}", proof.pop(name)) for name in named}
-        values["proof"] = _section(Proof, "proof", {**proof, **steps})
+        checks = dict(_table("checks", values.pop("checks", {})))
+        named = [one.name for one in fields(Checks) if one.name in checks and one.name not in ("change", "arguments")]
+        steps = {name: _step(f"checks.{name}", checks.pop(name)) for name in named}
+        values["checks"] = _section(Checks, "checks", {**checks, **steps})
         if "together" in values:
             values["together"] = _together(values["together"])
         start = values.get("start", [])

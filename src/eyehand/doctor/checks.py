@@ -1,6 +1,6 @@
 """Does a running game obey? Closed-loop checks: do something, look whether the picture answers.
 
-Every check gives one `Finding` that passes, fails with what to do about it, or was not tried. The checks judge by
+Every check gives one `Finding` that passes, fails with what to do about it, or was not tried. The checks scorer by
 comparison (acting against doing nothing), so that a game that moves by itself does not pass for it.
 """
 
@@ -20,7 +20,7 @@ from eyehand.clock import SECOND_NS, Clock
 from eyehand.desktop.profile import Profile, Step
 from eyehand.frame import Frame, picture_change
 
-__all__ = ["Finding", "Playable", "measure_latency_ms", "measure_px_per_degree", "prove"]
+__all__ = ["Finding", "Playable", "measure_latency_ms", "measure_px_per_degree", "run_checks"]
 
 _ATTEMPTS = 6
 _CLEAR_PAIRS = 30
@@ -79,7 +79,7 @@ class Playable(Protocol):
     def perform(self, step: Step) -> None: ...
 
 
-def prove(game: Playable, profile: Profile, only: Container[str] | None = None) -> Iterator[Finding]:
+def run_checks(game: Playable, profile: Profile, only: Container[str] | None = None) -> Iterator[Finding]:
     """Check a game that stands at the beginning of a round, one finding after the other.
 
     Args:
@@ -87,22 +87,22 @@ def prove(game: Playable, profile: Profile, only: Container[str] | None = None) 
         profile: what to try.
         only: names of the findings that are wanted; None: all.
     """
-    proof = profile.proof
+    tried = profile.checks
     checks: list[tuple[str, Callable[[str], Finding]]] = [("picture", lambda name: _picture(game, name))]
 
     def obeys(name: str, step: Step | None) -> None:
         if step is not None:
-            checks.append((name, lambda name: _obeys(game, name, step, proof.change)))
+            checks.append((name, lambda name: _obeys(game, name, step, tried.change)))
 
-    obeys("turn", proof.turn)
+    obeys("turn", tried.turn)
     if profile.px_per_degree > 0:  # now, before the player stands in front of a wall
         checks.append(("px per degree", lambda name: _turning(game, name, profile.px_per_degree)))
-    answer = None if proof.steer_left else proof.turn or proof.fire or proof.move
+    answer = None if tried.steer_left else tried.turn or tried.fire or tried.move
     if answer is not None:
         checks.append(("latency", lambda name: _latency(game, name, answer)))
-    obeys("fire", proof.fire)
-    obeys("move", proof.move)
-    left, right = proof.steer_left, proof.steer_right
+    obeys("fire", tried.fire)
+    obeys("move", tried.move)
+    left, right = tried.steer_left, tried.steer_right
     if left is not None and right is not None:
         checks.append(("steer", lambda name: _steers(game, name, left, right)))
     for name, check in checks:

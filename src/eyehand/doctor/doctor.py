@@ -22,7 +22,7 @@ from eyehand.desktop.x11.capture import NotVisible, WindowCapture
 from eyehand.desktop.x11.display import XDisplay
 from eyehand.desktop.x11.guard import Guard
 from eyehand.desktop.x11.screen import OwnScreen
-from eyehand.doctor.checks import Finding, prove
+from eyehand.doctor.checks import Finding, run_checks
 from eyehand.errors import UserError
 from eyehand.games.desktop.x11 import LaunchedDesktopGame
 
@@ -121,7 +121,7 @@ def check_game(profile: Profile, own_screen: str | None) -> Iterator[Finding]:
             wanted: list[str] | None = None
             for _ in range(_ROUNDS - 1):
                 failed: list[str] = []
-                for finding in prove(game, profile, wanted):
+                for finding in run_checks(game, profile, wanted):
                     if finding.passed is False:
                         failed.append(finding.name)
                     else:
@@ -130,7 +130,7 @@ def check_game(profile: Profile, own_screen: str | None) -> Iterator[Finding]:
                     return
                 wanted = failed
                 game.reset(0)
-            yield from prove(game, profile, wanted)
+            yield from run_checks(game, profile, wanted)
         except UserError as error:
             yield Finding("game", False, str(error))
 

@@ -19,9 +19,9 @@ from rich.table import Table
 from eyehand.errors import UserError
 from eyehand.evaluate.clips import PolicyClip, log_probabilities
 from eyehand.model.policy import Policy
-from eyehand.recording.recode import Coding, recode
+from eyehand.recording.recompress import Coding, recompress
 
-__all__ = ["Gap", "Spread", "Variant", "late_pictures", "measure_gap", "print_gaps", "recoded"]
+__all__ = ["Gap", "Quantiles", "Variant", "late_pictures", "measure_gap", "print_gaps", "recompressed"]
 
 Variant = Callable[[PolicyClip], NDArray[np.uint8]]
 """From a clip to other pictures of the same moments, uint8 (T, S, S, 3)."""
@@ -31,7 +31,7 @@ Outputs = tuple[NDArray[np.float64], ...]
 
 
 @dataclass(frozen=True)
-class Spread:
+class Quantiles:
     """Of one figure per frame: its mean, and how it is spread."""
 
     mean: float
@@ -40,8 +40,8 @@ class Spread:
     max: float
 
     @staticmethod
-    def of(values_N: NDArray[np.float64]) -> Spread:
-        return Spread(*map(float, (values_N.mean(), values_N.std(), np.quantile(values_N, 0.95), values_N.max())))
+    def of(values_N: NDArray[np.float64]) -> Quantiles:
+        return Quantiles(*map(float, (values_N.mean(), values_N.std(), np.quantile(values_N, 0.95), values_N.max())))
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ class Gap:
 
     name: str
     num_frames: int
-    heads: dict[str, Spread]
-    total: Spread
+    heads: dict[str, Quantiles]
+    total: Quantiles
     same: float
     psnr_db: float
     brightness: float
@@ -84,9 +84,9 @@ def measure_gap(policy: Policy, live: Sequence[PolicyClip], variants: dict[str, 
     return [_gap(policy, name, live, outputs, variant) for name, variant in variants.items()]
 
 
-def recoded(coding: Coding) -> Variant:
+def recompressed(coding: Coding) -> Variant:
     """The pictures of the clip, through the codec once."""
-    return lambda clip: recode(clip.frames_THWC, coding)
+    return lambda clip: recompress(clip.frames_THWC, coding)
 
 
 def late_pictures(clip: PolicyClip) -> NDArray[np.uint8]:
@@ -110,8 +110,8 @@ def _gap(policy: Policy, name: str, live: Sequence[PolicyClip], outputs: Sequenc
     return Gap(
         name=name,
         num_frames=len(kl_NH),
-        heads={head.name: Spread.of(kl_NH[:, index]) for index, head in enumerate(policy.space.heads)},
-        total=Spread.of(kl_NH.sum(axis=1)),
+        heads={head.name: Quantiles.of(kl_NH[:, index]) for index, head in enumerate(policy.space.heads)},
+        total=Quantiles.of(kl_NH.sum(axis=1)),
         same=float(np.concatenate(same).mean()),
         psnr_db=_psnr_db(pairs),
         brightness=float(np.mean([other.mean(dtype=np.float64) - one.mean(dtype=np.float64) for one, other in pairs])),

@@ -28,7 +28,7 @@ _DESCRIPTION = "checkpoint.json"
 
 @dataclass(frozen=True)
 class Likelihood:
-    """Judges recordings by a policy; made once, used in any process.
+    """Scores recordings by a policy; made once, used in any process.
 
     Attributes:
         checkpoint: its folder.

@@ -26,7 +26,7 @@ from eyehand.player import Player
 from eyehand.session import EpisodeEnd, EpisodeStart, Session, Tick
 
 if TYPE_CHECKING:
-    from eyehand.players.seats import Seats
+    from eyehand.players.batched_rollout import BatchedRollout
 
 __all__ = ["BASELINES", "EpisodeScore", "EvaluateOptions", "EvaluationReport", "evaluate", "read_report"]
 
@@ -313,18 +313,18 @@ def _play_job(job: _Job) -> _Done:
         episodes = _play(job, job.seeds, None)
     else:
         parts = [functools.partial(_play, job, (seed,)) for seed in job.seeds]
-        episodes = [episode for part in _seats(job.player).play(parts) for episode in part]
+        episodes = [episode for part in _rollout(job.player).play(parts) for episode in part]
     return _Done(job.game, job.label, task_info(job.game).score, tuple(episodes))
 
 
-def _play(job: _Job, seeds: Sequence[int], seat: Player | None) -> list[EpisodeScore]:
-    """Play the episodes of these seeds one after the other, a baseline by itself, an agent on its seat."""
+def _play(job: _Job, seeds: Sequence[int], batched: Player | None) -> list[EpisodeScore]:
+    """Play the episodes of these seeds one after the other, a baseline by itself, an agent as one player of a batch."""
     from eyehand.games.registry import open_game
     from eyehand.players.registry import needs_state, open_player
 
-    game = open_game(job.game, with_state=seat is None and needs_state(job.player))
+    game = open_game(job.game, with_state=batched is None and needs_state(job.player))
     try:
-        player = open_player(job.player, game) if seat is None else seat
+        player = open_player(job.player, game) if batched is None else batched
         sayings = _sayings(job)
         episodes = []
         for seed in seeds:
@@ -345,15 +345,15 @@ def _sayings(job: _Job) -> Sequence[str]:
 
 
 @functools.lru_cache(maxsize=1)
-def _seats(checkpoint: str) -> Seats:
+def _rollout(checkpoint: str) -> BatchedRollout:
     """The policy of this worker: it takes longer to load than a short episode to play."""
     from eyehand.checkpoint import load_checkpoint
+    from eyehand.players.batched_rollout import BatchedRollout
     from eyehand.players.policy import BatchPolicyPlayer
-    from eyehand.players.seats import Seats
 
     player = BatchPolicyPlayer(load_checkpoint(checkpoint), _EPISODES_PER_JOB, threads=1)
     player.warm_up()
-    return Seats(player)
+    return BatchedRollout(player)
 
 
 class _Hands:

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from eyehand.action import Action
 from eyehand.clock import SECOND_NS
 from eyehand.errors import UserError
-from eyehand.formats.importing import Moment, Take, file_digest, recording_id
+from eyehand.formats.importing import ImportedFrame, Take, file_digest, recording_id
 from eyehand.formats.motion import WholePixels
 from eyehand.frame import Frame
 from eyehand.player import Decision
@@ -124,7 +124,7 @@ class CsgoImporter:
             outcome: dict[str, float] = {}
             yield Take(info, self._moments(file, path, num_pictures, outcome), outcome)
 
-    def _moments(self, file: Any, path: Path, num_pictures: int, outcome: dict[str, float]) -> Iterator[Moment]:
+    def _moments(self, file: Any, path: Path, num_pictures: int, outcome: dict[str, float]) -> Iterator[ImportedFrame]:
         done = [_action_of(_read(file, f"frame_{index}_y", path), path, index) for index in range(num_pictures)]
         events_TE = np.array(
             [_read(file, f"frame_{index}_helperarr", path).ravel()[:2] for index in range(num_pictures)]
@@ -140,7 +140,7 @@ class CsgoImporter:
             if shown != math.floor(begin):
                 shown = math.floor(begin)
                 pixels = np.ascontiguousarray(_read(file, f"frame_{shown}_x", path)[..., ::-1])  # BGR
-            yield Moment(Frame(pixels, round(tick * SECOND_NS / POLICY_FPS), tick), executed)
+            yield ImportedFrame(Frame(pixels, round(tick * SECOND_NS / POLICY_FPS), tick), executed)
             moved_X = _at(way_TX, begin + pictures_per_tick) - _at(way_TX, begin)
             dx, dy = whole.step(float(moved_X[0]), float(moved_X[1]))
             executed = Decision(replace(done[shown][0], dx=dx, dy=dy), by_user=True)

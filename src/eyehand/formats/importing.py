@@ -27,7 +27,7 @@ from eyehand.errors import UserError
 from eyehand.frame import Frame
 from eyehand.input_event import InputEvent
 from eyehand.jobs.engine import Engine
-from eyehand.jobs.journal import Manifest
+from eyehand.jobs.journal import Journal
 from eyehand.jobs.local import LocalEngine
 from eyehand.player import Decision
 from eyehand.recording.format import RecordingInfo
@@ -36,8 +36,8 @@ from eyehand.recording.writer import Embed, RecordingWriter
 __all__ = [
     "IMPORTED",
     "ImportReport",
+    "ImportedFrame",
     "Importer",
-    "Moment",
     "Take",
     "file_digest",
     "import_recordings",
@@ -51,7 +51,7 @@ _STAGING = ".importing-"
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class ImportedFrame:
     """One tick of a take.
 
     Attributes:
@@ -80,7 +80,7 @@ class Take:
     """
 
     info: RecordingInfo
-    moments: Iterator[Moment]
+    moments: Iterator[ImportedFrame]
     outcome: Mapping[str, float] = field(default_factory=dict)
     notes: Sequence[str] = ()
 
@@ -236,7 +236,7 @@ def _alone_in(out: Path) -> Iterator[None]:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _cannot_write(out, error.strerror or error) from error
-    with Manifest(out / ".importing.lock", {"import": "running"}) as lock:
+    with Journal(out / ".importing.lock", {"import": "running"}) as lock:
         for staging in out.glob(f"{_STAGING}*"):
             shutil.rmtree(staging, ignore_errors=True)
         try:

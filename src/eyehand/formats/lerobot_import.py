@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from eyehand.clock import SECOND_NS
 from eyehand.errors import UserError
-from eyehand.formats.importing import Moment, Take, recording_id
+from eyehand.formats.importing import ImportedFrame, Take, recording_id
 from eyehand.formats.lerobot_export import EPISODE_INFO
 from eyehand.formats.lerobot_layout import ACTION, ACTION_NAMES, INFO_PATH, PICTURE, TASKS_PATH, action_of
 from eyehand.frame import Frame
@@ -92,7 +92,7 @@ def _moments(
     video: VideoReader,
     begin: int,
     root: Path,
-) -> Iterator[Moment]:
+) -> Iterator[ImportedFrame]:
     executed: Decision | None = None
     num_frames = len(rows[ACTION])
     if begin + num_frames > video.num_frames:
@@ -101,7 +101,7 @@ def _moments(
         clip = video.clip(begin + first, min(_CLIP, num_frames - first))
         for place, pixels in enumerate(clip, first):
             frame = Frame(pixels, int(rows["frame_time_ns"][place]), place)
-            yield Moment(frame, executed, tasks[rows["task_index"][place]] or None)
+            yield ImportedFrame(frame, executed, tasks[rows["task_index"][place]] or None)
             try:
                 executed = _decision(rows, place, names)
             except ValueError as error:

@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 from eyehand.clock import SECOND_NS
 from eyehand.errors import UserError
-from eyehand.formats.importing import Moment, Take, file_digest, recording_id
+from eyehand.formats.importing import ImportedFrame, Take, file_digest, recording_id
 from eyehand.formats.owa_hands import OwaHands
 from eyehand.formats.video import Picture, pictures_of
 from eyehand.frame import Frame
@@ -168,7 +168,7 @@ def _signs_of_damage() -> tuple[type[Exception], ...]:
     return McapError, ZstdError, struct.error, ValueError, EOFError, RuntimeError  # lz4 raises RuntimeError
 
 
-def _moments(file: BinaryIO, path: Path, hands: OwaHands, notes: list[str]) -> Iterator[Moment]:
+def _moments(file: BinaryIO, path: Path, hands: OwaHands, notes: list[str]) -> Iterator[ImportedFrame]:
     pictures = _Pictures(path)
     newest: tuple[str, int] | None = None
     next_ns = num_ticks = num_repeated = 0
@@ -179,7 +179,7 @@ def _moments(file: BinaryIO, path: Path, hands: OwaHands, notes: list[str]) -> I
             action, events = hands.take()
             num_repeated += shown == newest
             shown = newest
-            yield Moment(frame, Decision(action, by_user=True), events=events)
+            yield ImportedFrame(frame, Decision(action, by_user=True), events=events)
             num_ticks += 1
             next_ns += _TICK_NS
         if message.kind not in _FRAME_TYPES:

@@ -25,7 +25,7 @@ from eyehand.action import BUTTONS, KEYS, Action
 from eyehand.clock import SECOND_NS
 from eyehand.errors import UserError
 from eyehand.formats.cursor import draw_cursor
-from eyehand.formats.importing import Moment, Take, file_digest, recording_id
+from eyehand.formats.importing import ImportedFrame, Take, file_digest, recording_id
 from eyehand.formats.motion import WholePixels, plausible
 from eyehand.formats.video import pictures_of, stated_rate
 from eyehand.frame import Frame
@@ -170,7 +170,7 @@ class _Hands:
         return frozenset({str(self._slot + 1)})
 
 
-def _moments(video: Path, steps: Sequence[dict[str, Any] | None], notes: list[str]) -> Iterator[Moment]:
+def _moments(video: Path, steps: Sequence[dict[str, Any] | None], notes: list[str]) -> Iterator[ImportedFrame]:
     hands = _Hands()
     executed: Decision | None = None
     num_unknown = num_pictures = 0
@@ -182,7 +182,7 @@ def _moments(video: Path, steps: Sequence[dict[str, Any] | None], notes: list[st
         with _line(video, index):
             pixels = _with_cursor(picture.pixels(), step)
             action = hands.act(step, index == 0)
-        yield Moment(Frame(pixels, round(index * SECOND_NS / POLICY_FPS), index), executed)
+        yield ImportedFrame(Frame(pixels, round(index * SECOND_NS / POLICY_FPS), index), executed)
         executed = None if action is None else Decision(action, by_user=True)
         num_unknown += action is None
     if num_pictures != len(steps):

@@ -5,7 +5,7 @@
 
 `LocalEngine` (`local.py`) has one process per core of this machine, `RayEngine` (`ray_cluster.py`) all cores of a Ray
 cluster. Results come in the order in which they are finished, and mean the same whoever made them. Knows nothing about
-recordings; what is done so far is kept by `manifest.py`.
+recordings; what is done so far is kept by `journal.py`.
 """
 
 from __future__ import annotations

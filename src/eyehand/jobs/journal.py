@@ -1,7 +1,7 @@
-"""What a job has done so far, on disk, so that a run that was killed goes on: `Manifest`.
+"""What a job has done so far, on disk, so that a run that was killed goes on: `Journal`.
 
 One JSON line per result, each in one write; a line that a kill cut off is taken away. The first line holds the options
-that the job was begun with: results made with others are not mixed. Only one run at a time may hold a manifest.
+that the job was begun with: results made with others are not mixed. Only one run at a time may hold a journal.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ try:
 except ImportError:  # Windows has no such locks: there two runs at once are not noticed
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["Manifest"]
+__all__ = ["Journal"]
 
 
-class Manifest:
+class Journal:
     """Results by key. A context manager; everything raises UserError when the disk is full.
 
     Attributes:
@@ -37,7 +37,7 @@ class Manifest:
         self._begin = begin
         self._file: IO[bytes] | None = None
 
-    def __enter__(self) -> Manifest:
+    def __enter__(self) -> Journal:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = open(self.path, "a+b", buffering=0)  # closed in __exit__
@@ -67,7 +67,7 @@ class Manifest:
         self.results[key] = result
 
     def remove(self) -> None:
-        """What the job makes is written: the manifest has done its work."""
+        """What the job makes is written: the journal has done its work."""
         self.path.unlink()
 
     def _lock(self) -> None:

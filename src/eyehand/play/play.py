@@ -24,7 +24,7 @@ from eyehand.game import Game, TaskInfo
 from eyehand.machine import MachineWindow, cpu_name
 from eyehand.play.latency import LatencyObserver, TimedGame, player_stages, summarise
 from eyehand.play.overlay import OverlayObserver
-from eyehand.play.report import Episode, Machine, PlayReport, Second, write_report
+from eyehand.play.report import EpisodeReport, Machine, PlayReport, Second, write_report
 from eyehand.play.shared import SharedPlay, TakeoverOptions, share
 from eyehand.player import Player
 from eyehand.session import EpisodeEnd, EpisodeStart, Observer, Session, Tick
@@ -141,7 +141,7 @@ def _play(
         if watchers.overlay is not None:
             watchers.overlay.wait_ready()
         with _punctual_python():
-            session = Session(timed, player, watchers.observers, instruction=instruction, witness=takeover)
+            session = Session(timed, player, watchers.observers, instruction=instruction, source=takeover)
             _play_episodes(session, options, has_ended)
     except KeyboardInterrupt:
         is_interrupted = True
@@ -207,7 +207,7 @@ class _Scores:
     """Keeps what came of every episode, also of the one that Ctrl-C ends."""
 
     def __init__(self, on_score: Callable[[float, float], None] | None, fps: float) -> None:
-        self.episodes: list[Episode] = []
+        self.episodes: list[EpisodeReport] = []
         self._on_score = on_score
         self._fps = fps
         self._seed = 0
@@ -223,7 +223,7 @@ class _Scores:
     def on_end(self, end: EpisodeEnd) -> None:
         self._seconds += end.seconds
         self.episodes.append(
-            Episode(self._seed, end.outcome.score, end.seconds, end.outcome.done, dict(end.outcome.facts))
+            EpisodeReport(self._seed, end.outcome.score, end.seconds, end.outcome.done, dict(end.outcome.facts))
         )
 
 

@@ -17,14 +17,14 @@ from eyehand.play.latency import Spread, TickTiming, Timing
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["Episode", "Machine", "PlayReport", "Second", "print_report", "write_report"]
+__all__ = ["EpisodeReport", "Machine", "PlayReport", "Second", "print_report", "write_report"]
 
 _EMBED_BYTES = 8_000_000
 """A video up to this size goes into the page itself, so that the page can be sent around alone."""
 
 
 @dataclass(frozen=True)
-class Episode:
+class EpisodeReport:
     """One episode of live play.
 
     Attributes:
@@ -104,7 +104,7 @@ class PlayReport:
     instruction: str | None
     score_name: str
     fps: float
-    episodes: tuple[Episode, ...]
+    episodes: tuple[EpisodeReport, ...]
     timing: Timing
     quiet: Timing
     machine: Machine

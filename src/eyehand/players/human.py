@@ -1,4 +1,4 @@
-"""A person who plays with their own hands: the `Player` that does nothing, and the `Witness` of what they do.
+"""A person who plays with their own hands: a `Player` that does nothing, and the source of what was done.
 
 The person's input reaches the game without us; what they did between two pictures is known when the second one is
 there. Events are kept only while somebody watches a game (`start_at` to `stop`): what is typed elsewhere is nobody's
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from eyehand.action import NOTHING, Action
 from eyehand.input_event import HOTKEY, InputEvent
 from eyehand.player import Decision, Observation
-from eyehand.players.person import PersonsHands
+from eyehand.players.input_state import InputState
 
 __all__ = ["HumanPlayer"]
 
@@ -29,7 +29,7 @@ class HumanPlayer:
     def __init__(self, catch_up: Callable[[], None] = lambda: None) -> None:
         self.catch_up = catch_up
         self._lock = threading.Lock()
-        self._hands = PersonsHands()
+        self._hands = InputState()
         self._events: deque[InputEvent] = deque()
         self._batches: deque[list[InputEvent]] = deque()
         self._is_watched = False
@@ -78,8 +78,10 @@ class HumanPlayer:
         """Nothing: the person's hands are their own."""
         return Decision(NOTHING, by_user=True)
 
-    def witness(self, decision: Decision | None, executed: Action, until_ns: int) -> tuple[Decision | None, Action]:
-        """What the person did; see `session.Witness`."""
+    def executed_action(
+        self, decision: Decision | None, executed: Action, until_ns: int
+    ) -> tuple[Decision | None, Action]:
+        """What the person did; see `session.ExecutedActionSource`."""
         self.catch_up()
         with self._lock:
             done = self._hands.take(until_ns)

@@ -21,7 +21,7 @@ from eyehand.action import NOTHING, Action
 from eyehand.input_event import HOTKEY, InputEvent
 from eyehand.player import Decision, Observation, Player
 from eyehand.players.hotkeys import Hotkeys
-from eyehand.players.person import PersonsHands
+from eyehand.players.input_state import InputState
 
 __all__ = ["Takeover", "TakeoverKeys", "Turn"]
 
@@ -59,7 +59,7 @@ class TakeoverKeys:
 
 
 class Takeover:
-    """A `Player` that is an agent and a person in turns, and the `session.Witness` of what the person did.
+    """A `Player` that is an agent and a person in turns, and the `session.ExecutedActionSource` of what the person did.
 
     Args:
         agent: who plays while the person does not.
@@ -87,7 +87,7 @@ class Takeover:
         self.is_paused: Callable[[], bool] = lambda: False
         self.let_go: Callable[[frozenset[str]], None] = lambda _: None
         self._say, self._stop = say, stop
-        self._near, self._far = PersonsHands(), PersonsHands()
+        self._near, self._far = InputState(), InputState()
         self._near_hotkeys, self._far_hotkeys = self.keys.hotkeys(), self.keys.hotkeys()
         self._events: deque[InputEvent] = deque()
         self._tick_ns = self._until_ns = 0
@@ -137,7 +137,7 @@ class Takeover:
                 self._take_over(event.time_ns)
 
     def take_events(self) -> list[InputEvent]:
-        """Everything heard before the picture of the tick that was witnessed last, since this was called before."""
+        """Everything heard before the picture of the tick that was told last, since this was called before."""
         with self.lock:
             events: list[InputEvent] = []
             while self._events and self._events[0].time_ns < self._tick_ns:
@@ -190,8 +190,10 @@ class Takeover:
             # The shared keys are the person's own, and their events say how long.
             self._by_far = self._by_far.then(replace(done, keys=done.keys - self._shared))
 
-    def witness(self, decision: Decision | None, executed: Action, until_ns: int) -> tuple[Decision | None, Action]:
-        """Whose tick it was, and what was done in it; see `session.Witness`."""
+    def executed_action(
+        self, decision: Decision | None, executed: Action, until_ns: int
+    ) -> tuple[Decision | None, Action]:
+        """Whose tick it was, and what was done in it; see `session.ExecutedActionSource`."""
         with self.lock:
             self._tick_ns, self._until_ns = self._until_ns, until_ns
             turns = [self._turn_at_tick]

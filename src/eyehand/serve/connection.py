@@ -2,7 +2,8 @@
 
 A client whose first message is no Hello gets the plain protocol and never sees anything else. Whatever a client does
 wrong ends this connection only: a message that makes no sense, a wrong token, no greeting in time where one is asked
-for, replies that it does not read. A client that sends much faster than any game is read no faster than `Limits` says.
+for, replies that it does not read. A client that sends much faster than any game is
+read no faster than `ClientLimits` says.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from eyehand.wire import extended_pb2, live_pb2
 from eyehand.wire.framing import MAX_MESSAGE_BYTES, ProtocolError, Unpacker, pack
 from eyehand.wire.messages import EXTENSION_VERSION, fill_action, instruction_of, parse, picture_of
 
-__all__ = ["Connection", "Limits", "Service"]
+__all__ = ["ClientLimits", "Connection", "Service"]
 
 LOG = logging.getLogger("eyehand.serve")
 
@@ -34,7 +35,7 @@ _PARTING_S = 1.0
 
 
 @dataclass(frozen=True)
-class Limits:
+class ClientLimits:
     """What a server puts up with.
 
     Attributes:
@@ -97,7 +98,7 @@ class Connection(asyncio.Protocol):
     Args:
         service: what is served.
         model: where decisions are made.
-        limits: see `Limits`.
+        limits: see `ClientLimits`.
         name: for the log.
         token: what the Hello must carry; None: no Hello is needed.
         connected: the connections of the server; this one is in it from its beginning to its end.
@@ -107,7 +108,7 @@ class Connection(asyncio.Protocol):
         self,
         service: Service,
         model: ModelThread,
-        limits: Limits,
+        limits: ClientLimits,
         name: str,
         token: str | None,
         connected: set[Connection],

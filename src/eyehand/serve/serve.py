@@ -15,7 +15,7 @@ from eyehand.checkpoint import load_checkpoint
 from eyehand.errors import UserError
 from eyehand.inference.runtime import Runtime
 from eyehand.players.policy import PolicyPlayer
-from eyehand.serve.connection import Limits, Service
+from eyehand.serve.connection import ClientLimits, Service
 from eyehand.serve.server import Server
 from eyehand.wire.address import Address, read_token
 from eyehand.wire.sockets import ListeningSocket, listen
@@ -51,7 +51,7 @@ class ServeOptions:
     temperature: float | None = None
     runtime: Runtime = "auto"
     threads: int = 1
-    limits: Limits = field(default_factory=Limits)
+    limits: ClientLimits = field(default_factory=ClientLimits)
 
 
 def serve(options: ServeOptions, on_ready: Callable[[list[Address]], None]) -> signal.Signals:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from eyehand.player import Player
-from eyehand.serve.connection import LOG, Connection, Limits, Service
+from eyehand.serve.connection import LOG, ClientLimits, Connection, Service
 from eyehand.serve.model_thread import ModelThread
 from eyehand.wire.sockets import ListeningSocket
 
@@ -40,10 +40,10 @@ class Server:
         service: Service,
         new_player: Callable[[], Player],
         sockets: Sequence[ListeningSocket],
-        limits: Limits | None = None,
+        limits: ClientLimits | None = None,
     ) -> None:
         self._service, self._new_player, self._sockets = service, new_player, tuple(sockets)
-        self._limits = limits or Limits()
+        self._limits = limits or ClientLimits()
         self._connections: set[Connection] = set()
         self._numbers = itertools.count(1)
 

@@ -1,6 +1,6 @@
 """`train`: behaviour cloning of recordings, one process and one device, from top to bottom.
 
-    recordings -> clips (data) -> Feed (corrupt, send, augment) -> Policy -> loss -> AdamW -> running mean
+    recordings -> clips (data) -> Prefetcher (corrupt, send, augment) -> Policy -> loss -> AdamW -> running mean
                                                                                      '-> log, evaluation, checkpoints
 
 A run lives in one folder: `config.json`, `log.jsonl`, `training_state.pt` to resume from, `checkpoints/step-N` and
@@ -37,14 +37,14 @@ from eyehand.model.policy import Policy
 from eyehand.model.presets import preset
 from eyehand.model.text import text_encoder
 from eyehand.model.vision_weights import read_vision_weights
-from eyehand.recording.recode import RandomRecoding
+from eyehand.recording.recompress import RandomRecompression
 from eyehand.train.config import CONFIG_FILE, TrainConfig, check_resumable, read_config
 from eyehand.train.device import choose_device, has_bfloat16, limit_queue, pin, tune
-from eyehand.train.feed import DeviceBatch, Feed
 from eyehand.train.log import LOG_FILE, RunLog
 from eyehand.train.losses import behaviour_cloning_loss
 from eyehand.train.meter import Meter, Pace
 from eyehand.train.optimizer import WeightMean, adamw, learning_rate
+from eyehand.train.prefetcher import DeviceBatch, Prefetcher
 from eyehand.train.state import STATE_FILE, TrainingState, load_state, save_state, write_atomically
 from eyehand.train.validation import HeldOut, Scores, copy_last_scores, marginal_scores
 
@@ -98,7 +98,7 @@ def train(config: TrainConfig) -> TrainResult:
         clip_steps=run.clip_steps,
         workers=run.workers,
         cache_frames_gb=config.cache_frames_gb,
-        recoding=RandomRecoding(config.compression, config.seed) if config.compression > 0 else None,
+        recompression=RandomRecompression(config.compression, config.seed) if config.compression > 0 else None,
     )
     with loader, _interruptible() as interrupted:
         trainer = _Trainer(config, run, dataset)
@@ -113,8 +113,8 @@ def train(config: TrainConfig) -> TrainResult:
             if run.device.type == "cuda":
                 pin(loader.slots_SBTHWC)
             batches = loader.batches(sampler.batches(config.batch_size, trainer.step), trainer.step)
-            feed = Feed(batches, trainer.text_table_MND, run.policy_config.space, config, run.device)
-            return trainer.fit(feed, held_out, log, interrupted)
+            prefetcher = Prefetcher(batches, trainer.text_table_MND, run.policy_config.space, config, run.device)
+            return trainer.fit(prefetcher, held_out, log, interrupted)
 
 
 @dataclass(frozen=True)
@@ -210,16 +210,16 @@ class _Trainer:
         by_clock = 0.0 if config.minutes is None else self.elapsed_s / max(60 * config.minutes, 1e-9)
         return max(by_steps, by_clock)
 
-    def fit(self, feed: Feed, held_out: HeldOut, log: RunLog, interrupted: threading.Event) -> TrainResult:
+    def fit(self, prefetcher: Prefetcher, held_out: HeldOut, log: RunLog, interrupted: threading.Event) -> TrainResult:
         """Run steps until the run is over or interrupted."""
         config = self.config
         scores: Scores | None = None
         saved_at_step, saved_at_s = self.step, time.monotonic()
-        pace = Pace(feed)
+        pace = Pace(prefetcher)
         previous: torch.cuda.Event | None = None
         is_last = self.share_done >= 1
         while not is_last and not interrupted.is_set():
-            batch = next(feed)
+            batch = next(prefetcher)
             try:
                 grad_norm = self._learn(batch)
             except torch.OutOfMemoryError as error:
@@ -227,7 +227,7 @@ class _Trainer:
             self.step += 1
             pace.count(batch.num_frames)
             previous = limit_queue(self.run.device, previous)
-            feed.prefetch()
+            prefetcher.prefetch()
             is_last = self.share_done >= 1
             if self.step % config.log_every == 0 or is_last:
                 self._log(log, grad_norm, pace)

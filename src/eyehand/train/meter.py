@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from eyehand.train.feed import Feed
+from eyehand.train.prefetcher import Prefetcher
 
 __all__ = ["Meter", "Pace"]
 
@@ -42,12 +42,12 @@ class Meter:
 class Pace:
     """Frames per second and the share of time spent waiting for data, since the last restart."""
 
-    def __init__(self, feed: Feed) -> None:
-        self._feed = feed
+    def __init__(self, prefetcher: Prefetcher) -> None:
+        self._prefetcher = prefetcher
         self.restart()
 
     def restart(self) -> None:
-        self._started, self._waited_s, self._frames = time.perf_counter(), self._feed.waited_s, 0
+        self._started, self._waited_s, self._frames = time.perf_counter(), self._prefetcher.waited_s, 0
 
     def count(self, frames: int) -> None:
         self._frames += frames
@@ -58,4 +58,4 @@ class Pace:
 
     @property
     def wait_share(self) -> float:
-        return (self._feed.waited_s - self._waited_s) / max(time.perf_counter() - self._started, 1e-9)
+        return (self._prefetcher.waited_s - self._waited_s) / max(time.perf_counter() - self._started, 1e-9)

@@ -1,6 +1,6 @@
 """Held-out evaluation: what the policy's predictions cost on recordings that it never learnt from.
 
-Teacher-forced, with the true action history, beside two baselines that see no picture: `marginal` knows how often
+Expert-forced, with the true action history, beside two baselines that see no picture: `marginal` knows how often
 each token occurs, `copy_last` repeats the last executed action. A policy that does not clearly beat `copy_last` has
 learnt to repeat itself. None of these figures says how well the policy plays; only play does.
 """
@@ -23,8 +23,8 @@ from eyehand.data.dataset import Dataset
 from eyehand.data.loader import Batch, ClipLoader
 from eyehand.data.sampler import ClipKey, covering_clips
 from eyehand.model.policy import Policy
-from eyehand.train.feed import to_device
 from eyehand.train.losses import behaviour_cloning_loss
+from eyehand.train.prefetcher import to_device
 
 __all__ = ["HeldOut", "Scores", "copy_last_scores", "marginal_scores"]
 

@@ -26,7 +26,7 @@ from PIL import Image
 from eyehand.frame import Frame
 from eyehand.players.takeover import Takeover
 from eyehand.session import EpisodeEnd, EpisodeStart, Tick
-from eyehand.viewer.far_hands import FarHands, parse_hands
+from eyehand.viewer.remote_input import RemoteInput, parse_remote_input
 from eyehand.viewer.websocket import Broken, WebSocket, accept_key
 from eyehand.wire.address import Address
 from eyehand.wire.sockets import listen
@@ -69,7 +69,7 @@ class Viewer:
         self._facts: dict[str, Any] = {}
         self._task = ""
         self._sockets: set[WebSocket] = set()
-        self._far = FarHands(takeover) if takeover is not None else None
+        self._far = RemoteInput(takeover) if takeover is not None else None
         self._is_open = True
         self._server = _Server(listening.socket, _handler(self, token))
         self._thread = threading.Thread(target=self._server.serve_forever, name="eyehand viewer", daemon=True)
@@ -158,7 +158,7 @@ class Viewer:
             return
         now_ns = time.monotonic_ns()
         if "hands" in said:
-            self._far.hear(watcher, parse_hands(said["hands"]), now_ns)
+            self._far.hear(watcher, parse_remote_input(said["hands"]), now_ns)
         if said.get("hand_back"):
             self.takeover.hand_back(now_ns)
         if said.get("stop"):

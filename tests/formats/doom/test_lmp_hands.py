@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
 from doom_lmp import commands
-from eyehand.formats.doom.lmp_hands import Tick, hands_of, ticks_of
+from eyehand.formats.doom.lmp_hands import DemoTick, hands_of, ticks_of
 
 TURNED = np.array([1, 1, 256, 1])
 
 
-def ticks(commands_TC: np.ndarray) -> list[Tick]:
+def ticks(commands_TC: np.ndarray) -> list[DemoTick]:
     return list(ticks_of((commands_TC * TURNED).astype(np.int32), has_four_weapon_bits=False))
 
 

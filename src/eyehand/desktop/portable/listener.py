@@ -16,7 +16,7 @@ from pynput import keyboard, mouse
 
 from eyehand.action import PIXELS_PER_NOTCH
 from eyehand.clock import Clock, SystemClock
-from eyehand.desktop.portable.hands import BUTTON_OF, Echoes
+from eyehand.desktop.portable.injector import BUTTON_OF, Echoes
 from eyehand.desktop.portable.virtual_keys import key_of
 from eyehand.input_event import InputEvent
 

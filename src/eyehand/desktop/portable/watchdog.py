@@ -67,9 +67,9 @@ def main() -> None:
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)
-    from eyehand.desktop.portable.hands import PortableHands
+    from eyehand.desktop.portable.injector import PortableInjector
 
-    hands = PortableHands()
+    hands = PortableInjector()
     lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(lines,), daemon=True).start()
     os.write(1, b"ready\n")

@@ -17,7 +17,7 @@ import pywinctl
 from numpy.typing import NDArray
 
 from eyehand.action import NOTHING, Action
-from eyehand.desktop.portable.hands import PortableHands
+from eyehand.desktop.portable.injector import PortableInjector
 from eyehand.desktop.portable.watchdog import STALE_AFTER_S, PortableGuard
 from eyehand.desktop.window_query import WindowInfo, WindowQuery, WindowState
 from eyehand.errors import UserError
@@ -69,7 +69,7 @@ class PortableWindow:
     """
 
     def __init__(self, window: Any, guard: PortableGuard) -> None:
-        self.hands = PortableHands()
+        self.injector = PortableInjector()
         self._window = window
         self._guard = guard
         self._screen = mss.MSS()
@@ -120,16 +120,16 @@ class PortableWindow:
             self.release()
             return state
         if time.monotonic() - self._done_s > STALE_AFTER_S / 2:
-            self.hands.let_go()  # the watchdog may have done so, and there is no telling what is still held
-        uses_pointer = action.buttons or self.hands.buttons or action.scroll_dx or action.scroll_dy
+            self.injector.let_go()  # the watchdog may have done so, and there is no telling what is still held
+        uses_pointer = action.buttons or self.injector.buttons or action.scroll_dx or action.scroll_dy
         if uses_pointer and not self._pointer_is_over():
             action = Action(action.keys, frozenset(), action.dx, action.dy)
         try:
-            self._guard.hold(action.keys | self.hands.keys, action.buttons | self.hands.buttons)
+            self._guard.hold(action.keys | self.injector.keys, action.buttons | self.injector.buttons)
         except OSError as error:
             self.release()
             raise RuntimeError("the watchdog process has ended, so nothing more is pressed") from error
-        self.done = self.hands.do(action, self._pointer_is_over)
+        self.done = self.injector.do(action, self._pointer_is_over)
         self._done_s = time.monotonic()
         return state
 
@@ -140,9 +140,9 @@ class PortableWindow:
     def let_go(self, kept: frozenset[str]) -> None:
         """Let go of everything but these keys. Never raises; may be called on any thread."""
         with contextlib.suppress(Exception):  # a desktop that is gone holds nothing; every system says so differently
-            self.hands.let_go(kept)
+            self.injector.let_go(kept)
         with contextlib.suppress(OSError):
-            self._guard.hold(self.hands.keys, self.hands.buttons)
+            self._guard.hold(self.injector.keys, self.injector.buttons)
 
     def close(self) -> None:
         """Let go of everything. May be called twice."""
@@ -151,7 +151,7 @@ class PortableWindow:
 
     def _pointer_is_over(self) -> bool:
         left, top, right, bottom = self._place()
-        x, y = self.hands.pointer
+        x, y = self.injector.pointer
         return left <= x < right and top <= y < bottom
 
     def _place(self) -> tuple[int, int, int, int]:

@@ -18,7 +18,7 @@ from eyehand.clock import Clock
 from eyehand.desktop.x11.capture import NotVisible, WindowCapture
 from eyehand.desktop.x11.display import XDisplay
 from eyehand.desktop.x11.guard import Guard
-from eyehand.desktop.x11.hands import Hands
+from eyehand.desktop.x11.injector import Injector
 from eyehand.desktop.x11.windows import WindowState, WindowWatch
 
 __all__ = ["PlayedWindow"]
@@ -56,7 +56,7 @@ class PlayedWindow:
         guard.watch(display.name, authority, window)
         self.watch = WindowWatch(display, window)
         self.capture = WindowCapture(display, window)
-        self.hands = Hands(display, self.watch, guard, clock)
+        self.injector = Injector(display, self.watch, guard, clock)
         if is_own_screen:  # a bare server gives the focus to whatever is under the pointer, and tells no window so
             self._take_focus()
 
@@ -79,16 +79,16 @@ class PlayedWindow:
             return reason.state
 
     def do(self, action: Action) -> WindowState:
-        """As `Hands.do`."""
-        return self.hands.do(action, self._pointer_into_window if self.is_own_screen else None)
+        """As `Injector.do`."""
+        return self.injector.do(action, self._pointer_into_window if self.is_own_screen else None)
 
     def release(self) -> None:
         """Let go of everything. Never raises."""
-        self.hands.release()
+        self.injector.release()
 
     def let_go(self, kept: frozenset[str]) -> None:
-        """As `Hands.let_go`."""
-        self.hands.let_go(kept)
+        """As `Injector.let_go`."""
+        self.injector.let_go(kept)
 
     def close(self) -> None:
         """Let go, and leave the display. May be called twice."""
@@ -115,5 +115,5 @@ class PlayedWindow:
                 size = self.display.core.GetGeometry(self.window).reply()
             except xcffib.Error:
                 return False
-        self.hands.pointer_to(place.dst_x + size.width // 2, place.dst_y + size.height // 2)
+        self.injector.pointer_to(place.dst_x + size.width // 2, place.dst_y + size.height // 2)
         return self.watch.pointer_is_over()

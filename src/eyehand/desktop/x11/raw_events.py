@@ -20,7 +20,7 @@ from xcffib.ffi import ffi
 from eyehand.desktop.x11.display import XDisplay
 from eyehand.errors import UserError
 
-__all__ = ["Axis", "Device", "RawEvent", "RawKind", "Source"]
+__all__ = ["Device", "RawEvent", "RawEvents", "RawKind", "Valuator"]
 
 _EXTENSION = "XInputExtension"
 _PLACES_IN_PIXELS = "Xephyr virtual mouse"
@@ -63,7 +63,7 @@ class RawEvent:
 
 
 @dataclass(frozen=True, slots=True)
-class Axis:
+class Valuator:
     """An axis of a pointing device: whether it tells places, and between which; no limits: in pixels."""
 
     is_absolute: bool
@@ -77,10 +77,10 @@ class Device:
 
     name: str
     is_injecting: bool
-    axes: dict[int, Axis]
+    axes: dict[int, Valuator]
 
 
-class Source:
+class RawEvents:
     """Raw events of all masters of a display, on a connection that this object gets for itself.
 
     Args:
@@ -181,13 +181,13 @@ def parse_devices(data: bytes) -> dict[int, Device]:
         position += _DEVICE.size
         name = data[position : position + name_length].decode(errors="replace")
         position += (name_length + 3) // 4 * 4
-        axes: dict[int, Axis] = {}
+        axes: dict[int, Valuator] = {}
         for _ in range(num_classes):
             kind, words, _ = _CLASS.unpack_from(data, position)
             if kind == _AXIS_CLASS:
                 axis, *values = _AXIS.unpack_from(data, position + _CLASS.size)
                 least, most = (values[i] + values[i + 1] * _FRACTION for i in (1, 3))
-                axes[axis] = Axis(values[-1] == 1 or name.startswith(_PLACES_IN_PIXELS), least, most)
+                axes[axis] = Valuator(values[-1] == 1 or name.startswith(_PLACES_IN_PIXELS), least, most)
             position += 4 * words
         # So the X server calls the devices that XTest requests move, for every pair of masters.
         is_injecting = name.endswith(("XTEST pointer", "XTEST keyboard"))

@@ -53,7 +53,7 @@ class _Watchdog:
     def release(self) -> None:
         """Let go of what the player may hold."""
         if self.display is not None and (self.keys or self.buttons):
-            from eyehand.desktop.x11.hands import release_held
+            from eyehand.desktop.x11.injector import release_held
 
             release_held(self.display, self.keys, self.buttons)
         self.keys.clear()

@@ -18,11 +18,11 @@ from eyehand.clock import SECOND_NS
 from eyehand.errors import UserError
 from eyehand.formats.doom.dsda import Wads, dsda_version, pictures, replay
 from eyehand.formats.doom.lmp import LmpDemo, parse_lmp
-from eyehand.formats.doom.lmp_hands import Tick, ticks_of
+from eyehand.formats.doom.lmp_hands import DemoTick, ticks_of
 from eyehand.formats.doom.run import level_name
 from eyehand.formats.doom.sync import IN_STEP, in_step
 from eyehand.formats.doom.wad import WadFile
-from eyehand.formats.importing import Moment, Take, file_digest, recording_id
+from eyehand.formats.importing import ImportedFrame, Take, file_digest, recording_id
 from eyehand.frame import Frame
 from eyehand.games.doom.controls import TICKS_PER_SECOND, TICS_PER_SECOND
 from eyehand.player import Decision
@@ -150,10 +150,10 @@ class DoomDemoImporter:
             notes = (f"{source}, player {player}: goes where it is told in {share:.1%} of the time",)
             yield Take(info, self._moments(demo, origin.wads, row, instruction), outcome, notes)
 
-    def _moments(self, demo: LmpDemo, wads: Wads, row: int, instruction: str | None) -> Iterator[Moment]:
+    def _moments(self, demo: LmpDemo, wads: Wads, row: int, instruction: str | None) -> Iterator[ImportedFrame]:
         """One player's ticks; the pictures are drawn to the end, so that a replay that breaks off is noticed."""
         ticks = ticks_of(demo.commands_TPC[:, row], has_four_weapon_bits=demo.has_four_weapon_bits)
-        before: dict[int, Tick | None] = {0: None} | {tick.picture: tick for tick in ticks}
+        before: dict[int, DemoTick | None] = {0: None} | {tick.picture: tick for tick in ticks}
         index = 0
         for picture, pixels_HWC in enumerate(pictures(demo, wads, demo.players[row])):
             if picture not in before:
@@ -161,7 +161,7 @@ class DoomDemoImporter:
             tick = before[picture]
             frame = Frame(pixels_HWC, index * SECOND_NS // TICKS_PER_SECOND, index)
             executed = None if tick is None else Decision(tick.action, by_user=True)
-            yield Moment(frame, executed, instruction, () if tick is None else tick.events)
+            yield ImportedFrame(frame, executed, instruction, () if tick is None else tick.events)
             index += 1
 
     def _parse(self, origin: _Source) -> LmpDemo:

@@ -23,7 +23,7 @@ from eyehand.games.doom.controls import TICKS_PER_SECOND, tics_of_tick
 from eyehand.input_event import InputEvent
 from eyehand.recording.events import events_between
 
-__all__ = ["Tick", "hands_of", "ticks_of"]
+__all__ = ["DemoTick", "hands_of", "ticks_of"]
 
 _PIXELS_PER_TURN = 3600
 _TICK_NS = SECOND_NS // TICKS_PER_SECOND
@@ -33,7 +33,7 @@ _GAITS = ((25, 24), (50, 40))
 
 
 @dataclass(frozen=True)
-class Tick:
+class DemoTick:
     """What the hands do between one picture and the next.
 
     Attributes:
@@ -47,7 +47,7 @@ class Tick:
     events: tuple[InputEvent, ...]
 
 
-def ticks_of(commands_TC: NDArray[np.int32], *, has_four_weapon_bits: bool) -> Iterator[Tick]:
+def ticks_of(commands_TC: NDArray[np.int32], *, has_four_weapon_bits: bool) -> Iterator[DemoTick]:
     """The ticks of one player's commands; int32 (tics, 4), see `LmpDemo`.
 
     Picture k shows what came of command k, so the first tick begins with picture 0, and with command 1.
@@ -72,7 +72,7 @@ def ticks_of(commands_TC: NDArray[np.int32], *, has_four_weapon_bits: bool) -> I
             held = now.held()
         action = Action(held.keys | pressed.keys, held.buttons | pressed.buttons, dx=dx)
         picture += num_tics
-        yield Tick(picture, action, tuple(replace(event, is_simulated=False) for event in events))
+        yield DemoTick(picture, action, tuple(replace(event, is_simulated=False) for event in events))
 
 
 @lru_cache(4096)

@@ -53,7 +53,7 @@ class PortableGame(DesktopGame):
         """Call `hear` with every event of the person's, until the result is closed."""
         if self.window is None:
             raise RuntimeError("call reset() before anything else")
-        return PortableListener(hear, self.window.hands.echoes, self.clock)
+        return PortableListener(hear, self.window.injector.echoes, self.clock)
 
     def close(self) -> None:
         super().close()

@@ -17,7 +17,7 @@ from eyehand.desktop.profile import Profile, Step, load_profile, parse_size
 from eyehand.desktop.x11.display import XDisplay
 from eyehand.desktop.x11.guard import Guard
 from eyehand.desktop.x11.launch import LaunchedGame
-from eyehand.desktop.x11.listen import Listener
+from eyehand.desktop.x11.listener import Listener
 from eyehand.desktop.x11.played_window import PlayedWindow
 from eyehand.desktop.x11.screen import OwnScreen
 from eyehand.desktop.x11.windows import WindowQuery, WindowState, find_window, pick_window
@@ -53,9 +53,9 @@ class X11Game(DesktopGame):
     window: PlayedWindow | None
 
     def act(self, action: Action) -> Action | None:
-        """Hold and do this from now on, as far as the window can have it: see `Hands.done`."""
+        """Hold and do this from now on, as far as the window can have it: see `Injector.done`."""
         super().act(action)
-        return None if self.window is None else self.window.hands.done
+        return None if self.window is None else self.window.injector.done
 
     def listen(self, hear: Callable[[InputEvent], None]) -> Listener:
         """Call `hear` with every event of the display's keyboards and mice, until the result is closed."""

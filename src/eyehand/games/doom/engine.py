@@ -95,7 +95,7 @@ class DoomEngine:
         game.set_render_hud(True)
         game.set_render_crosshair(True)
         game.set_window_visible(self._visible)
-        game.set_objects_info_enabled(self._with_state or self._task.judge.needs_monsters)
+        game.set_objects_info_enabled(self._with_state or self._task.scorer.needs_monsters)
         game.set_labels_buffer_enabled(self._with_state)
         game.set_depth_buffer_enabled(self._with_state)
         if self._task.num_bots:
@@ -134,7 +134,7 @@ class DoomEngine:
         is_dead = bool(self._game.is_player_dead())
         is_over = self.is_over
         monsters: tuple[tuple[float, float], ...] = ()
-        if self._task.judge.needs_monsters and not is_over:
+        if self._task.scorer.needs_monsters and not is_over:
             monsters = tuple(
                 (thing.position_x, thing.position_y)
                 for thing in self._seen().objects

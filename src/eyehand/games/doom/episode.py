@@ -1,6 +1,6 @@
 """One Doom episode after another on one engine: hands in, moments out, in tics. Shared by stepped and real-time play.
 
-A `Moment` is what there is to see, to know and to judge at one tic. Knows nothing about ticks or waiting.
+A `Moment` is what there is to see, to know and to scorer at one tic. Knows nothing about ticks or waiting.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class DoomEpisode:
         self._clock = clock
         self._tics = 0
         self._start: DoomFacts
-        self._judge: Score
+        self._scorer: Score
 
     def begin(self, seed: int) -> Moment:
         """Start an episode; the moment before anything was done."""
@@ -55,7 +55,7 @@ class DoomEpisode:
         self._buttons = held_buttons(NOTHING)
         self._turn, self._look = AngleMotion(), AngleMotion()
         self._start = self._engine.facts(0.0)
-        self._judge = self._task.judge(self._start)
+        self._scorer = self._task.scorer(self._start)
         self._moment = self._capture(self._start, index=0)
         return self._moment
 
@@ -85,7 +85,7 @@ class DoomEpisode:
         if not draw and not self._engine.is_over:
             return self._moment
         facts = self._engine.facts(self._tics / TICS_PER_SECOND)
-        self._judge.update(facts)
+        self._scorer.update(facts)
         self._moment = self._capture(facts, self._moment.frame.index + 1)
         return self._moment
 
@@ -93,15 +93,15 @@ class DoomEpisode:
         is_over = self._engine.is_over
         is_late = self._tics >= self._task.time_limit_s * TICS_PER_SECOND
         outcome = Outcome(
-            done=is_over or is_late or self._judge.is_won,
-            score=self._judge.value,
+            done=is_over or is_late or self._scorer.is_won,
+            score=self._scorer.value,
             facts={
                 "seconds": facts.seconds,
                 "health": max(0.0, facts.health),
                 "ammo": max(0.0, facts.ammo),
                 "kills": facts.kills - self._start.kills,
                 "deaths": facts.deaths - self._start.deaths,
-                **self._judge.facts,
+                **self._scorer.facts,
             },
         )
         if is_over and index > 0:

@@ -57,7 +57,7 @@ class DoomFacts:
 
 
 class Score(ABC):
-    """Judges one episode. `update` is called with the facts of every tick after `start`.
+    """Scores one episode. `update` is called with the facts of every tick after `start`.
 
     Attributes:
         value: the score so far.

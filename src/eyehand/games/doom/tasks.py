@@ -34,7 +34,7 @@ class DoomTask:
         wad: a file of the vizdoom package: a scenario's, or freedoom2.wad.
         instructions: ways to say in English what to do; the first is the usual one.
         time_limit_s: an episode ends after this many seconds of game time.
-        score: how it is judged, in words; judge: the class that does.
+        score: how it is judged, in words; scorer: the class that does.
         map: the level within the file.
         skill: 1 (easiest) to 5.
         engine_args: more arguments for the engine.
@@ -49,7 +49,7 @@ class DoomTask:
     instructions: tuple[str, ...]
     time_limit_s: float
     score: str
-    judge: type[Score]
+    scorer: type[Score]
     map: str = "MAP01"
     skill: int = 3
     engine_args: str = ""
@@ -75,7 +75,7 @@ _TASKS = (
         ),
         time_limit_s=10.0,
         score="100 for the monster, 5 less for every shot",
-        judge=Reward,
+        scorer=Reward,
         skill=5,
     ),
     DoomTask(
@@ -89,7 +89,7 @@ _TASKS = (
         ),
         time_limit_s=10.0,
         score="percent of the way to the monster, 25 less for every shot",
-        judge=Closeness,
+        scorer=Closeness,
         skill=5,
     ),
     DoomTask(
@@ -102,7 +102,7 @@ _TASKS = (
         ),
         time_limit_s=60.0,
         score="monsters killed",
-        judge=Reward,
+        scorer=Reward,
     ),
     DoomTask(
         name="line",
@@ -114,7 +114,7 @@ _TASKS = (
         ),
         time_limit_s=60.0,
         score="monsters killed",
-        judge=Reward,
+        scorer=Reward,
     ),
     DoomTask(
         name="collect",
@@ -126,7 +126,7 @@ _TASKS = (
         ),
         time_limit_s=60.0,
         score="seconds survived",
-        judge=SecondsSurvived,
+        scorer=SecondsSurvived,
     ),
     DoomTask(
         name="poison",
@@ -138,7 +138,7 @@ _TASKS = (
         ),
         time_limit_s=60.0,
         score="seconds survived",
-        judge=SecondsSurvived,
+        scorer=SecondsSurvived,
     ),
     DoomTask(
         name="dodge",
@@ -150,7 +150,7 @@ _TASKS = (
         ),
         time_limit_s=60.0,
         score="seconds survived",
-        judge=SecondsSurvived,
+        scorer=SecondsSurvived,
         skill=4,
     ),
     DoomTask(
@@ -163,7 +163,7 @@ _TASKS = (
         ),
         time_limit_s=60.0,
         score="percent of the corridor, 100 with the armour",
-        judge=Progress,
+        scorer=Progress,
     ),
     DoomTask(
         name="lead",
@@ -175,7 +175,7 @@ _TASKS = (
         ),
         time_limit_s=10.0,
         score="1 for the hit",
-        judge=Reward,
+        scorer=Reward,
         skill=1,
         engine_args="+sv_noautoaim 1",
     ),
@@ -189,7 +189,7 @@ _TASKS = (
         ),
         time_limit_s=60.0,
         score="100 for the armour, less the seconds it took",
-        judge=Treasure,
+        scorer=Treasure,
         skill=5,
     ),
     DoomTask(
@@ -202,7 +202,7 @@ _TASKS = (
         ),
         time_limit_s=60.0,
         score="squares of 128 units visited",
-        judge=CellsVisited,
+        scorer=CellsVisited,
         engine_args="-nomonsters",
         is_heading_random=True,
     ),
@@ -216,7 +216,7 @@ _TASKS = (
         ),
         time_limit_s=60.0,
         score="opponents killed, less suicides",
-        judge=Frags,
+        scorer=Frags,
         num_bots=6,
     ),
 )

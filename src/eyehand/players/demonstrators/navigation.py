@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from eyehand.game import Game
 from eyehand.games.doom.state import DoomState
 from eyehand.player import Decision, Observation
-from eyehand.players.demonstrators.hands import Hands
+from eyehand.players.demonstrators.motor import MotorModel
 from eyehand.players.demonstrators.navigator import Gait, Navigator, Steering
 from eyehand.players.demonstrators.route import Route, route_through
 
@@ -34,18 +34,18 @@ class HomeDemonstrator:
 
     def __init__(self, game: Game) -> None:
         self._game = game
-        self._hands = Hands()
+        self._motor = MotorModel()
         self._navigator = Navigator(Gait(run_distance=math.inf))
         self.reset(0)
 
     def reset(self, seed: int) -> None:
-        self._hands.reset(seed)
+        self._motor.reset(seed)
         self._navigator.reset()
 
     def act(self, observation: Observation) -> Decision:
         state = cast(DoomState, self._game.state)
         steering = self._steer(state, observation)
-        action = self._hands.act(observation.executed, steering.turn_deg, keys=steering.keys)
+        action = self._motor.act(observation.executed, steering.turn_deg, keys=steering.keys)
         return Decision(action, by_user=True)
 
     def _steer(self, state: DoomState, observation: Observation) -> Steering:
@@ -84,12 +84,12 @@ class ExploreDemonstrator:
 
     def __init__(self, game: Game) -> None:
         self._game = game
-        self._hands = Hands()
+        self._motor = MotorModel()
         self._navigator = Navigator(Gait(look_ahead=160.0, max_cut=40.0, run_distance=math.inf))
         self.reset(0)
 
     def reset(self, seed: int) -> None:
-        self._hands.reset(seed)
+        self._motor.reset(seed)
         self._navigator.reset()
         self._route: Route | None = None
         self._place = 0
@@ -99,7 +99,7 @@ class ExploreDemonstrator:
         if self._route is None:
             self._route = route_through(self._navigator.plan(state), _PLACES, _LOOP_FROM)
         steering = self._steer(state, observation)
-        action = self._hands.act(observation.executed, steering.turn_deg, keys=steering.keys)
+        action = self._motor.act(observation.executed, steering.turn_deg, keys=steering.keys)
         return Decision(action, by_user=True)
 
     def _steer(self, state: DoomState, observation: Observation) -> Steering:

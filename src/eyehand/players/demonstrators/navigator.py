@@ -3,7 +3,7 @@
 It looks a little ahead along the way, walks towards the farthest point that a straight walk reaches, opens closed
 doors, and frees itself where it is stuck. What it asks for depends on where the player is and how it looks; it
 remembers only what the last two seconds show (where it stood, which door it opened), taken from what was executed and
-not from what it asked for, so that it can also judge what somebody else does. Hands (`hands.py`) carry it out.
+not from what it asked for, so that it can also scorer what somebody else does. MotorModel (`motor.py`) carry it out.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from eyehand.game import Game
 from eyehand.games.doom.state import DoomState
 from eyehand.player import Decision, Observation
 from eyehand.players.demonstrators.eyes import Eyes, Sighting
-from eyehand.players.demonstrators.hands import Hands
+from eyehand.players.demonstrators.motor import MotorModel
 
 __all__ = ["Demonstrator", "Intent", "Scene"]
 
@@ -64,10 +64,10 @@ class Demonstrator(ABC):
     trigger_cycle_ticks = 8
     """After so many ticks a held trigger fires again."""
 
-    def __init__(self, game: Game, eyes: Eyes | None = None, hands: Hands | None = None) -> None:
+    def __init__(self, game: Game, eyes: Eyes | None = None, hands: MotorModel | None = None) -> None:
         self.game = game
         self.eyes = eyes or Eyes()
-        self.hands = hands or Hands()
+        self.hands = hands or MotorModel()
         self._forget()
 
     def reset(self, seed: int) -> None:

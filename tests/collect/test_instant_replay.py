@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from eyehand.action import NOTHING
-from eyehand.collect.ring import Ring
+from eyehand.collect.instant_replay import InstantReplay
 from eyehand.recording.reader import Recording
 from eyehand.session import Session, Tick
 
@@ -24,7 +24,7 @@ class KeepAt:
 
 
 def test_what_is_kept_is_the_end_with_its_own_labels(tmp_path, echo_game, fidget, shown):
-    ring = Ring(tmp_path, user="human", seconds=2.0)
+    ring = InstantReplay(tmp_path, user="human", seconds=2.0)
     Session(echo_game, fidget, [KeepAt(ring, 96), ring], instruction="Press keys.").run_episode(5, max_seconds=6.0)
     (path,) = ring.recordings
     with Recording.open(path) as kept:
@@ -41,21 +41,21 @@ def test_what_is_kept_is_the_end_with_its_own_labels(tmp_path, echo_game, fidget
 
 
 def test_twice_kept_are_two_recordings_and_nothing_asked_for_is_none(tmp_path, echo_game, fidget):
-    ring = Ring(tmp_path / "a", user="human", seconds=1.0)
+    ring = InstantReplay(tmp_path / "a", user="human", seconds=1.0)
     Session(echo_game, fidget, [KeepAt(ring, 5, 30), ring]).run_episode(5, max_seconds=3.0)
     lengths = []
     for path in ring.recordings:
         with Recording.open(path) as kept:
             lengths.append(kept.num_frames)
     assert lengths == [6, 31]
-    silent = Ring(tmp_path / "b", user="human")
+    silent = InstantReplay(tmp_path / "b", user="human")
     Session(echo_game, fidget, [silent]).run_episode(5, max_seconds=1.0)
     assert silent.recordings == []
     assert not (tmp_path / "b").exists()
 
 
 def test_a_wish_at_the_last_moment_is_granted(tmp_path, echo_game, fidget):
-    ring = Ring(tmp_path, user="human")
+    ring = InstantReplay(tmp_path, user="human")
     Session(echo_game, fidget, [ring, KeepAt(ring, 19)]).run_episode(5, max_seconds=1.0)
     with Recording.open(ring.recordings[0]) as kept:
         assert kept.num_frames == 20

@@ -1,4 +1,4 @@
-"""What compression does to pictures: `recode` sends them through H.264 once, in memory, and gives them back.
+"""What compression does to pictures: `recompress` sends them through H.264 once, in memory, and gives them back.
 
 The same encoder, colours and decoder as a recording's small video, with another quality or chroma. Deterministic: the
 same pictures and coding give the same bytes. Knows no files.
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from eyehand.recording.video import SMALL
 
-__all__ = ["Chroma", "Coding", "RandomRecoding", "draw_coding", "recode"]
+__all__ = ["Chroma", "Coding", "RandomRecompression", "draw_coding", "recompress"]
 
 Chroma = Literal["420", "444", "rgb"]
 """Colour at half the resolution (as recordings have it), at full resolution, or red, green and blue as they are."""
@@ -47,7 +47,7 @@ def draw_coding(rng: np.random.Generator) -> Coding:
 
 
 @dataclass(frozen=True)
-class RandomRecoding:
+class RandomRecompression:
     """Compresses a share of the clips of a stream once more: what happens to a clip follows from seed and position."""
 
     share: float
@@ -56,10 +56,10 @@ class RandomRecoding:
     def __call__(self, frames_THWC: NDArray[np.uint8], position: int) -> NDArray[np.uint8]:
         """The clip at this place of the stream, coded once more or as it is."""
         rng = np.random.default_rng((self.seed, position, _STREAM))
-        return recode(frames_THWC, draw_coding(rng)) if rng.random() < self.share else frames_THWC
+        return recompress(frames_THWC, draw_coding(rng)) if rng.random() < self.share else frames_THWC
 
 
-def recode(frames_THWC: NDArray[np.uint8], coding: Coding) -> NDArray[np.uint8]:
+def recompress(frames_THWC: NDArray[np.uint8], coding: Coding) -> NDArray[np.uint8]:
     """Encode and decode consecutive RGB pictures, uint8 (T, H, W, 3) in and out; H and W even."""
     encoder = _encoder(frames_THWC.shape[1], frames_THWC.shape[2], coding)
     decoder: Any = av.CodecContext.create("h264", "r")

@@ -1,4 +1,4 @@
-"""Hands on an X display: the complete held state of every tick, diffed, through XTest.
+"""Injector on an X display: the complete held state of every tick, diffed, through XTest.
 
 Nothing is pressed unless the chosen window is ready (it is there, has the focus, is not covered); otherwise everything
 is released. What is about to be held is told to the guard first, whose watchdog process lets go of it if we die.
@@ -21,13 +21,13 @@ from eyehand.desktop.x11.keys import BUTTON_NUMBERS, SCROLL_BUTTONS, key_codes
 from eyehand.desktop.x11.windows import WindowState, WindowWatch
 from eyehand.errors import UserError
 
-__all__ = ["Hands", "release_held"]
+__all__ = ["Injector", "release_held"]
 
 _PRESS_KEY, _RELEASE_KEY, _PRESS_BUTTON, _RELEASE_BUTTON, _MOTION = 2, 3, 4, 5, 6
 _RELATIVE = 1
 
 
-class Hands:
+class Injector:
     """Keyboard and mouse for one window.
 
     Args:

@@ -12,10 +12,10 @@ import numpy as np
 from eyehand.action import Action
 from eyehand.player import Decision, Observation, Player
 
-__all__ = ["Perturbed"]
+__all__ = ["NoiseInjection"]
 
 
-class Perturbed:
+class NoiseInjection:
     """A player that errs in bursts.
 
     Args:

@@ -17,8 +17,8 @@ from eyehand.clock import FakeClock
 from eyehand.desktop.x11.display import XDisplay
 from eyehand.desktop.x11.guard import Guard
 from eyehand.desktop.x11.keys import key_codes
-from eyehand.desktop.x11.listen import DeviceMotion, EventReader, Listener
-from eyehand.desktop.x11.raw_events import Axis
+from eyehand.desktop.x11.listener import DeviceMotion, EventReader, Listener
+from eyehand.desktop.x11.raw_events import Valuator
 from eyehand.desktop.x11.screen import OwnScreen
 from eyehand.errors import UserError
 from eyehand.input_event import InputEvent
@@ -261,7 +261,7 @@ def test_fractions_and_places_add_up_to_pixels() -> None:
     motion = DeviceMotion()
     moved = [motion.pixels({0: 0.3, 1: -0.7}, {}, (640, 480)) for _ in range(10)]
     assert (sum(dx for dx, _ in moved), sum(dy for _, dy in moved)) in {(3, -7), (2, -6), (3, -6), (2, -7)}
-    tablet = {0: Axis(True, 0, 6399), 1: Axis(True, 0, 4799)}
+    tablet = {0: Valuator(True, 0, 6399), 1: Valuator(True, 0, 4799)}
     motion = DeviceMotion()
     places = [(1000, 1000), (1010, 1000), (6399, 0), (0, 4799)]
     steps = [motion.pixels({0: float(px), 1: float(py)}, tablet, (640, 480)) for px, py in places]

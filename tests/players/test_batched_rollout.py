@@ -1,4 +1,4 @@
-"""Seats: games in step with one batched policy, each with its own episode, ends and failures."""
+"""BatchedRollout: games in step with one batched policy, each with its own episode, ends and failures."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from eyehand.frame import Frame
 from eyehand.model.policy import Policy
 from eyehand.model.presets import preset
 from eyehand.player import Observation
+from eyehand.players.batched_rollout import BatchedRollout, RolloutPlayer
 from eyehand.players.policy import BatchPolicyPlayer, PolicyPlayer
-from eyehand.players.seats import Seat, Seats
 
 CONFIG = replace(preset("pocket"), history_steps=4, frame_size=32, width=32, num_layers=2, ffn_hidden=32,
                  vision_widths=(8, 8, 8, 8), decoder_ffn_hidden=32)  # fmt: skip
@@ -28,7 +28,7 @@ def checkpoint() -> Checkpoint:
         return Checkpoint(Policy(CONFIG).eval(), "tiny")
 
 
-def _episode(player: Seat | PolicyPlayer, seed: int, num_ticks: int) -> list[Action]:
+def _episode(player: RolloutPlayer | PolicyPlayer, seed: int, num_ticks: int) -> list[Action]:
     rng = np.random.default_rng(seed)
     player.reset(seed)
     actions = [NOTHING]
@@ -41,38 +41,38 @@ def _episode(player: Seat | PolicyPlayer, seed: int, num_ticks: int) -> list[Act
 def test_every_seat_plays_what_it_would_have_played_alone(checkpoint: Checkpoint) -> None:
     """Episodes of different lengths: those that end early leave the others playing."""
     lengths = (9, 3, 6)
-    seats = Seats(BatchPolicyPlayer(checkpoint, 4, threads=1))
-    parts = [lambda seat, n=n, s=s: _episode(seat, s, n) + _episode(seat, s + 10, 2) for s, n in enumerate(lengths)]
-    together = seats.play(parts)
+    rollout = BatchedRollout(BatchPolicyPlayer(checkpoint, 4, threads=1))
+    parts = [lambda slot, n=n, s=s: _episode(slot, s, n) + _episode(slot, s + 10, 2) for s, n in enumerate(lengths)]
+    together = rollout.play(parts)
     for seed, length in enumerate(lengths):
         alone = PolicyPlayer(checkpoint)
         assert together[seed] == _episode(alone, seed, length) + _episode(alone, seed + 10, 2)
-    assert seats.play(parts) == together
+    assert rollout.play(parts) == together
 
 
 def test_a_part_that_fails_does_not_hold_up_the_others(checkpoint: Checkpoint) -> None:
-    def failing(seat: Seat) -> list[Action]:
-        _episode(seat, 1, 2)
+    def failing(slot: RolloutPlayer) -> list[Action]:
+        _episode(slot, 1, 2)
         raise OSError("the game broke")
 
     played = []
-    seats = Seats(BatchPolicyPlayer(checkpoint, 2, threads=1))
+    rollout = BatchedRollout(BatchPolicyPlayer(checkpoint, 2, threads=1))
     with pytest.raises(OSError, match="the game broke"):
-        seats.play([failing, lambda seat: played.append(_episode(seat, 2, 8))])
+        rollout.play([failing, lambda slot: played.append(_episode(slot, 2, 8))])
     assert len(played[0]) == 8
 
 
 def test_a_policy_that_fails_ends_every_part(checkpoint: Checkpoint) -> None:
-    seats = Seats(BatchPolicyPlayer(checkpoint, 2, threads=1))
+    rollout = BatchedRollout(BatchPolicyPlayer(checkpoint, 2, threads=1))
 
-    def wrong_size(seat: Seat) -> None:
-        seat.reset(0)
-        seat.act(Observation(Frame(np.zeros((0, 0, 3), np.uint8), 0)))
+    def wrong_size(slot: RolloutPlayer) -> None:
+        slot.reset(0)
+        slot.act(Observation(Frame(np.zeros((0, 0, 3), np.uint8), 0)))
 
-    with pytest.raises(RuntimeError, match="the policy failed at another seat"):
-        seats.play([wrong_size, lambda seat: _episode(seat, 2, 8)])
+    with pytest.raises(RuntimeError, match="the policy failed at another slot"):
+        rollout.play([wrong_size, lambda slot: _episode(slot, 2, 8)])
 
 
 def test_more_parts_than_seats(checkpoint: Checkpoint) -> None:
-    with pytest.raises(ValueError, match="2 parts want to play with 1 seats"):
-        Seats(BatchPolicyPlayer(checkpoint, 1, threads=1)).play([lambda seat: None] * 2)
+    with pytest.raises(ValueError, match="2 parts want to play with 1 rollout"):
+        BatchedRollout(BatchPolicyPlayer(checkpoint, 1, threads=1)).play([lambda slot: None] * 2)

@@ -12,12 +12,12 @@ from collections import deque
 from eyehand.action import BUTTONS, KEYS, Action
 from eyehand.input_event import InputEvent
 
-__all__ = ["PersonsHands"]
+__all__ = ["InputState"]
 
 _KEYS, _BUTTONS = frozenset(KEYS), frozenset(BUTTONS)
 
 
-class PersonsHands:
+class InputState:
     """Keyboard and mouse of one person."""
 
     def __init__(self) -> None:

@@ -11,9 +11,9 @@ from eyehand.action import BUTTONS, KEYS, Action
 from eyehand.clock import FakeClock
 from eyehand.desktop.x11.display import XDisplay
 from eyehand.desktop.x11.guard import Guard
-from eyehand.desktop.x11.hands import Hands
+from eyehand.desktop.x11.injector import Injector
 from eyehand.desktop.x11.keys import BUTTON_NUMBERS, key_codes
-from eyehand.desktop.x11.listen import Listener
+from eyehand.desktop.x11.listener import Listener
 from eyehand.desktop.x11.screen import OwnScreen
 from eyehand.desktop.x11.windows import WindowState, WindowWatch
 from eyehand.input_event import InputEvent
@@ -21,9 +21,9 @@ from x_window import Window, buttons_down, keys_down, wait_until
 
 
 @pytest.fixture
-def hands(display: XDisplay, window: Window, guard: Guard, screen: OwnScreen) -> Iterator[Hands]:
+def hands(display: XDisplay, window: Window, guard: Guard, screen: OwnScreen) -> Iterator[Injector]:
     guard.watch(screen.name, screen.authority, window.id)
-    hands = Hands(display, WindowWatch(display, window.id), guard, FakeClock())
+    hands = Injector(display, WindowWatch(display, window.id), guard, FakeClock())
     hands.pointer_to(100, 50)
     yield hands
     hands.release()
@@ -34,7 +34,7 @@ def _pointer(display: XDisplay) -> tuple[int, int]:
     return reply.root_x, reply.root_y
 
 
-def _do(hands: Hands, action: Action, came_of_it: Callable[[], bool]) -> None:
+def _do(hands: Injector, action: Action, came_of_it: Callable[[], bool]) -> None:
     """Do it until that came of it: where the machine keeps us waiting before we look, the watchdog lets go."""
 
     def once() -> bool:
@@ -51,7 +51,7 @@ def test_every_key_has_a_code_of_its_own(display: XDisplay) -> None:
     assert len(set(codes.values())) == len(KEYS)
 
 
-def test_the_window_gets_each_change_once(hands: Hands, window: Window, display: XDisplay) -> None:
+def test_the_window_gets_each_change_once(hands: Injector, window: Window, display: XDisplay) -> None:
     w, shift = key_codes(display)["w"], key_codes(display)["LeftShift"]
     expected = [
         *(("KeyPress", w), ("KeyPress", shift), ("ButtonPress", 1)),
@@ -70,7 +70,7 @@ def test_the_window_gets_each_change_once(hands: Hands, window: Window, display:
     assert not hands.is_holding
 
 
-def test_every_key_and_button_arrives(hands: Hands, window: Window, display: XDisplay) -> None:
+def test_every_key_and_button_arrives(hands: Injector, window: Window, display: XDisplay) -> None:
     codes = key_codes(display)
     for key in KEYS:
         _do(hands, Action.of((key,)), lambda key=key: keys_down(display) == {codes[key]})  # type: ignore[misc]
@@ -83,7 +83,7 @@ def test_every_key_and_button_arrives(hands: Hands, window: Window, display: XDi
     assert not buttons_down(display)
 
 
-def test_motion_is_exact_and_adds_up(hands: Hands, display: XDisplay) -> None:
+def test_motion_is_exact_and_adds_up(hands: Injector, display: XDisplay) -> None:
     hands.pointer_to(300, 200)
     total_x = total_y = 0
     for dx, dy in ((7, 0), (-3, 5), (120, -90), (-1, -1), (13, 37)):
@@ -92,7 +92,7 @@ def test_motion_is_exact_and_adds_up(hands: Hands, display: XDisplay) -> None:
         assert _pointer(display) == (300 + total_x, 200 + total_y)
 
 
-def test_the_wheel_keeps_what_does_not_fill_a_notch(hands: Hands, window: Window) -> None:
+def test_the_wheel_keeps_what_does_not_fill_a_notch(hands: Injector, window: Window) -> None:
     window.events()
     hands.do(Action(scroll_dy=100))
     assert window.events() == []
@@ -103,7 +103,7 @@ def test_the_wheel_keeps_what_does_not_fill_a_notch(hands: Hands, window: Window
 
 
 def test_nothing_reaches_another_window(
-    hands: Hands, window: Window, display: XDisplay, open_window: Callable[..., Window]
+    hands: Injector, window: Window, display: XDisplay, open_window: Callable[..., Window]
 ) -> None:
     _do(hands, Action.of("wd", "0"), lambda: len(keys_down(display)) == 2)
     other = open_window("chat", size=(20, 20))
@@ -117,7 +117,7 @@ def test_nothing_reaches_another_window(
     _do(hands, Action.of("w"), lambda: len(keys_down(display)) == 1)
 
 
-def test_putting_the_pointer_somewhere_is_no_motion(hands: Hands, display: XDisplay, screen: OwnScreen) -> None:
+def test_putting_the_pointer_somewhere_is_no_motion(hands: Injector, display: XDisplay, screen: OwnScreen) -> None:
     """A game that reads raw motion (SDL does) would turn the view by the place of the pointer."""
     heard: list[InputEvent] = []
     listener = Listener(screen.name, screen.authority)
@@ -130,21 +130,21 @@ def test_putting_the_pointer_somewhere_is_no_motion(hands: Hands, display: XDisp
     assert {(event.kind, event.x, event.y) for event in heard} == {("mouse_delta", 3, 0)}
 
 
-def test_a_click_beside_the_window_is_not_made(hands: Hands, display: XDisplay) -> None:
+def test_a_click_beside_the_window_is_not_made(hands: Injector, display: XDisplay) -> None:
     hands.pointer_to(500, 400)
     _do(hands, Action.of("w", "0"), lambda: len(keys_down(display)) == 1)
     assert hands.done == Action.of("w")
     assert not buttons_down(display)
 
 
-def test_a_motion_that_leads_into_the_window_clicks_there(hands: Hands, window: Window, display: XDisplay) -> None:
+def test_a_motion_that_leads_into_the_window_clicks_there(hands: Injector, window: Window, display: XDisplay) -> None:
     hands.pointer_to(250, 50)
     _do(hands, Action.of((), ("0",), dx=-200), lambda: ("ButtonPress", 1) in window.events())
     assert hands.done == Action.of((), ("0",), dx=-200)
 
 
 def test_what_is_dragged_out_of_the_window_stays_in_hand_and_hits_nothing_else(
-    hands: Hands, window: Window, display: XDisplay, open_window: Callable[..., Window]
+    hands: Injector, window: Window, display: XDisplay, open_window: Callable[..., Window]
 ) -> None:
     other = open_window("chat", size=(150, 100))
     other.configure(x=250, y=0)
@@ -162,7 +162,7 @@ def test_what_is_dragged_out_of_the_window_stays_in_hand_and_hits_nothing_else(
     assert not [event for event in other.events() if event[0].startswith("Button")]
 
 
-def test_a_motion_that_leads_out_of_the_window_makes_no_click(hands: Hands, display: XDisplay) -> None:
+def test_a_motion_that_leads_out_of_the_window_makes_no_click(hands: Injector, display: XDisplay) -> None:
     assert hands.do(Action.of("w", "0", dx=300)) is WindowState.READY
     assert hands.done == Action.of("w", dx=300)
     assert _pointer(display) == (400, 50)
@@ -170,7 +170,7 @@ def test_a_motion_that_leads_out_of_the_window_makes_no_click(hands: Hands, disp
 
 
 def test_keys_are_pressed_anew_after_the_focus_was_away_for_a_moment(
-    hands: Hands, window: Window, display: XDisplay, open_window: Callable[..., Window]
+    hands: Injector, window: Window, display: XDisplay, open_window: Callable[..., Window]
 ) -> None:
     w = key_codes(display)["w"]
     other = open_window("notification", size=(20, 20))
@@ -192,7 +192,7 @@ def test_a_window_that_closes_gets_everything_released(
     window = open_window("game")
     window.focus()
     guard.watch(screen.name, screen.authority, window.id)
-    hands = Hands(display, WindowWatch(display, window.id), guard)
+    hands = Injector(display, WindowWatch(display, window.id), guard)
     hands.do(Action.of("w"))
     window.core.DestroyWindow(window.id)
     window.sync()

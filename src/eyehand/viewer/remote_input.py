@@ -14,13 +14,13 @@ from eyehand.action import BUTTONS, KEYS, NOTHING, Action
 from eyehand.players.takeover import Takeover
 from eyehand.recording.events import events_between
 
-__all__ = ["FarHands", "parse_hands"]
+__all__ = ["RemoteInput", "parse_remote_input"]
 
 _MAX_PX = 4096
 _KEYS, _BUTTONS = frozenset(KEYS), frozenset(BUTTONS)
 
 
-def parse_hands(said: Mapping[str, Any]) -> Action:
+def parse_remote_input(said: Mapping[str, Any]) -> Action:
     """What a page says of its hands. Names that do not exist are left out, wild motions are cut.
 
     Raises:
@@ -31,7 +31,7 @@ def parse_hands(said: Mapping[str, Any]) -> Action:
     return Action(keys, buttons, dx, dy, scroll_dy=scroll)
 
 
-class FarHands:
+class RemoteInput:
     """The hands of all pages of a play. May be told on any thread."""
 
     def __init__(self, takeover: Takeover) -> None:

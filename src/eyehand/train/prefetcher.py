@@ -1,4 +1,4 @@
-"""`Feed`: batches on the device, the next one travelling while the current one is learnt from.
+"""`Prefetcher`: batches on the device, the next one travelling while the current one is learnt from.
 
 Takes decoded batches from a ClipLoader, corrupts their inputs, sends them over a stream of its own (on CUDA, from
 page-locked memory) and augments the pictures there. All randomness of batch k is drawn from (seed, k), so that a
@@ -24,7 +24,7 @@ from eyehand.train.config import TrainConfig
 from eyehand.train.corruption import corrupt_history, drop_instructions
 from eyehand.train.device import copy_stream, mark
 
-__all__ = ["DeviceBatch", "Feed", "to_device"]
+__all__ = ["DeviceBatch", "Prefetcher", "to_device"]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class DeviceBatch:
     valid_BT: Tensor | None
 
 
-class Feed:
+class Prefetcher:
     """An iterator of DeviceBatches.
 
     Attributes:
@@ -77,7 +77,7 @@ class Feed:
         self._ahead: DeviceBatch | None = None
         self._copied: torch.cuda.Event | None = None
 
-    def __iter__(self) -> Feed:
+    def __iter__(self) -> Prefetcher:
         return self
 
     def __next__(self) -> DeviceBatch:

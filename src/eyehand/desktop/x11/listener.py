@@ -22,7 +22,7 @@ from eyehand.action import PIXELS_PER_NOTCH
 from eyehand.clock import Clock, SystemClock
 from eyehand.desktop.x11.display import XDisplay
 from eyehand.desktop.x11.keys import BUTTON_NUMBERS, SCROLL_BUTTONS, key_codes
-from eyehand.desktop.x11.raw_events import Axis, Device, RawEvent, RawKind, Source
+from eyehand.desktop.x11.raw_events import Device, RawEvent, RawEvents, RawKind, Valuator
 from eyehand.errors import UserError
 from eyehand.input_event import InputEvent
 
@@ -128,7 +128,7 @@ class Listener:
             raise RuntimeError("the listener is listening already")
         display = XDisplay.open(self._name, self._authority)
         try:
-            source = Source(display)
+            source = RawEvents(display)
             translator = _Translator(source, self._clock, self._hears_injected)
             self._held = translator.held_now()
         except BaseException:
@@ -190,7 +190,7 @@ class Listener:
         if self._failure is not None:
             raise self._failure
 
-    def _listen(self, source: Source, translator: _Translator) -> None:
+    def _listen(self, source: RawEvents, translator: _Translator) -> None:
         try:
             asking: list[threading.Event] = []
             while True:
@@ -237,7 +237,7 @@ def _after(held: Held, event: InputEvent) -> Held:
 class _Translator:
     """From raw events to `InputEvent`s, on our clock and with our names."""
 
-    def __init__(self, source: Source, clock: Clock, hears_injected: bool) -> None:
+    def __init__(self, source: RawEvents, clock: Clock, hears_injected: bool) -> None:
         self._source = source
         self._clock = clock
         self._hears_injected = hears_injected
@@ -305,7 +305,9 @@ class DeviceMotion:
         self._rest = [0.0, 0.0]
         self._place: dict[int, float] = {}
 
-    def pixels(self, values: dict[int, float], axes: dict[int, Axis], screen_px: tuple[int, int]) -> tuple[int, int]:
+    def pixels(
+        self, values: dict[int, float], axes: dict[int, Valuator], screen_px: tuple[int, int]
+    ) -> tuple[int, int]:
         """The whole pixels, right and down, that an event completes.
 
         Args:

@@ -1,4 +1,4 @@
-"""The last seconds of play, ready to be kept: `Ring`, an observer that records into memory until somebody asks for it.
+"""`InstantReplay`: an observer that holds the last seconds of play in memory, to be kept as a recording on request.
 
 Pictures are held as the encoded packets of both videos, some megabytes for half a minute, so that keeping them is a
 matter of writing them down. What is kept is a recording like any other, which begins with a whole second.
@@ -25,7 +25,7 @@ from eyehand.recording.video import CAPTURED, SMALL, VideoRing, fit_lines
 from eyehand.recording.writer import RecordingWriter, new_info
 from eyehand.session import EpisodeEnd, EpisodeStart, Tick
 
-__all__ = ["Ring"]
+__all__ = ["InstantReplay"]
 
 _NO_PICTURE: NDArray[np.uint8] = np.zeros((0, 0, 3), np.uint8)
 
@@ -40,7 +40,7 @@ class _Moment:
     events: Sequence[InputEvent] | None
 
 
-class Ring:
+class InstantReplay:
     """Holds the newest part of an episode of a real-time Session. A new episode begins with nothing.
 
     Args:

@@ -18,7 +18,7 @@ from pynput import keyboard, mouse
 from eyehand.action import PIXELS_PER_NOTCH, Action
 from eyehand.desktop.portable.virtual_keys import number_of
 
-__all__ = ["BUTTON_OF", "Echoes", "PortableHands"]
+__all__ = ["BUTTON_OF", "Echoes", "PortableInjector"]
 
 BUTTON_OF = {
     name: button
@@ -62,7 +62,7 @@ class Echoes:
             return False
 
 
-class PortableHands:
+class PortableInjector:
     """The hands on this desktop. `do` on one thread, `let_go` on any."""
 
     def __init__(self) -> None:

@@ -1,6 +1,6 @@
-"""Hands at human speed: what a demonstrator wants becomes an Action that a person's hands could have made.
+"""MotorModel at human speed: what a demonstrator wants becomes an Action that a person's hands could have made.
 
-The wrist speeds up gradually, brakes at once, never turns faster than `HandLimits.max_turn_px` and shakes a little;
+The wrist speeds up gradually, brakes at once, never turns faster than `MotorLimits.max_turn_px` and shakes a little;
 fingers hold a key or leave it alone for a moment before they change it again. How fast the wrist moves now is taken
 from what was really executed, so that a demonstrator whose hands were taken over goes on smoothly. Knows the scale of
 the mouse (10 px to a degree of view) and nothing else about games.
@@ -15,14 +15,14 @@ import numpy as np
 
 from eyehand.action import Action
 
-__all__ = ["PIXELS_PER_DEGREE", "HandLimits", "Hands"]
+__all__ = ["PIXELS_PER_DEGREE", "MotorLimits", "MotorModel"]
 
 PIXELS_PER_DEGREE = 10.0
 """Mouse motion in pixels that turns the view by one degree (see `games.doom`)."""
 
 
 @dataclass(frozen=True)
-class HandLimits:
+class MotorLimits:
     """What the hands can do in one tick of 1/20 s.
 
     Attributes:
@@ -42,11 +42,11 @@ class HandLimits:
     min_hold_ticks: int = 3
 
 
-class Hands:
-    """Turns wishes into Actions under `HandLimits`."""
+class MotorModel:
+    """Turns wishes into Actions under `MotorLimits`."""
 
-    def __init__(self, limits: HandLimits | None = None) -> None:
-        self.limits = limits or HandLimits()
+    def __init__(self, limits: MotorLimits | None = None) -> None:
+        self.limits = limits or MotorLimits()
         self.reset(0)
 
     def reset(self, seed: int) -> None:
