@@ -86,7 +86,7 @@ def test_the_learners_own_play_is_labelled_by_the_expert(work: Path) -> None:
     """DAgger: every tick has a target; the history is what was really done."""
     dagger = work / "dagger"
     policy = str(work / "run" / "policy")
-    options = ["--player", policy, "--taught", "--learner-share", "1", "--episodes", "1"]
+    options = ["--player", policy, "--dagger", "--learner-share", "1", "--episodes", "1"]
     assert main(["record", "--game", "doom/approach", "--out", str(dagger), *options]) == 0
     (folder,) = find_recordings(dagger)
     from eyehand.action_space import P2P

@@ -38,7 +38,7 @@ def _episode(player: RolloutPlayer | PolicyPlayer, seed: int, num_ticks: int) ->
     return actions[1:]
 
 
-def test_every_seat_plays_what_it_would_have_played_alone(checkpoint: Checkpoint) -> None:
+def test_every_game_of_a_batch_is_played_as_it_would_be_alone(checkpoint: Checkpoint) -> None:
     """Episodes of different lengths: those that end early leave the others playing."""
     lengths = (9, 3, 6)
     rollout = BatchedRollout(BatchPolicyPlayer(checkpoint, 4, threads=1))
@@ -69,10 +69,10 @@ def test_a_policy_that_fails_ends_every_part(checkpoint: Checkpoint) -> None:
         slot.reset(0)
         slot.act(Observation(Frame(np.zeros((0, 0, 3), np.uint8), 0)))
 
-    with pytest.raises(RuntimeError, match="the policy failed at another slot"):
+    with pytest.raises(RuntimeError, match="the policy failed in another game of the batch"):
         rollout.play([wrong_size, lambda slot: _episode(slot, 2, 8)])
 
 
-def test_more_parts_than_seats(checkpoint: Checkpoint) -> None:
-    with pytest.raises(ValueError, match="2 parts want to play with 1 rollout"):
+def test_more_games_than_the_batch_holds(checkpoint: Checkpoint) -> None:
+    with pytest.raises(ValueError, match="2 games do not fit into a batch of 1"):
         BatchedRollout(BatchPolicyPlayer(checkpoint, 1, threads=1)).play([lambda slot: None] * 2)
