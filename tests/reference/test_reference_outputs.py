@@ -30,7 +30,7 @@ def policy() -> Policy:
 
 @pytest.fixture(scope="module")
 def arrays(policy: Policy) -> Arrays:
-    """What this network itself computes: 6 pictures, 4 of them expert-forced."""
+    """What this network itself computes: 6 pictures, 4 of them teacher-forced."""
     torch.set_num_threads(1)
     frames, text, executed, _ = random_clip(CONFIG, 1, 6)
     ids, text = executed[:, :4], text[:, :4]

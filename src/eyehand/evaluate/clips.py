@@ -1,7 +1,7 @@
 """Clips of a recording as a policy's inputs, and what the policy makes of them, without learning or playing.
 
 Clips are drawn by a seed and the recording's id, one from each of as many equal stretches, so that a recording gives
-the same ones whatever else is looked at. The policy sees true pictures and true history (expert forcing).
+the same ones whatever else is looked at. The policy sees true pictures and true history (teacher forcing).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """What a policy's predictions cost on recordings that it never learnt from: perplexity per head, beside two baselines.
 
-Expert-forced, with the true history, over every step of the recordings, in clips of the policy's history length that
+Teacher-forced, with the true history, over every step of the recordings, in clips of the policy's history length that
 begin with an empty one. `marginal` knows how often each token occurs, `copy_last` that the last action goes on (see
 `train.validation`, which training uses on its held-out part). None of it says how well the policy plays.
 """

@@ -16,7 +16,7 @@ __all__ = ["ActionDecoder"]
 
 
 class ActionDecoder(nn.Module):
-    """Rows of (N, slots, D) features, one per action token, expert-forced in one pass."""
+    """Rows of (N, slots, D) features, one per action token, teacher-forced in one pass."""
 
     mask_LK: Tensor
     rope_2LF: Tensor

@@ -1,7 +1,7 @@
 """`Policy`: pictures, instruction and past actions in, logits of the next action's tokens out; whole clips at once.
 
 One step holds the tokens [text | image | thinking | action_out | action]; the backbone runs once over all steps, then
-the action decoder is expert-forced over all steps in parallel. Architecture: Open P2P (arXiv 2601.04575); its weights
+the action decoder is teacher-forced over all steps in parallel. Architecture: Open P2P (arXiv 2601.04575); its weights
 give its numbers here. Knows no files, no games, no optimiser; step-by-step inference is in `live`.
 
 Shapes: B clips, T steps, N text tokens, D width (text_dim for text), A action slots.
@@ -62,13 +62,13 @@ class Policy(nn.Module):
         target_BTA: Tensor,
         valid_BT: Tensor | None = None,
     ) -> tuple[Tensor, ...]:
-        """Logits of every step's action tokens under expert forcing.
+        """Logits of every step's action tokens under teacher forcing.
 
         Args:
             frames_BTCHW: uint8 RGB.
             text_BTND: float embedding of each step's instruction; all zeros where there is none.
             executed_BTA: int64 tokens of what was done at each step (from it on to the next); the backbone's history.
-            target_BTA: int64 tokens that the decoder is to predict; they expert-force it. Differs from `executed`
+            target_BTA: int64 tokens that the decoder is to predict; they teacher-force it. Differs from `executed`
                 where a demonstrator labelled a policy's action.
             valid_BT: bool, False on padding steps, which lie at the clip's end (so nothing valid attends to them).
 

@@ -1,6 +1,6 @@
 """Outputs of the reference's own code for given inputs, and how far a network of ours is from them.
 
-A `reference.npz` holds pictures, instructions, expert-forced tokens, and what the original computed from them: image
+A `reference.npz` holds pictures, instructions, teacher-forced tokens, and what the original computed from them: image
 tokens, logits, and actions drawn step by step with given uniform numbers. Nothing in the file is executed.
 """
 
@@ -31,7 +31,7 @@ HEADS = ("keys", "mouse_buttons", "mouse_delta_x", "mouse_delta_y")
 
 @dataclass(frozen=True)
 class ReferenceOutputs:
-    """What a reference.npz holds, one clip. F pictures, of which the first T are expert-forced; A action slots.
+    """What a reference.npz holds, one clip. F pictures, of which the first T are teacher-forced; A action slots.
 
     Attributes:
         frames_FCHW: uint8 RGB.

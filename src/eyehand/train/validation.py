@@ -1,6 +1,6 @@
 """Held-out evaluation: what the policy's predictions cost on recordings that it never learnt from.
 
-Expert-forced, with the true action history, beside two baselines that see no picture: `marginal` knows how often
+Teacher-forced, with the true action history, beside two baselines that see no picture: `marginal` knows how often
 each token occurs, `copy_last` repeats the last executed action. A policy that does not clearly beat `copy_last` has
 learnt to repeat itself. None of these figures says how well the policy plays; only play does.
 """
