@@ -64,8 +64,8 @@ class Action:
         buttons: mouse buttons held (see `BUTTONS`).
         dx: mouse motion of this tick in pixels, positive to the right.
         dy: mouse motion of this tick in pixels, positive downwards.
-        scroll_dx: wheel motion of this tick in pixels, positive to the right.
-        scroll_dy: wheel motion of this tick in pixels, positive upwards.
+        scroll_dx: wheel motion of this tick, PIXELS_PER_NOTCH for each notch, positive to the right.
+        scroll_dy: the same, positive upwards.
         gamepad: the gamepad's state, or None where there is none.
     """
 

@@ -24,7 +24,7 @@ class InputEvent:
         kind: what happened.
         name: of the key, button, axis or trigger.
         is_pressed: went down or up (key, button, gamepad_button).
-        x, y: pixels (mouse_delta, mouse_position, wheel).
+        x, y: pixels (mouse_delta, mouse_position); wheel: as `Action.scroll_dx` and `scroll_dy`.
         value: of an axis or trigger.
         is_simulated: made by software, not by a hand.
     """

@@ -29,15 +29,15 @@ def number_of(pixels_HWC: np.ndarray) -> int:
     return sum(1 << bit for bit in range(NUM_BITS) if bits[bit])
 
 
-def write_video(path: Path, times_ms: Sequence[int], fps: int = 20) -> None:
-    """A video whose picture number i is shown at times_ms[i]."""
+def write_video(path: Path, times_ms: Sequence[int], fps: int = 20, first: int = 0) -> None:
+    """A video whose picture number `first` + i is shown at times_ms[i]."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=fps, options={"crf": "12", "preset": "ultrafast", "g": "10"})
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         stream.codec_context.thread_count = 1
         stream.codec_context.time_base = stream.time_base = Fraction(1, 1000)
         for number, time_ms in enumerate(times_ms):
-            frame = av.VideoFrame.from_ndarray(numbered(number), format="rgb24")
+            frame = av.VideoFrame.from_ndarray(numbered(first + number), format="rgb24")
             frame.pts, frame.time_base = time_ms, Fraction(1, 1000)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))

@@ -88,6 +88,16 @@ def _runs(states: Sequence[Action]) -> list[Action]:
     return [state for index, state in enumerate(states) if index == 0 or state != states[index - 1]]
 
 
+def test_a_file_that_another_process_has_locked_is_read(tmp_path: Path) -> None:
+    """HDF5 asks for a lock by itself; file systems without locks refuse it in the same way."""
+    fcntl = pytest.importorskip("fcntl")
+    path = write_csgo(tmp_path / "in" / NAME.upper(), [Action()] * 6)
+    with open(path, "rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        report = import_recordings(CsgoImporter([tmp_path / "in"]), tmp_path / "out")
+    assert (len(report.written), report.problems) == (1, [])
+
+
 def test_two_clicks_stay_two_clicks(tmp_path: Path) -> None:
     click = Action.of(buttons=["0"])
     for offset in range(5):

@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from numbered_video import number_of, numbered
+from numbered_video import number_of, numbered, write_video
 
 from eyehand.action import BUTTONS, KEYS, NOTHING, Action, Gamepad, Stick
 from eyehand.cli import main
 from eyehand.formats.importing import import_recordings
 from eyehand.formats.lerobot_import import LerobotImporter
-from eyehand.formats.lerobot_layout import ACTION_NAMES, action_of, vector_of
+from eyehand.formats.lerobot_layout import ACTION_NAMES, DATA_PATH, VIDEO_PATH, action_of, vector_of
 from eyehand.frame import Frame
 from eyehand.player import Decision
 from eyehand.recording.reader import Recording
@@ -278,6 +278,138 @@ def test_bad_data_sets_are_one_sentence_and_leave_nothing(
     assert sentence in printed
     assert printed.count("\n") == 1
     assert not list((tmp_path / "out").rglob("*"))
+
+
+def write_set(
+    root: Path, actions: list[list[float]], names: list[str], *, starts: tuple[float, ...] = (0.0, 1.5), first: int = 0
+) -> Path:
+    """A data set of others: two episodes of 30 frames with these actions, one after another in one video.
+
+    Args:
+        starts: the times of the video at which they begin, as the data set says.
+        first: the number in the first picture.
+    """
+    video = f"videos/{PICTURE}"
+    numbered_files = {f"{what}/{part}_index": 0 for what in ("data", video) for part in ("chunk", "file")}
+    episodes = [
+        {"episode_index": number, "length": 30, f"{video}/from_timestamp": start, **numbered_files}
+        for number, start in enumerate(starts)
+    ]
+    kind = pa.float32() if len(names) == 1 else pa.list_(pa.float32(), len(names))
+    rows = 2 * [action[0] if len(names) == 1 else action for action in actions]
+    table = {
+        "action": pa.array(rows, kind),
+        "frame_index": [*range(30), *range(30)],
+        "episode_index": 30 * [0] + 30 * [1],
+        "task_index": 60 * [0],
+    }
+    tables = {
+        "meta/episodes/chunk-000/file-000.parquet": pa.Table.from_pylist(episodes),
+        "meta/tasks.parquet": pa.table({"task_index": [0], "task": ["hop"]}),
+        "data/chunk-000/file-000.parquet": pa.table(table),
+    }
+    for name, content in tables.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(content, root / name)
+    path = root / f"{video}/chunk-000/file-000.mp4"
+    path.parent.mkdir(parents=True)
+    write_video(path, [50 * index for index in range(60)], 20, first)
+    features = {"action": {"dtype": "float32", "shape": [len(names)], "names": names}, PICTURE: {"dtype": "video"}}
+    about = {
+        "codebase_version": "v3.0",
+        "fps": 20,
+        "features": features,
+        "data_path": DATA_PATH,
+        "video_path": VIDEO_PATH,
+    }
+    (root / "meta/info.json").write_text(json.dumps(about))
+    return root
+
+
+HOPS = [[float(index % 10 >= 5), index - 15.0] for index in range(30)]
+
+
+def test_an_action_of_one_number_is_a_plain_column(tmp_path: Path) -> None:
+    report = import_recordings(LerobotImporter([write_set(tmp_path / "set", HOPS, ["key.Space"])]), tmp_path / "out")
+    assert (len(report.written), report.problems) == (2, [])
+    for path in report.written:
+        with Recording.open(path) as recording:
+            held = [frame for frame in range(29) if recording.executed(frame) == Action.of(["Space"])]
+        assert held == [*range(5, 10), *range(15, 20), *range(25, 29)]
+
+
+def test_episodes_lie_side_by_side_whatever_their_times_say(tmp_path: Path) -> None:
+    root = write_set(tmp_path / "set", HOPS, ["key.Space", "mouse.dx"], starts=(0.0, 1.47))
+    report = import_recordings(LerobotImporter([root]), tmp_path / "out")
+    for begin, path in zip((0, 30), report.written, strict=True):
+        with Recording.open(path) as recording:
+            assert [number_of(picture) for picture in recording.decode_clip(0, 30)] == list(range(begin, begin + 30))
+
+
+@pytest.mark.parametrize(
+    ("starts", "sentence"),
+    [
+        ((1.47,), "does not say which pictures of"),
+        ((1.55,), "ends before what"),
+        ((0.0, 1.0, 1.5), "does not say which pictures of"),
+        ((float("nan"),), "is not laid out as"),
+    ],
+)
+def test_a_video_with_more_than_the_episodes_needs_times_that_are_right(
+    tmp_path: Path, starts: tuple[float, ...], sentence: str
+) -> None:
+    root = write_set(tmp_path / "set", HOPS, ["key.Space", "mouse.dx"], starts=starts)
+    report = import_recordings(LerobotImporter([root]), tmp_path / "out")
+    assert not report.written
+    assert len(report.problems) == 1
+    assert sentence in report.problems[0]
+
+
+def test_one_episode_of_a_longer_video(tmp_path: Path) -> None:
+    root = write_set(tmp_path / "set", HOPS, ["key.Space", "mouse.dx"], starts=(1.25,))
+    report = import_recordings(LerobotImporter([root]), tmp_path / "out")
+    with Recording.open(report.written[0]) as recording:
+        assert number_of(recording.decode_clip(0, 1)[0]) == 25
+
+
+def test_sets_of_one_name_are_told_apart_by_what_is_in_them(tmp_path: Path) -> None:
+    """Other pictures, or another action; the same set in another place is the same."""
+    names = ["key.Space", "mouse.dx"]
+    folders = [
+        write_set(tmp_path / "monday/play", HOPS, names),
+        write_set(tmp_path / "tuesday/play", HOPS, names, first=100),
+        write_set(tmp_path / "wednesday/play", [*HOPS[:-1], [0.0, 0.0]], names),
+        write_set(tmp_path / "copy", HOPS, names),
+    ]
+    reports = [import_recordings(LerobotImporter([folder]), tmp_path / "out") for folder in folders]
+    assert [(len(report.written), len(report.skipped)) for report in reports] == [(2, 0), (2, 0), (2, 0), (0, 2)]
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value"),
+    [
+        ("data/chunk-000/file-000.parquet", "task_index", None),
+        ("data/chunk-000/file-000.parquet", "action", pa.array([None] * 60, pa.list_(pa.float32(), 2))),
+        ("data/chunk-000/file-000.parquet", "frame_index", None),
+        ("meta/episodes/chunk-000/file-000.parquet", "length", None),
+        ("meta/episodes/chunk-000/file-000.parquet", f"videos/{PICTURE}/from_timestamp", pa.array([None, 1.5])),
+        ("meta/tasks.parquet", "task", None),
+    ],
+)
+def test_tables_without_a_column_and_with_nulls(
+    tmp_path: Path, table: str, column: str, value: pa.Array | None
+) -> None:
+    """One sentence each, and the sound set after it is imported."""
+    bad = write_set(tmp_path / "bad", HOPS, ["key.Space", "mouse.dx"])
+    content = pq.read_table(bad / table)
+    place = content.column_names.index(column)
+    changed = content.remove_column(place) if value is None else content.set_column(place, column, value)
+    pq.write_table(changed, bad / table)
+    good = write_set(tmp_path / "good", HOPS, ["key.Space", "mouse.dx"], first=100)
+    report = import_recordings(LerobotImporter([bad, good]), tmp_path / "out")
+    assert (len(report.written), len(report.problems)) == (2, 1)
+    assert "bad" in report.problems[0]
+    assert "is not laid out as" in report.problems[0]
 
 
 def test_lerobot_itself_reads_every_frame(recordings: Path, exported: Path) -> None:

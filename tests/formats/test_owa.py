@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from numbered_video import number_of, write_video
 
-from eyehand.action import Action
+from eyehand.action import PIXELS_PER_NOTCH, Action
 from eyehand.cli import main
 from eyehand.formats.importing import ImportReport, import_recordings
 from eyehand.formats.owa import OwaImporter
@@ -88,9 +88,11 @@ def write_pictures(folder: Path, num: int, interval_ms: float = 50 / 3) -> None:
     (folder / "play.mkv").write_bytes(pictures(num, interval_ms))
 
 
-def run(tmp_path: Path, messages: list[Message], num_pictures: int = 31) -> tuple[ImportReport, list[Action | None]]:
+def run(
+    tmp_path: Path, messages: list[Message], num_pictures: int = 31, interval_ms: float = 50 / 3
+) -> tuple[ImportReport, list[Action | None]]:
     write_owa(tmp_path / "in" / "play.mcap", messages)
-    write_pictures(tmp_path / "in", num_pictures)
+    write_pictures(tmp_path / "in", num_pictures, interval_ms)
     report = import_recordings(OwaImporter([tmp_path / "in"]), tmp_path / "out")
     assert report.problems == []
     with Recording.open(report.written[0]) as recording:
@@ -120,7 +122,7 @@ def test_ticks_show_the_newest_picture_and_hold_what_was_done(tmp_path: Path, la
         Action.of(["w", "LeftShift"]),
         Action.of(buttons=["0"], dx=10, dy=-5),
         Action(),
-        Action(scroll_dy=-1),
+        Action(scroll_dy=-PIXELS_PER_NOTCH),
         Action(),
         Action(),
     ]
@@ -151,7 +153,19 @@ def test_raw_motion_goes_before_the_way_of_the_pointer(tmp_path: Path) -> None:
         Action(),
         Action(),
     ]
-    assert report.notes[0][1] == ("1 raw mouse events with absolute positions (a tablet?) are left out.",)
+    assert report.notes[0][1] == (
+        "1 raw mouse events with absolute positions (remote desktop, virtual machine, tablet) are left out.",
+    )
+
+
+def test_the_way_of_the_pointer_counts_where_all_raw_events_are_absolute(tmp_path: Path) -> None:
+    messages = [message for n in range(1, 190) for message in (
+        mouse(10 * n, "move", 100 + 2 * n, 100),
+        raw(10 * n + 0.2, 3414 + 68 * n, 6068, us_flags=3, button_flags=1 if n == 7 else 0),
+    )]  # fmt: skip
+    report, actions = run(tmp_path, [*screens(41, interval_ms=50), *messages], num_pictures=41, interval_ms=50)
+    assert sum(action.dx for action in actions if action) in range(376, 379)
+    assert report.notes[0][1][0].endswith("are left out; motion is the way of the pointer.")
 
 
 def test_raw_buttons_and_wheels_count_where_there_is_nothing_else(tmp_path: Path) -> None:
@@ -166,7 +180,7 @@ def test_raw_buttons_and_wheels_count_where_there_is_nothing_else(tmp_path: Path
     assert actions[:5] == [
         Action.of(buttons=["1"]),
         Action.of(buttons=["2"]),
-        Action(scroll_dy=-1),
+        Action(scroll_dy=-PIXELS_PER_NOTCH),
         Action.of(buttons=["4"]),
         Action.of(buttons=["4"]),
     ]
@@ -178,10 +192,96 @@ def test_a_release_that_nobody_saw_ends_with_the_next_state(tmp_path: Path) -> N
     assert [sorted(action.keys) for action in actions if action] == [["a", "w"]] * 3 + [["a"]] * 6
 
 
+def held_state(time_ms: float, *codes: int) -> Message:
+    return time_ms, "keyboard/state", "desktop/KeyboardState", {"buttons": list(codes)}
+
+
+def mouse_state(time_ms: float, *buttons: str) -> Message:
+    return time_ms, "mouse/state", "desktop/MouseState", {"x": 100, "y": 100, "buttons": list(buttons)}
+
+
+def test_states_know_of_releases_of_the_mouse_too(tmp_path: Path) -> None:
+    messages = [
+        *screens(60, interval_ms=50),
+        mouse(420, "click", 100, 100, button="left", pressed=True),
+        *(mouse_state(time_ms, *(["left"] if time_ms == 500 else [])) for time_ms in range(0, 3000, 500)),
+    ]
+    report, actions = run(tmp_path, messages, num_pictures=60, interval_ms=50)
+    assert [frame for frame, action in enumerate(actions) if action and action.buttons] == list(range(8, 19))
+    assert report.notes[0][1] == (
+        "1 keys and buttons were released unseen: they end with the next state of keyboard or mouse.",
+    )
+
+
+def test_states_know_what_was_held_when_recording_began(tmp_path: Path) -> None:
+    """RightShift is listed with and without its side; the right button is in the keyboard's state as well."""
+    messages = [
+        *screens(31),
+        held_state(0, 0x57, 0x10, 0xA1, 0x02),
+        mouse_state(0, "right"),
+        key(60, 0x57, "release"),
+        mouse(110, "click", 100, 100, button="right", pressed=False),
+    ]
+    report, actions = run(tmp_path, messages)
+    assert actions[:3] == [
+        Action.of(["w", "RightShift"], ["1"]),
+        Action.of(["RightShift"], ["1"]),
+        Action.of(["RightShift"]),
+    ]
+    assert report.notes[0][1][0].startswith("3 keys and buttons were pressed unseen: they begin with")
+
+
+def test_a_state_that_was_read_just_before_a_press_does_not_end_it(tmp_path: Path) -> None:
+    messages = [
+        *screens(31),
+        key(100, 0x57, "press"),
+        held_state(101),
+        key(270, 0x57, "release"),
+        held_state(272, 0x57),
+    ]
+    _, actions = run(tmp_path, messages)
+    assert [frame for frame, action in enumerate(actions) if action and action.keys] == [1, 2, 3, 4]
+
+
+def test_a_computer_that_slept_ends_a_recording(tmp_path: Path) -> None:
+    """Ten minutes of silence with a key held: no frozen pictures, no key, but the next recording."""
+    asleep_ms = 600_000
+    before = [*screens(10, interval_ms=50), key(120, 0x57, "press"), held_state(400, 0x57)]
+    after = [
+        (time_ms + asleep_ms, topic, schema, data | {"utc_ns": data["utc_ns"] + asleep_ms * MS})
+        for time_ms, topic, schema, data in screens(20, interval_ms=50)[10:]
+    ]
+    write_owa(tmp_path / "in" / "play.mcap", [*before, *after, held_state(asleep_ms + 500)])
+    write_pictures(tmp_path / "in", 20, 50)
+    importer = OwaImporter([tmp_path / "in"])
+    report = import_recordings(importer, tmp_path / "out")
+    assert report.problems == []
+    shown = []
+    for path in report.written:
+        with Recording.open(path) as recording:
+            pictures_shown = recording.decode_clip(0, recording.num_frames)
+            held = [frame for frame in range(recording.num_frames - 1) if (recording.executed(frame) or Action()).keys]
+            shown.append(([number_of(picture) for picture in pictures_shown], held))
+    assert shown == [(list(range(9)), list(range(2, 8))), (list(range(10, 19)), [])]
+    assert [notes[0].startswith(f"Part {number} of 2") for number, (_, notes) in enumerate(report.notes, 1)] == [
+        True
+    ] * 2
+    assert len(import_recordings(importer, tmp_path / "out").skipped) == 2
+
+
 def test_what_was_held_before_the_first_picture_is_held(tmp_path: Path) -> None:
     _, actions = run(tmp_path, [*screens(31), key(-500, 0x57, "press"), raw(-400, 99, 0), key(70, 0x57, "release")])
     assert actions[0] == Action.of(["w"])
     assert actions[1] == Action()
+
+
+def test_the_video_may_be_named_in_capitals(tmp_path: Path) -> None:
+    write_owa(tmp_path / "in" / "PLAY.MCAP", screens(31))
+    write_pictures(tmp_path / "in", 31)
+    (tmp_path / "in" / "play.mkv").rename(tmp_path / "in" / "PLAY.MKV")
+    (tmp_path / "in" / "._PLAY.MCAP").write_bytes(b"nothing")
+    report = import_recordings(OwaImporter([tmp_path / "in"]), tmp_path / "out")
+    assert (len(report.written), report.problems) == (1, [])
 
 
 def test_slow_pictures_are_repeated_and_said_so(tmp_path: Path) -> None:
@@ -227,8 +327,8 @@ def _flip(path: Path) -> None:
         (lambda folder: (folder / "play.mkv").unlink(), "play.mkv is missing: fetch it"),
         (lambda folder: _truncate(folder / "play.mkv", 0.3), "play.mkv ends before what"),
         (lambda folder: write_owa(folder / "play.mcap", [key(1, 65, "press")]), "refers to no pictures"),
-        (lambda folder: write_owa(folder / "play.mcap", [*screens(9), key(5, 65, "hit")]), "not laid out as OWA's"),
-        (lambda folder: write_owa(folder / "play.mcap", [*screens(9), raw(5, 1 << 40, 0)]), "not laid out as OWA's"),
+        (lambda folder: write_owa(folder / "play.mcap", [*screens(9), key(5, 65, "hit")]), "not laid out as owa's"),
+        (lambda folder: write_owa(folder / "play.mcap", [*screens(9), raw(5, 1 << 40, 0)]), "not laid out as owa's"),
         (
             lambda folder: write_owa(folder / "play.mcap", screens(9, video="https://example.com/play.mkv")),
             "fetch its video and put it beside",

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numbered_video import number_of, numbered, write_video
 
-from eyehand.action import Action
+from eyehand.action import PIXELS_PER_NOTCH, Action
 from eyehand.cli import main
 from eyehand.formats.cursor import draw_cursor
 from eyehand.formats.importing import IMPORTED, import_recordings
@@ -71,7 +71,7 @@ def test_every_action_lands_on_its_picture(tmp_path: Path) -> None:
             Action.of(["w", "LeftControl"], dx=3, dy=-2),
             Action.of(["w"], ["0"]),
             Action.of(buttons=["0", "1"]),
-            Action(buttons=frozenset({"2"}), dx=1, scroll_dy=-1),
+            Action(buttons=frozenset({"2"}), dx=1, scroll_dy=-PIXELS_PER_NOTCH),
             Action.of(["Space"]),
             None,
         ]
@@ -243,6 +243,25 @@ def test_nothing_of_the_format(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert "holds no .mp4 files" in capsys.readouterr().err
     assert main(["import", "vpt", str(tmp_path / "none.txt"), "--out", str(tmp_path / "out")]) == 2
     assert "is neither a folder nor an .mp4 file" in capsys.readouterr().err
+
+
+def test_names_in_capitals_hidden_twins_and_a_blank_last_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As files come back from disks of other systems; macOS leaves a `._NAME` beside every NAME there."""
+    folder = write_pair(tmp_path / "in", [step(), step(mouse_dx=4.0), step()])
+    lines = folder / f"{NAME}.jsonl"
+    lines.write_text(lines.read_text() + "\n \n")
+    lines.rename(folder / f"{NAME.upper()}.JSONL")
+    (folder / f"{NAME}.mp4").rename(folder / f"{NAME.upper()}.MP4")
+    (folder / f"._{NAME}.mp4").write_bytes(b"\0\5\x16\7" + bytes(200))
+    (folder / ".hidden").mkdir()
+    (folder / ".hidden/b.mp4").write_bytes(b"")
+    assert main(["import", "vpt", str(folder), "--out", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr()
+    assert "wrote 1 recordings with 3 frames" in printed.out
+    assert "number is used" not in printed.out
+    assert printed.err == ""
 
 
 def test_one_bad_pair_does_not_spoil_the_others(tmp_path: Path) -> None:

@@ -24,14 +24,10 @@ from typing import BinaryIO, cast
 
 from eyehand.data.sources import RECORDING_FILES, Archive, Located, name_problem, printable
 from eyehand.errors import unwritable
+from eyehand.jobs.journal import locked
 from eyehand.recording.file_range import FileRange, open_url
 from eyehand.recording.format import ANNOTATION_FILE, CAPTURED_FILE, SMALL_FILE
 from eyehand.recording.reader import RecordingFiles
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 __all__ = ["Pack", "read_archive"]
 
@@ -61,8 +57,7 @@ class Pack:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = open(path, "a+b", buffering=0)  # noqa: SIM115  # closed in __exit__
-            if fcntl is not None:
-                fcntl.flock(self._file, fcntl.LOCK_EX)
+            locked(self._file, waits=True)
             self.files = _whole_files(path)
             ends = [_blocks(each.offset + (each.size or 0)) for each in self.files.values()]
             self._file.truncate(max(ends, default=0))

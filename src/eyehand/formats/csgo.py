@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from eyehand.action import Action
 from eyehand.clock import SECOND_NS
 from eyehand.errors import UserError
-from eyehand.formats.importing import ImportedFrame, Take, file_digest, recording_id
+from eyehand.formats.importing import ImportedFrame, Take, file_digest, files_named, recording_id
 from eyehand.formats.motion import WholePixels
 from eyehand.frame import Frame
 from eyehand.player import Decision
@@ -85,17 +85,7 @@ class CsgoImporter:
         self._fps = fps
 
     def sources(self) -> Sequence[str]:
-        found: list[Path] = []
-        for path in self._paths:
-            if path.is_dir():
-                found += sorted(path.rglob("*.hdf5"))
-            elif path.suffix == ".hdf5":
-                found.append(path)
-            else:
-                raise UserError(f"{path} is neither a folder nor an .hdf5 file: give the data set's .hdf5 files.")
-        if not found:
-            raise UserError(f"{self._paths[0]} holds no .hdf5 files: give a folder of the Counter-Strike data set.")
-        return [str(path) for path in found]
+        return files_named(self._paths, ".hdf5", "files of the Counter-Strike data set, or a folder of them")
 
     def takes(self, source: str) -> Iterator[Take]:
         import h5py
@@ -103,7 +93,7 @@ class CsgoImporter:
         path = Path(source)
         digest = file_digest(path)
         try:
-            file = h5py.File(path, "r")
+            file = h5py.File(path, "r", locking=False)  # some file systems have no locks, and reading needs none
         except OSError as error:
             raise UserError(
                 f"{path} is no .hdf5 file, or its end is missing: fetch it again or leave it out."

@@ -6,9 +6,10 @@
 
 A new format is one module with one Importer and one sub-command in `commands/import_.py`. An importer writes nothing.
 It says in `losses` what does not survive, which is printed and kept in the recording (change log, `eyehand.imported`),
-and raises UserError with one sentence where a source is damaged. A recording appears in the output folder whole or not
-at all: it is made in a hidden folder beside and renamed. Its id depends on what it was made from alone, so importing
-again skips what is there: an import that was interrupted is resumed by giving the same command.
+and raises UserError with one sentence where a source is damaged; whatever else it raises becomes such a sentence here.
+A recording appears in the output folder whole or not at all: it is made in a hidden folder beside and renamed. Its id
+depends on the content that it was made from alone, so importing again skips what is there: an import that was
+interrupted is resumed by giving the same command.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import hashlib
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +32,7 @@ from eyehand.jobs.journal import Journal
 from eyehand.jobs.local import LocalEngine
 from eyehand.player import Decision
 from eyehand.recording.format import RecordingInfo
+from eyehand.recording.reader import is_hidden
 from eyehand.recording.writer import Embed, RecordingWriter
 
 __all__ = [
@@ -39,8 +41,11 @@ __all__ = [
     "ImportedFrame",
     "Importer",
     "Take",
+    "as_on_disk",
     "file_digest",
+    "files_named",
     "import_recordings",
+    "laid_out",
     "recording_id",
 ]
 
@@ -140,6 +145,58 @@ def recording_id(format_name: str, *parts: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_URL, "eyehand-import:" + "\n".join((format_name, *parts))))
 
 
+def files_named(paths: Iterable[Path], ending: str, what: str) -> list[str]:
+    """The files with an ending, in capitals or not, among these paths and at any depth in the folders among them.
+
+    Hidden files are left out: macOS puts a `._NAME` beside every NAME on a disk of another system.
+
+    Args:
+        paths: in the order of the result; what is in a folder is sorted.
+        ending: such as `.mp4`.
+        what: to give, for the sentence.
+
+    Raises:
+        UserError: a path is neither a folder nor such a file, or there are none.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            files = (each for each in path.rglob("*") if each.suffix.lower() == ending)
+            found += sorted(each for each in files if not is_hidden(each.relative_to(path).as_posix()))
+        elif path.suffix.lower() == ending:
+            found.append(path)
+        else:
+            raise UserError(f"{path} is neither a folder nor an {ending} file: give {what}.")
+    if not found:
+        raise UserError(f"{', '.join(map(str, paths)) or 'This'} holds no {ending} files: give {what}.")
+    return [str(path) for path in found]
+
+
+def as_on_disk(path: Path) -> Path:
+    """The file at this path, or the one beside whose name differs in capitals alone; the path itself where none is."""
+    if path.exists() or not path.parent.is_dir():
+        return path
+    alike = sorted(each for each in path.parent.iterdir() if each.name.lower() == path.name.lower())
+    return alike[0] if alike else path
+
+
+@contextmanager
+def laid_out(where: str, whose: str) -> Iterator[None]:
+    """What an importer raises in here, other than a sentence, is because its source is not laid out as it should be.
+
+    Raises:
+        UserError: it raised.
+    """
+    try:
+        yield
+    except (UserError, _CannotWriteError):
+        raise
+    except Exception as error:
+        raise UserError(
+            f"{where} is not laid out as {whose} recordings are ({error!r}): fetch it again or leave it out."
+        ) from error
+
+
 def file_digest(path: Path) -> str:
     """SHA-256 of a file's content, in hex.
 
@@ -209,8 +266,9 @@ def _import_source(item: _Item) -> ImportReport:
     """
     report = ImportReport()
     try:
-        for take in item.importer.takes(item.source):
-            _import_take(item.importer, item.source, take, item.out, item.embed, report)
+        with laid_out(item.source, f"{item.importer.format}'s"):
+            for take in item.importer.takes(item.source):
+                _import_take(item.importer, item.source, take, item.out, item.embed, report)
     except _CannotWriteError as error:
         raise _cannot_write(item.out, error) from error
     except UserError as error:

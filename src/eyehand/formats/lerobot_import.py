@@ -8,8 +8,12 @@ taken for a person's. See `lerobot_layout.py`.
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import fields
+from hashlib import sha256
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +22,7 @@ import pyarrow.parquet as pq
 
 from eyehand.clock import SECOND_NS
 from eyehand.errors import UserError
-from eyehand.formats.importing import ImportedFrame, Take, recording_id
+from eyehand.formats.importing import ImportedFrame, Take, laid_out, recording_id
 from eyehand.formats.lerobot_export import EPISODE_INFO
 from eyehand.formats.lerobot_layout import ACTION, ACTION_NAMES, INFO_PATH, PICTURE, TASKS_PATH, action_of
 from eyehand.frame import Frame
@@ -31,6 +35,13 @@ from eyehand.recording.writer import new_info
 __all__ = ["LerobotImporter"]
 
 _CLIP = 64
+
+_FLAGS = ("is_executed_known", "is_by_user", "is_user_known")
+_CONTENT = (ACTION, "user_action", "frame_time_ns", *_FLAGS)
+"""Columns that a recording is made of."""
+
+_OFF = 0.25
+"""So much of a picture may a time be off."""
 
 
 class LerobotImporter:
@@ -62,50 +73,66 @@ class LerobotImporter:
         names = _names(info, root)
         picture = _picture(info, root)
         tasks = {row["task_index"]: row["task"] for row in _read_tasks(root)}
-        video: VideoReader | None = None
-        for episode in _read_episodes(root):
-            path = root / str(info["video_path"]).format(
-                video_key=picture,
-                chunk_index=episode[f"videos/{picture}/chunk_index"],
-                file_index=episode[f"videos/{picture}/file_index"],
-            )
-            if video is None or video.path != path:
-                if video is not None:
-                    video.close()
-                video = VideoReader(path)
-            begin = round(episode[f"videos/{picture}/from_timestamp"] * info["fps"])
-            rows = _read_rows(root, info, episode)
-            about = json.loads(episode.get(EPISODE_INFO) or "{}")
-            yield Take(
-                _recording_info(root, episode["episode_index"], rows, about),
-                _moments(rows, names, tasks, video, begin, root),
-                {name: float(value) for name, value in about.get("outcome", {}).items()},
-            )
-        if video is not None:
-            video.close()
+        place = f"videos/{picture}"
+        by_video: dict[Path, list[dict[str, Any]]] = defaultdict(list)
+        for episode in sorted(_read_episodes(root), key=lambda episode: episode[f"{place}/from_timestamp"]):
+            numbers = {name: episode[f"{place}/{name}"] for name in ("chunk_index", "file_index")}
+            by_video[root / str(info["video_path"]).format(video_key=picture, **numbers)].append(episode)
+        for path, episodes in by_video.items():
+            with closing(VideoReader(path)) as video:
+                digests = [sha256(packet).digest() for packet in video.packets()[1]]
+                stated = [episode[f"{place}/from_timestamp"] * info["fps"] for episode in episodes]
+                begins = _begins(stated, [episode["length"] for episode in episodes], video, root)
+                for episode, begin in zip(episodes, begins, strict=True):
+                    rows = _read_rows(root, info, episode)
+                    about = json.loads(episode.get(EPISODE_INFO) or "{}")
+                    texts = [tasks[number] or None for number in rows["task_index"]]
+                    content = json.dumps([names, texts, *(rows[name] for name in _CONTENT)]).encode()
+                    digest = sha256(content + b"".join(digests[begin : begin + len(texts)])).hexdigest()
+                    yield Take(
+                        _recording_info(root, episode["episode_index"], digest, about),
+                        _moments(rows, names, texts, video, begin, root),
+                        {name: float(value) for name, value in about.get("outcome", {}).items()},
+                    )
+
+
+def _begins(stated: Sequence[float], lengths: Sequence[int], video: VideoReader, root: Path) -> list[int]:
+    """The first picture of each episode of a video, in order.
+
+    They lie side by side. The times that a data set states drift away from that, by what the end of every episode was
+    rounded to, so they count only where the video holds more than these episodes.
+    """
+    if sum(lengths) == video.num_frames:
+        return list(accumulate(lengths[:-1], initial=0))
+    begins = [round(begin) for begin in stated]
+    ends = [begin + length for begin, length in zip(begins, lengths, strict=True)]
+    if ends[-1] > video.num_frames:
+        raise UserError(f"{video.path} ends before what {root} says of it: it was cut off, fetch it again.")
+    is_between = any(abs(begin - at) > _OFF for begin, at in zip(begins, stated, strict=True))
+    if is_between or any(end > begin for end, begin in zip(ends, begins[1:], strict=False)):
+        raise UserError(
+            f"{root} does not say which pictures of {video.path} are whose: its times lie between pictures."
+        )
+    return begins
 
 
 def _moments(
     rows: Mapping[str, Sequence[Any]],
     names: Sequence[str],
-    tasks: Mapping[int, str],
+    texts: Sequence[str | None],
     video: VideoReader,
     begin: int,
     root: Path,
 ) -> Iterator[ImportedFrame]:
     executed: Decision | None = None
     num_frames = len(rows[ACTION])
-    if begin + num_frames > video.num_frames:
-        raise UserError(f"{video.path} ends before what {root} says of it: it was cut off, fetch it again.")
     for first in range(0, num_frames, _CLIP):
         clip = video.clip(begin + first, min(_CLIP, num_frames - first))
         for place, pixels in enumerate(clip, first):
             frame = Frame(pixels, int(rows["frame_time_ns"][place]), place)
-            yield ImportedFrame(frame, executed, tasks[rows["task_index"][place]] or None)
-            try:
+            yield ImportedFrame(frame, executed, texts[place])
+            with laid_out(f"{root}, row {place} of an episode,", "LeRobot's"):
                 executed = _decision(rows, place, names)
-            except ValueError as error:
-                raise UserError(f"{root}: row {place} of an episode is no action ({error}).") from error
 
 
 def _decision(rows: Mapping[str, Sequence[Any]], place: int, names: Sequence[str]) -> Decision | None:
@@ -118,9 +145,7 @@ def _decision(rows: Mapping[str, Sequence[Any]], place: int, names: Sequence[str
     return Decision(action, label=action_of(rows["user_action"][place], names) if is_labelled else None)
 
 
-def _recording_info(
-    root: Path, episode: int, rows: Mapping[str, Sequence[Any]], about: Mapping[str, Any]
-) -> RecordingInfo:
+def _recording_info(root: Path, episode: int, digest: str, about: Mapping[str, Any]) -> RecordingInfo:
     """What the recording was of, where the data set says so; else its name and the episode's number."""
     known = {field.name for field in fields(RecordingInfo)}
     if about:
@@ -130,8 +155,8 @@ def _recording_info(
             return RecordingInfo(**facts)
         except TypeError as error:
             raise UserError(f"{root}: episode {episode} does not say what it is of ({error}).") from error
-    name = recording_id("lerobot", root.resolve().name, str(episode), str(len(rows[ACTION])))
-    return new_info(root.resolve().name, "", 20.0, id=name, user="human", created_s=0, os="")
+    of = recording_id("lerobot", digest)
+    return new_info(root.resolve().name, "", 20.0, id=of, user="human", created_s=0, os="")
 
 
 def _read_info(root: Path) -> dict[str, Any]:
@@ -197,9 +222,11 @@ def _read_rows(root: Path, info: Mapping[str, Any], episode: Mapping[str, Any]) 
     rows: dict[str, Sequence[Any]] = {name: table.column(name).to_pylist() for name in table.column_names}
     num_frames = len(table)
     rows.setdefault("frame_time_ns", [round(frame * SECOND_NS / float(info["fps"])) for frame in rows["frame_index"]])
-    for flag in ("is_executed_known", "is_by_user", "is_user_known"):
+    for flag in _FLAGS:
         rows.setdefault(flag, [True] * num_frames)
     rows.setdefault("user_action", rows[ACTION])
+    for name in (ACTION, "user_action"):  # a vector of one number is a plain column
+        rows[name] = [value if isinstance(value, list) else [value] for value in rows[name]]
     return rows
 
 

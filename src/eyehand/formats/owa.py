@@ -12,20 +12,23 @@ import heapq
 import json
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import unquote, urlsplit
 
 from eyehand.clock import SECOND_NS
 from eyehand.errors import UserError
-from eyehand.formats.importing import ImportedFrame, Take, file_digest, recording_id
-from eyehand.formats.owa_hands import OwaHands
+from eyehand.formats.importing import ImportedFrame, Take, as_on_disk, file_digest, files_named, recording_id
+from eyehand.formats.owa_hands import OwaHands, is_raw_motion
 from eyehand.formats.video import Picture, pictures_of
 from eyehand.frame import Frame
 from eyehand.player import Decision
 from eyehand.recording.labels import POLICY_FPS
 from eyehand.recording.writer import new_info
+
+if TYPE_CHECKING:
+    from mcap.reader import McapReader
 
 __all__ = ["OwaImporter"]
 
@@ -35,6 +38,9 @@ _DISORDER_NS = 2 * SECOND_NS
 
 _TOLERANCE_NS = 2_000_000
 """Matroska's times are whole milliseconds, those of the messages are not."""
+
+_SILENCE_NS = 10 * SECOND_NS
+"""So long is nothing noted, not even the states of every second, only where the computer slept."""
 
 _FRAME_TYPES = ("ScreenCaptured", "ScreenEmitted")
 
@@ -58,7 +64,7 @@ class OwaImporter:
         "Lost: what was done before the first picture and after the last tick.",
         "Changed: mouse motion is the raw mouse's where it was recorded; else it is the way of the pointer, which "
         "stands still at the edges of the screen and in games that hold it.",
-        "Changed: wheel motion is in notches.",
+        "Changed: a silence of more than ten seconds (the computer slept) ends a recording and begins the next one.",
     )
 
     def __init__(self, paths: Iterable[Path], game: str = "desktop") -> None:
@@ -70,35 +76,37 @@ class OwaImporter:
         self._game = game
 
     def sources(self) -> Sequence[str]:
-        found: list[Path] = []
-        for path in self._paths:
-            if path.is_dir():
-                found += sorted(path.rglob("*.mcap"))
-            elif path.suffix == ".mcap":
-                found.append(path)
-            else:
-                raise UserError(f"{path} is neither a folder nor an .mcap file: give OWA's NAME.mcap.")
-        if not found:
-            raise UserError(f"{self._paths[0]} holds no .mcap files: give a folder of OWA's recordings.")
-        return [str(path) for path in found]
+        return files_named(self._paths, ".mcap", "OWA's NAME.mcap, or a folder of them")
 
     def takes(self, source: str) -> Iterator[Take]:
         path = Path(source)
         digest = file_digest(path)
         with open(path, "rb") as file:
-            kinds, begun_ns = _summary(file, path)
-            notes: list[str] = []
-            info = new_info(
-                self._game,
-                "",
-                POLICY_FPS,
-                id=recording_id(self.format, digest),
-                user="human",
-                created_s=begun_ns // SECOND_NS,
-                os="Windows",
-            )
-            hands = OwaHands(has_raw_motion="RawMouseEvent" in kinds, has_clicks="MouseEvent" in kinds)
-            yield Take(info, _moments(file, path, hands, notes), notes=notes)
+            stretches = _stretches(file, path)
+            for number, stretch in enumerate(stretches, 1):
+                is_part = len(stretches) > 1
+                notes = [f"Part {number} of {len(stretches)}: {path} falls silent between them."] if is_part else []
+                info = new_info(
+                    self._game,
+                    "",
+                    POLICY_FPS,
+                    id=recording_id(self.format, digest, *([f"part {number}"] if is_part else [])),
+                    user="human",
+                    created_s=stretch.begin_ns // SECOND_NS,
+                    os="Windows",
+                )
+                yield Take(info, _moments(file, path, stretch, notes), notes=notes)
+
+
+@dataclass
+class _Stretch:
+    """Messages without a long silence: the times in ns of the first and the last, their kinds, and whether raw motion
+    of a mouse is among them (other raw events hold places on the screen)."""
+
+    begin_ns: int
+    end_ns: int
+    kinds: set[str] = field(default_factory=set)
+    has_raw_motion: bool = False
 
 
 @dataclass(frozen=True, order=True)
@@ -111,25 +119,35 @@ class _Message:
     data: dict[str, Any]
 
 
-def _summary(file: BinaryIO, path: Path) -> tuple[set[str], int]:
-    """The kinds of messages, and the time of the first one."""
-    from mcap.reader import make_reader
-
+def _stretches(file: BinaryIO, path: Path) -> list[_Stretch]:
+    """The stretches that refer to pictures."""
+    found: list[_Stretch] = []
     try:
-        summary = make_reader(file).get_summary()
+        reader = _reader(file)
+        if reader.get_summary() is None:
+            raise _damaged(path)
+        for schema, _, message in reader.iter_messages():
+            if not found or message.log_time - found[-1].end_ns > _SILENCE_NS:
+                found.append(_Stretch(message.log_time, message.log_time))
+            newest = found[-1]
+            newest.end_ns = message.log_time
+            kind = _kind(schema.name) if schema is not None else ""
+            newest.kinds.add(kind)
+            if kind == "RawMouseEvent" and not newest.has_raw_motion:
+                newest.has_raw_motion = is_raw_motion(json.loads(message.data))
     except _signs_of_damage() as error:
         raise _damaged(path) from error
-    if summary is None or summary.statistics is None:
-        raise _damaged(path)
-    counts = summary.statistics.channel_message_counts
-    kinds = {
-        _kind(summary.schemas[channel.schema_id].name)
-        for number, channel in summary.channels.items()
-        if counts.get(number) and channel.schema_id in summary.schemas
-    }
-    if not kinds.intersection(_FRAME_TYPES):
+    found = [stretch for stretch in found if stretch.kinds.intersection(_FRAME_TYPES)]
+    if not found:
         raise UserError(f"{path} refers to no pictures: give a recording that ocap made with its video.")
-    return kinds, summary.statistics.message_start_time
+    return found
+
+
+def _reader(file: BinaryIO) -> McapReader:
+    from mcap.reader import make_reader
+
+    file.seek(0)
+    return make_reader(file, validate_crcs=True)
 
 
 def _kind(schema_name: str) -> str:
@@ -137,14 +155,12 @@ def _kind(schema_name: str) -> str:
     return schema_name.replace("/", ".").rpartition(".")[2]
 
 
-def _messages(file: BinaryIO, path: Path) -> Iterator[_Message]:
-    """All messages in the order of time. A picture counts from when it was taken, not from when that was noted."""
-    from mcap.reader import make_reader
-
+def _messages(file: BinaryIO, path: Path, stretch: _Stretch) -> Iterator[_Message]:
+    """Its messages in the order of time. A picture counts from when it was taken, not from when that was noted."""
     waiting: list[_Message] = []
     try:
-        for number, (schema, _, message) in enumerate(make_reader(file, validate_crcs=True).iter_messages()):
-            if schema is None:
+        for number, (schema, _, message) in enumerate(_reader(file).iter_messages()):
+            if schema is None or not stretch.begin_ns <= message.log_time <= stretch.end_ns:
                 continue
             data = json.loads(message.data)
             if not isinstance(data, dict):
@@ -168,12 +184,13 @@ def _signs_of_damage() -> tuple[type[Exception], ...]:
     return McapError, ZstdError, struct.error, ValueError, EOFError, RuntimeError  # lz4 raises RuntimeError
 
 
-def _moments(file: BinaryIO, path: Path, hands: OwaHands, notes: list[str]) -> Iterator[ImportedFrame]:
+def _moments(file: BinaryIO, path: Path, stretch: _Stretch, notes: list[str]) -> Iterator[ImportedFrame]:
+    hands = OwaHands(has_raw_motion=stretch.has_raw_motion, has_clicks="MouseEvent" in stretch.kinds)
     pictures = _Pictures(path)
     newest: tuple[str, int] | None = None
     next_ns = num_ticks = num_repeated = 0
     shown: tuple[str, int] | None = None
-    for message in _messages(file, path):
+    for message in _messages(file, path, stretch):
         while newest is not None and message.time_ns > next_ns:
             frame = Frame(pictures.at(*newest).pixels(), next_ns, num_ticks)
             action, events = hands.take()
@@ -183,7 +200,7 @@ def _moments(file: BinaryIO, path: Path, hands: OwaHands, notes: list[str]) -> I
             num_ticks += 1
             next_ns += _TICK_NS
         if message.kind not in _FRAME_TYPES:
-            _checked(hands, message, path)
+            hands.see(message.time_ns, message.kind, message.data)
         else:
             if newest is None:
                 next_ns = message.time_ns
@@ -192,13 +209,6 @@ def _moments(file: BinaryIO, path: Path, hands: OwaHands, notes: list[str]) -> I
     notes.extend(hands.notes())
     if num_repeated:
         notes.append(f"{num_repeated} of {num_ticks} ticks show the picture before once more: no newer one was taken.")
-
-
-def _checked(hands: OwaHands, message: _Message, path: Path) -> None:
-    try:
-        hands.see(message.time_ns, message.kind, message.data)
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise UserError(f"{path} is not laid out as OWA's messages are ({message.kind}: {error!r}).") from error
 
 
 def _place_of(data: dict[str, Any], path: Path) -> tuple[str, int]:
@@ -245,7 +255,7 @@ class _Pictures:
         plain = PurePosixPath(unquote(parts.path) if parts.scheme == "file" else name.replace("\\", "/"))
         if plain.is_absolute() or ".." in plain.parts or ":" in plain.parts[0]:
             plain = PurePosixPath(plain.name)
-        return self._path.parent / plain
+        return as_on_disk(self._path.parent / plain)
 
 
 def _damaged(path: Path) -> UserError:

@@ -10,19 +10,30 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from eyehand.action import Action
+from eyehand.action import PIXELS_PER_NOTCH, Action
 from eyehand.formats.motion import plausible
 from eyehand.formats.windows_keys import KEY_OF_VK
 from eyehand.input_event import InputEvent
 
-__all__ = ["OwaHands"]
+__all__ = ["OwaHands", "is_raw_motion"]
 
 _BUTTONS = {"left": "0", "right": "1", "middle": "2", "x1": "3", "x2": "4"}
 _RAW_BUTTONS = tuple((str(n), 1 << 2 * n, 2 << 2 * n) for n in range(5))
 """Button, the flag that it went down and the flag that it went up, of Windows' RAWMOUSE.usButtonFlags."""
 
-_RAW_WHEEL, _RAW_HORIZONTAL_WHEEL, _NOTCH = 0x0400, 0x0800, 120
+_RAW_WHEEL, _RAW_HORIZONTAL_WHEEL = 0x0400, 0x0800
 _RAW_ABSOLUTE = 0x0001
+
+_SIDES = {0x10: {0xA0, 0xA1}, 0x11: {0xA2, 0xA3}, 0x12: {0xA4, 0xA5}}
+"""Codes of shift, control and alt without a side, which states hold beside those of the sides."""
+
+_SETTLED_NS = 50_000_000
+"""A state may have been read so long before it was noted: what was pressed or released since then counts more."""
+
+
+def is_raw_motion(data: Mapping[str, Any]) -> bool:
+    """Whether a RawMouseEvent says how the mouse moved, and not where it is (remote desktops, virtual machines)."""
+    return not int(data.get("us_flags") or 0) & _RAW_ABSOLUTE and bool(data.get("last_x") or data.get("last_y"))
 
 
 @dataclass
@@ -30,7 +41,7 @@ class OwaHands:
     """The state of keyboard and mouse.
 
     Attributes:
-        has_raw_motion: the recording has RawMouseEvents, which say more than the pointer's way.
+        has_raw_motion: RawMouseEvents say how the mouse moved, which is more than the pointer's way.
         has_clicks: it has MouseEvents, so that raw buttons and wheels would count twice.
     """
 
@@ -44,7 +55,8 @@ class OwaHands:
     _pointer: tuple[int, int] | None = None
     _unknown: Counter[str] = field(default_factory=Counter)
     _num_absolute: int = 0
-    _num_missed: int = 0
+    _switched_ns: dict[tuple[str, str], int] = field(default_factory=dict)
+    _num_missed: Counter[bool] = field(default_factory=Counter)
 
     def see(self, time_ns: int, kind: str, data: Mapping[str, Any]) -> None:
         """Take in a message; kinds that are not about hands are passed over.
@@ -56,7 +68,11 @@ class OwaHands:
             case "KeyboardEvent":
                 self._key(time_ns, int(data["vk"]), {"press": True, "release": False}[data["event_type"]])
             case "KeyboardState":
-                self._release_missed(time_ns, {KEY_OF_VK.get(int(vk), "") for vk in data["buttons"]})
+                codes = {int(code) for code in data["buttons"]}
+                codes -= {code for code, sides in _SIDES.items() if codes & sides}
+                self._see_state(time_ns, "key", {KEY_OF_VK[code] for code in codes if code in KEY_OF_VK})
+            case "MouseState":
+                self._see_state(time_ns, "button", {_BUTTONS[name] for name in data["buttons"] if name in _BUTTONS})
             case "MouseEvent":
                 self._mouse(time_ns, data)
             case "RawMouseEvent":
@@ -85,9 +101,12 @@ class OwaHands:
             names = ", ".join(f"{name} ({count})" for name, count in sorted(self._unknown.items()))
             notes.append(f"Keys and buttons without a name here: {names}.")
         if self._num_absolute:
-            notes.append(f"{self._num_absolute} raw mouse events with absolute positions (a tablet?) are left out.")
-        if self._num_missed:
-            notes.append(f"{self._num_missed} keys were let go unseen: they end with the next keyboard state.")
+            way = "" if self.has_raw_motion else "; motion is the way of the pointer"
+            what = "raw mouse events with absolute positions (remote desktop, virtual machine, tablet)"
+            notes.append(f"{self._num_absolute} {what} are left out{way}.")
+        for is_pressed, num in sorted(self._num_missed.items()):
+            what = "pressed unseen: they begin" if is_pressed else "released unseen: they end"
+            notes.append(f"{num} keys and buttons were {what} with the next state of keyboard or mouse.")
         return notes
 
     def _key(self, time_ns: int, code: int, is_pressed: bool) -> None:
@@ -107,13 +126,16 @@ class OwaHands:
             tapped.add(name)
         else:
             held.remove(name)
+        self._switched_ns[kind, name] = time_ns
         self._events.append(InputEvent(time_ns, "key" if kind == "key" else "button", name, is_pressed))
 
-    def _release_missed(self, time_ns: int, held: set[str]) -> None:
-        """The state, noted every second, knows of releases that were not seen (another window had the keyboard)."""
-        for key in sorted(self._keys - held):
-            self._num_missed += 1
-            self._switch(time_ns, "key", key, False)
+    def _see_state(self, time_ns: int, kind: str, held: set[str]) -> None:
+        """A state, noted at the start and every second, knows of presses and releases that were not seen."""
+        for name in sorted(held ^ (self._keys if kind == "key" else self._buttons)):
+            if time_ns - self._switched_ns.get((kind, name), -_SETTLED_NS) < _SETTLED_NS:
+                continue
+            self._num_missed[name in held] += 1
+            self._switch(time_ns, kind, name, name in held)
 
     def _mouse(self, time_ns: int, data: Mapping[str, Any]) -> None:
         x, y = int(data["x"]), int(data["y"])
@@ -121,7 +143,8 @@ class OwaHands:
         if data["event_type"] == "click":
             self._button(time_ns, str(data["button"]), bool(data["pressed"]))
         elif data["event_type"] == "scroll":
-            self._move(time_ns, "wheel", int(data.get("dx") or 0), int(data.get("dy") or 0))
+            notches = (data.get("dx") or 0, data.get("dy") or 0)
+            self._move(time_ns, "wheel", *(round(float(number) * PIXELS_PER_NOTCH) for number in notches))
         if self._pointer is not None and not self.has_raw_motion:
             self._move(time_ns, "mouse_delta", x - self._pointer[0], y - self._pointer[1])
         if (x, y) != self._pointer:
@@ -138,7 +161,7 @@ class OwaHands:
     def _raw_mouse(self, time_ns: int, data: Mapping[str, Any]) -> None:
         if int(data.get("us_flags") or 0) & _RAW_ABSOLUTE:
             self._num_absolute += 1
-        else:
+        elif self.has_raw_motion:
             self._move(time_ns, "mouse_delta", int(data["last_x"]), int(data["last_y"]))
         if self.has_clicks:
             return
@@ -149,11 +172,11 @@ class OwaHands:
             if flags & up:
                 self._switch(time_ns, "button", button, False)
         turned = int(data.get("button_data") or 0)
-        notches = ((turned & 0xFFFF) ^ 0x8000) - 0x8000  # the field is a signed 16-bit number in an unsigned one
+        turned = ((turned & 0xFFFF) ^ 0x8000) - 0x8000  # a signed 16-bit number in an unsigned one, 120 for a notch
         if flags & _RAW_WHEEL:
-            self._move(time_ns, "wheel", 0, round(notches / _NOTCH))
+            self._move(time_ns, "wheel", 0, turned)
         if flags & _RAW_HORIZONTAL_WHEEL:
-            self._move(time_ns, "wheel", round(notches / _NOTCH), 0)
+            self._move(time_ns, "wheel", turned, 0)
 
     def _move(self, time_ns: int, kind: str, x: int, y: int) -> None:
         plausible(x, y)

@@ -13,7 +13,6 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,11 +20,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from eyehand.action import BUTTONS, KEYS, Action
+from eyehand.action import BUTTONS, KEYS, PIXELS_PER_NOTCH, Action
 from eyehand.clock import SECOND_NS
 from eyehand.errors import UserError
 from eyehand.formats.cursor import draw_cursor
-from eyehand.formats.importing import ImportedFrame, Take, file_digest, recording_id
+from eyehand.formats.importing import ImportedFrame, Take, as_on_disk, file_digest, files_named, laid_out, recording_id
 from eyehand.formats.motion import WholePixels, plausible
 from eyehand.formats.video import pictures_of, stated_rate
 from eyehand.frame import Frame
@@ -70,7 +69,7 @@ class VptImporter:
         "Lost: what was done on the last picture.",
         "Changed: mouse motion is in the recorder's units (0.15 degrees each in play), rounded to whole ones with the "
         "rest carried on; in menus, recorders 5.7 to 6.9 used other units.",
-        "Changed: wheel motion is in notches; a hotbar slot that changed by an unrecorded wheel is a tap of its key.",
+        "Changed: a hotbar slot that changed by an unrecorded wheel is a tap of its key.",
         "Changed: the left button that is stuck down from the first tick on counts as up until it is pressed.",
         "Added: the cursor is drawn while a menu is open, in our own shape; times are those of an exact 20 Hz.",
     )
@@ -79,21 +78,11 @@ class VptImporter:
         self._paths = tuple(paths)
 
     def sources(self) -> Sequence[str]:
-        found: list[Path] = []
-        for path in self._paths:
-            if path.is_dir():
-                found += sorted(path.rglob("*.mp4"))
-            elif path.suffix == ".mp4":
-                found.append(path)
-            else:
-                raise UserError(f"{path} is neither a folder nor an .mp4 file: give VPT's NAME.mp4 beside NAME.jsonl.")
-        if not found:
-            raise UserError(f"{self._paths[0]} holds no .mp4 files: give a folder with VPT's NAME.mp4 and NAME.jsonl.")
-        return [str(path) for path in found]
+        return files_named(self._paths, ".mp4", "VPT's NAME.mp4 beside NAME.jsonl, or a folder of such pairs")
 
     def takes(self, source: str) -> Iterator[Take]:
         video = Path(source)
-        lines = video.with_suffix(".jsonl")
+        lines = as_on_disk(video.with_suffix(".jsonl"))
         rate = stated_rate(video)
         if abs(rate / POLICY_FPS - 1) > 0.01:
             raise UserError(f"{video} has {rate:g} pictures a second and VPT's have 20: this is no VPT recording.")
@@ -109,7 +98,7 @@ class VptImporter:
             created_s=_begun_s(steps),
             os="",
         )
-        yield Take(info, _moments(video, steps, notes), notes=notes)
+        yield Take(info, _moments(video, lines, steps, notes), notes=notes)
 
 
 @dataclass
@@ -139,7 +128,7 @@ class _Hands:
         dx, dy = self._motion.step(float(mouse["dx"]), float(mouse["dy"]))
         buttons = frozenset(str(button) for button in held if str(button) in BUTTONS)
         keys = self._keys(keyboard.get("keys") or []) | self._slot_key(step, mouse)
-        wheel = float(mouse.get("dwheel") or 0)
+        wheel = float(mouse.get("dwheel") or 0) * PIXELS_PER_NOTCH
         plausible(wheel)
         return Action(keys, buttons, dx, dy, scroll_dy=round(wheel))
 
@@ -170,7 +159,9 @@ class _Hands:
         return frozenset({str(self._slot + 1)})
 
 
-def _moments(video: Path, steps: Sequence[dict[str, Any] | None], notes: list[str]) -> Iterator[ImportedFrame]:
+def _moments(
+    video: Path, lines: Path, steps: Sequence[dict[str, Any] | None], notes: list[str]
+) -> Iterator[ImportedFrame]:
     hands = _Hands()
     executed: Decision | None = None
     num_unknown = num_pictures = 0
@@ -179,7 +170,7 @@ def _moments(video: Path, steps: Sequence[dict[str, Any] | None], notes: list[st
         if index >= len(steps):
             continue
         step = steps[index]
-        with _line(video, index):
+        with laid_out(f"{lines}, line {index + 1},", "VPT's"):
             pixels = _with_cursor(picture.pixels(), step)
             action = hands.act(step, index == 0)
         yield ImportedFrame(Frame(pixels, round(index * SECOND_NS / POLICY_FPS), index), executed)
@@ -197,16 +188,6 @@ def _moments(video: Path, steps: Sequence[dict[str, Any] | None], notes: list[st
         )
 
 
-@contextmanager
-def _line(video: Path, index: int) -> Iterator[None]:
-    """What goes wrong in here is because a line is not laid out as it should be."""
-    try:
-        yield
-    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
-        lines = video.with_suffix(".jsonl")
-        raise UserError(f"{lines}, line {index + 1}, is not laid out as VPT's actions are ({error!r}).") from error
-
-
 def _with_cursor(pixels: NDArray[np.uint8], step: dict[str, Any] | None) -> NDArray[np.uint8]:
     mouse = (step or {}).get("mouse")
     if step is None or not isinstance(mouse, dict) or not step.get("isGuiOpen"):
@@ -218,7 +199,7 @@ def _with_cursor(pixels: NDArray[np.uint8], step: dict[str, Any] | None) -> NDAr
 def _read_steps(path: Path) -> list[dict[str, Any] | None]:
     """One entry per line; None where a line is `null`."""
     try:
-        lines = path.read_bytes().splitlines()
+        lines = path.read_bytes().rstrip().splitlines()  # a blank last line is no action
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(f"{path} cannot be read ({reason}): VPT's NAME.mp4 needs NAME.jsonl beside it.") from error

@@ -6,8 +6,11 @@ that the job was begun with: results made with others are not mixed. Only one ru
 
 from __future__ import annotations
 
+import errno
 import json
+import sys
 from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,7 +21,10 @@ try:
 except ImportError:  # Windows has no such locks: there two runs at once are not noticed
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["Journal"]
+__all__ = ["Journal", "locked"]
+
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+"""What file systems without locks say (NFS, Lustre, FUSE)."""
 
 
 class Journal:
@@ -41,7 +47,8 @@ class Journal:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = open(self.path, "a+b", buffering=0)  # closed in __exit__
-            self._lock()
+            if not locked(self._file):
+                raise UserError(f"Another run is busy with {self.path}: wait for its end, or give another --out.")
             lines = self._whole_lines()
             if not lines:
                 if self._begin is not None:
@@ -70,17 +77,6 @@ class Journal:
         """What the job makes is written: the journal has done its work."""
         self.path.unlink()
 
-    def _lock(self) -> None:
-        assert self._file is not None
-        if fcntl is None:
-            return
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise UserError(
-                f"Another run is busy with {self.path}: wait for its end, or give another --out."
-            ) from error
-
     def _whole_lines(self) -> list[dict[str, Any]]:
         """What an earlier run noted; a last line that was cut off by a kill is taken away."""
         assert self._file is not None
@@ -107,3 +103,35 @@ class Journal:
                 raise OSError("no space left for a whole line")
         except OSError as error:
             raise unwritable(self.path, error) from error
+
+
+def locked(file: IO[bytes], waits: bool = False) -> bool:
+    """Lock an open file until it is closed. Where the file system has no locks nothing is locked, and a line says so.
+
+    Args:
+        file: opened for writing.
+        waits: while another process has it locked.
+
+    Returns:
+        Whether no other process has it locked.
+
+    Raises:
+        OSError: it cannot be locked for another reason.
+    """
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX if waits else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        _say_without_locks(Path(file.name).parent)
+    return True
+
+
+@cache
+def _say_without_locks(folder: Path) -> None:
+    line = f"eyehand: {folder} cannot lock files: take care that no other run writes there."
+    print(line, file=sys.stderr, flush=True)

@@ -51,7 +51,7 @@ class Timeline:
         label_keys, label_buttons: the same of what a user would have held while a system acted.
         dx_N, dy_N: int64, mouse motion in pixels.
         label_dx_N, label_dy_N: int64, what a user would have moved; 0 where nobody said.
-        scroll_N: int64, wheel motion in pixels, positive upwards.
+        scroll_N: int64, wheel motion, PIXELS_PER_NOTCH for each notch, positive upwards.
         sticks: of frames with a gamepad: left x, left y, right x, right y, left trigger, right trigger.
         is_known_N: bool, whether what was done is known.
     """
