@@ -1,4 +1,4 @@
-"""What the hands do: `Action`, one tick of keyboard, mouse and gamepad, always complete and never a difference.
+"""`Action`: the complete state of keyboard, mouse and gamepad during one tick, never a difference.
 
 Knows the names of keys and buttons (those of the P2P recordings) and nothing about games, bins or networks: the
 translation of Actions into token ids lives in `action_space`.
@@ -57,7 +57,7 @@ class Gamepad:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """Everything that the hands hold and do during one tick.
+    """Everything that is held and done during one tick.
 
     Attributes:
         keys: names of the keys held (see `KEYS`).

@@ -1,7 +1,7 @@
 """The contract of a game: something with a picture and controls. Knows no game.
 
 A stepped game stands still between two `act` calls and each call advances it by exactly one tick of 1 / fps seconds;
-a real-time game runs on its own, `observe` gives its newest picture, and `act` changes what the hands do from now on.
+a real-time game runs on its own, `observe` gives its newest picture, and `act` changes what is held from now on.
 """
 
 from __future__ import annotations

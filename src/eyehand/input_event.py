@@ -26,7 +26,7 @@ class InputEvent:
         is_pressed: went down or up (key, button, gamepad_button).
         x, y: pixels (mouse_delta, mouse_position); wheel: as `Action.scroll_dx` and `scroll_dy`.
         value: of an axis or trigger.
-        is_simulated: made by software, not by a hand.
+        is_simulated: made by software, not by a person.
     """
 
     time_ns: int

@@ -18,7 +18,7 @@ class Observation:
     Attributes:
         frame: the newest picture.
         instruction: what to do, in words; None: nothing was said.
-        executed: what the hands really did since the previous Observation of this episode, which need not be what
+        executed: what was really done since the previous Observation of this episode, which need not be what
             this player asked for (dropped, taken over, perturbed).
     """
 
@@ -32,7 +32,7 @@ class Decision:
     """What a player wants, and how it is to be recorded.
 
     Attributes:
-        action: what the hands are to do.
+        action: what to do.
         by_user: whether the action counts as a person's (or demonstrator's), which a policy should learn; a
             policy's own actions and injected perturbations do not.
         label: what the user would have done instead, where that is known although the action was not the user's

@@ -253,7 +253,7 @@ def _apart(stack: NDArray[np.float32], chosen: tuple[int, ...]) -> float:
 
 
 def _largest_change(game: Playable, action: Action, step: Step) -> float:
-    """The largest change of the picture while the hands do this for the step's time."""
+    """The largest change of the picture while this is done for the step's time."""
     before = game.observe().pixels
     end_s = _now_s(game) + step.hold_s + step.wait_s + _TICK_S
     release_s = end_s - step.wait_s
@@ -289,7 +289,7 @@ def _latency(game: Playable, name: str, step: Step) -> Finding:
         return Finding(
             name, False, f"only {len(found)} of {_LATENCY_TRIALS} actions were seen within {_LATENCY_LIMIT_S:g} s"
         )
-    return Finding(name, True, f"from the hand to the picture p50 {found[len(found) // 2]:.0f} ms, max {found[-1]:.0f}")
+    return Finding(name, True, f"from input to picture p50 {found[len(found) // 2]:.0f} ms, max {found[-1]:.0f}")
 
 
 def _blurred(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -329,9 +329,9 @@ def _play(job: _Job, seeds: Sequence[int], batched: Player | None) -> list[Episo
         episodes = []
         for seed in seeds:
             instruction = sayings[seed % len(sayings)]
-            hands = _Hands()
-            end = Session(game, player, [hands], instruction=instruction).run_episode(seed)
-            episodes.append(hands.episode(job, instruction, end))
+            observer = _EpisodeObserver()
+            end = Session(game, player, [observer], instruction=instruction).run_episode(seed)
+            episodes.append(observer.episode(job, instruction, end))
         return episodes
     finally:
         game.close()
@@ -356,8 +356,8 @@ def _rollout(checkpoint: str) -> BatchedRollout:
     return BatchedRollout(player)
 
 
-class _Hands:
-    """Watches what the hands do in one episode."""
+class _EpisodeObserver:
+    """Counts what was done in one episode."""
 
     def __init__(self) -> None:
         self._seed = 0

@@ -1,4 +1,4 @@
-"""Recordings as one HTML page to look at: video, hands and timeline of the same frame, histograms, an index of a set.
+"""Recordings as one HTML page to look at: video, action and timeline of the same frame, histograms, an index of a set.
 
 The page needs nothing from outside: the videos are inside it, copied from the recordings without being decoded. It is
 bounded: where the captured videos are too large together, the network's small ones are shown, and then only as many as
@@ -44,7 +44,7 @@ _NO_ROOM = "There was no room for its pictures: make a page of this recording al
 
 @dataclass(frozen=True)
 class _Shown:
-    """One recording of the page: its report, what the hands did, and its video (None: without)."""
+    """One recording of the page: its report, what was done, and its video (None: without)."""
 
     number: int
     report: RecordingReport

@@ -1,4 +1,4 @@
-"""What a person's hands do, tick by tick, out of the events of keyboard and mouse. Knows no window and no game.
+"""`InputState`: events of keyboard and mouse in, one Action per tick out. Knows no window and no game.
 
 A key counts in a tick if it is held at its end or was pressed within it, so that the shortest tap is in the labels, and
 the motion of all ticks together is the motion of all events, to the pixel. Keys that an Action has no name for are
@@ -18,7 +18,7 @@ _KEYS, _BUTTONS = frozenset(KEYS), frozenset(BUTTONS)
 
 
 class InputState:
-    """Keyboard and mouse of one person."""
+    """What one person holds, and what they did since the last tick."""
 
     def __init__(self) -> None:
         self.keys: set[str] = set()

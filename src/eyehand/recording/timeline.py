@@ -1,4 +1,4 @@
-"""Everything the hands did in a recording, as runs over its frames: `Timeline`, small enough to travel in a page.
+"""`Timeline`: everything done in a recording, as runs over its frames, small enough to travel in a page.
 
 A run says "from this frame on, for so many frames". Row i is what was done ON frame i, as everywhere after `labels`.
 Knows no pictures and no HTML.

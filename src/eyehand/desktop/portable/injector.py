@@ -63,7 +63,7 @@ class Echoes:
 
 
 class PortableInjector:
-    """The hands on this desktop. `do` on one thread, `let_go` on any."""
+    """Injects keys, buttons, motion and scroll on this desktop. `do` on one thread, `let_go` on any."""
 
     def __init__(self) -> None:
         self.echoes = Echoes()

@@ -1,4 +1,4 @@
-"""What the person's hands do, through pynput's hooks; what we injected is left out.
+"""The person's input through pynput's hooks; what we injected is left out.
 
 Windows and macOS say which events were injected. X11 does not, and there what we sent is recognised by its echo. Motion
 is known as places of the pointer only: a game that keeps putting the pointer back hides it, and motion that we make is
@@ -32,7 +32,7 @@ class PortableListener:
 
     Args:
         hear: what to call.
-        echoes: what the hands have sent.
+        echoes: what the injector has sent.
         clock: stamps the events.
     """
 

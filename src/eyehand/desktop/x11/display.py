@@ -2,7 +2,7 @@
 
 `XDisplay.open` connects; `display.talk()` wraps every conversation, so that a display that dies in the middle becomes
 one `UserError`. (XCB tells us of a lost display; Xlib would end the whole process, keys held or not.) Knows windows by
-their number only: finding them is `windows`', pictures are `capture`'s, input is `hands`'.
+their number only: finding them is `windows`', pictures are `capture`'s, input is `injector`'s.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What the person's hands do: `Listener` hears every key, button, motion and notch of the wheel of an X display.
+"""The person's input on an X display: `Listener` hears every key, button, motion and notch of the wheel.
 
 Heard with XInput2's raw events, also while a game grabs keyboard and pointer, with motion as the device makes it. A
 thread with a connection of its own stamps them on the clock of frames. What XTest injected is told apart by its source

@@ -1,4 +1,4 @@
-"""One window with everything that playing it takes: a connection, its pictures, its state, and hands for it.
+"""One X11 window with everything that playing it takes: connection, capture, state and injector.
 
 On a screen of our own there is no window manager and nobody else, so the window gets the focus and the pointer from us
 whenever it lacks them; on a person's screen we never take either.
@@ -33,7 +33,7 @@ class PlayedWindow:
         guard: its watchdog will watch the window.
         authority: file that lets into the display; None: the environment's.
         is_own_screen: nobody else uses the screen.
-        clock: for the hands.
+        clock: of the injector.
 
     Raises:
         UserError: the display is gone or cannot do it.

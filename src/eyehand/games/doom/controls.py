@@ -1,4 +1,4 @@
-"""From the hands to Doom's controls: keys and buttons to engine buttons, mouse pixels to exact angles.
+"""Actions as Doom's controls: keys and buttons to engine buttons, mouse pixels to exact angles.
 
 The only place that knows which key does what. Every task gets the same controls, so that one policy plays them all.
 Knows the engine's names for its buttons, but does not import it.
@@ -54,7 +54,7 @@ _PIXELS_PER_TURN = 3600  # 0.1 degree a pixel
 
 
 def held_buttons(action: Action) -> list[float]:
-    """The engine's buttons (1.0 held, 0.0 not) for what the hands hold; turn and look are 0."""
+    """The engine's buttons (1.0 held, 0.0 not) for what is held; turn and look are 0."""
     held = {_BUTTON_OF_KEY[key] for key in action.keys if key in _BUTTON_OF_KEY}
     held |= {_BUTTON_OF_MOUSE[button] for button in action.buttons if button in _BUTTON_OF_MOUSE}
     return [float(name in held) for name in ENGINE_BUTTONS]

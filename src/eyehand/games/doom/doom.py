@@ -2,7 +2,7 @@
 
 Stepped, each `act` advances one tick (2, 2, 2, 1, ... tics), and one seed gives one episode, picture by picture. In
 real time a `RealTimePlay` runs the very same tics on the clock, `observe` gives the newest picture, and `act` changes
-what the hands do. What keys do is in `doom_controls`, tasks are in `doom_tasks`, the engine is in `doom_engine`.
+what the hands do. What keys do is in `controls`, tasks are in `tasks`, the engine is in `engine`.
 """
 
 from __future__ import annotations

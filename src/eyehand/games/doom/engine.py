@@ -24,7 +24,7 @@ from eyehand.games.doom.tasks import DoomTask
 
 __all__ = ["DoomEngine"]
 
-_START_TICS = 14  # until the weapon is up; the engine ignores the hands during the first of them
+_START_TICS = 14  # until the weapon is up; the engine ignores input during the first of them
 _DEATHMATCH_ARGS = (
     "-host 1 -deathmatch +sv_forcerespawn 1 +sv_respawnprotect 1 +sv_spawnfarthest 1 +sv_nocrouch 1 "
     "+viz_respawn_delay 1"

@@ -1,4 +1,4 @@
-"""One Doom episode after another on one engine: hands in, moments out, in tics. Shared by stepped and real-time play.
+"""One Doom episode after another on one engine: Actions in, Moments out, in tics. Shared by stepped and real-time play.
 
 A `Moment` is what there is to see, to know and to scorer at one tic. Knows nothing about ticks or waiting.
 """
@@ -60,7 +60,7 @@ class DoomEpisode:
         return self._moment
 
     def hold(self, action: Action) -> None:
-        """The hands hold this from now on; its motion is added to what is still to be turned."""
+        """This is held from now on; its motion is added to what is still to be turned."""
         self._buttons = held_buttons(action)
         self._turn.add(action.dx)
         if self._task.is_free_look:

@@ -1,4 +1,4 @@
-"""Doom in real time: a thread plays the tics of every 1/20 s on absolute deadlines, with whatever the hands hold then.
+"""Doom in real time: a thread plays the tics of every 1/20 s on absolute deadlines, with whatever is held then.
 
 Time is cut as in stepped play (2, 2, 2, 1 tics to a tick), and the first look at a new episode starts it, so that the
 ticks of a session that looks once a tick are the ticks of the game: a player that answers in time plays the very game
@@ -80,7 +80,7 @@ class RealTimePlay:
         return True
 
     def hold(self, action: Action) -> None:
-        """The hands hold this from the next tic on; its motion is spread over what is left of the tick."""
+        """This is held from the next tic on; its motion is spread over what is left of the tick."""
         with self._lock:
             self._pending = self._pending.then(action)
 

@@ -1,1 +1,1 @@
-"""Scripted players that may look behind the picture but act only with human hands."""
+"""Scripted experts: they read the game's privileged state and act through a motor model at human speed."""

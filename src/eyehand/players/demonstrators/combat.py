@@ -24,7 +24,7 @@ MONSTERS = frozenset(
 """What is shot at, by the engine's class names."""
 
 SEARCH_DEG = 18.0
-"""Angle asked of the hands at every tick of a search: with their gain, about 160 degrees a second."""
+"""Angle asked of the motor model at every tick of a search: with their gain, about 160 degrees a second."""
 
 
 class Marksman(Demonstrator):

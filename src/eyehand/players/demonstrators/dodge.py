@@ -73,7 +73,7 @@ class Dodge(Demonstrator):
             return "d"
         if y < low + self.margin:
             return "a"
-        if abs(speed) > self.moving:  # whoever had the hands: one goes on as one moves
+        if abs(speed) > self.moving:  # whoever acted: one goes on as one moves
             self._side = "a" if speed > 0 else "d"
         elif not self._side:
             self._side = "a" if y < (low + high) / 2 else "d"

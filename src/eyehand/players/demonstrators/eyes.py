@@ -2,7 +2,7 @@
 
 A thing is noticed `delay_ticks` after it came into the picture, its movement is guessed from where it was seen before
 and carried forward to now, and it is remembered for `memory_ticks` after it was last in the picture. The player's own
-pose is known at once: it is moved by the player's own hands. Knows nothing about tasks.
+pose is known at once: the player moves itself. Knows nothing about tasks.
 """
 
 from __future__ import annotations

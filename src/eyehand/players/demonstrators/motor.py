@@ -1,8 +1,8 @@
-"""MotorModel at human speed: what a demonstrator wants becomes an Action that a person's hands could have made.
+"""`MotorModel`: what a demonstrator wants becomes an Action at human speed, with human error.
 
 The wrist speeds up gradually, brakes at once, never turns faster than `MotorLimits.max_turn_px` and shakes a little;
 fingers hold a key or leave it alone for a moment before they change it again. How fast the wrist moves now is taken
-from what was really executed, so that a demonstrator whose hands were taken over goes on smoothly. Knows the scale of
+from what was really executed, so that a demonstrator that was taken over goes on smoothly. Knows the scale of
 the mouse (10 px to a degree of view) and nothing else about games.
 """
 
@@ -23,7 +23,7 @@ PIXELS_PER_DEGREE = 10.0
 
 @dataclass(frozen=True)
 class MotorLimits:
-    """What the hands can do in one tick of 1/20 s.
+    """Limits of a person's motion in one tick.
 
     Attributes:
         max_turn_px: fastest motion; 140 px are 280 degrees a second, and the largest motion whose P2P bin
@@ -63,10 +63,10 @@ class MotorModel:
         keys: Iterable[str] = (),
         fire: bool = False,
     ) -> Action:
-        """One tick of the hands; call it at every tick, whether or not the Action will be executed.
+        """One tick; call it at every tick, whether or not the Action will be executed.
 
         Args:
-            executed: what the hands really did in the tick before.
+            executed: what was really done in the tick before.
             turn_deg: how far the view is still to be turned, positive to the right.
             drift_deg: by how much that angle will grow during this tick by itself (a target that moves).
             keys: keys to hold.

@@ -1,4 +1,4 @@
-"""Mistakes on purpose: a demonstrator whose hands are now and then taken over, so that it shows how to recover.
+"""Noise injection (DART, arXiv 1703.09327): now and then another action is done, and the expert shows how to recover.
 
 A policy that has seen only faultless play does not know the way back from its own mistakes. In a burst of a few ticks
 random Actions are executed (not the user's, labelled with what the demonstrator would have done); afterwards the

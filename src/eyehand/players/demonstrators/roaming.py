@@ -16,7 +16,7 @@ from eyehand.players.demonstrators.scripted import Intent
 __all__ = ["has_room", "passes", "roam"]
 
 _SEARCH_DEG = 18.0
-"""Angle asked of the hands at every tick of a turn on the spot: about 160 degrees a second."""
+"""Angle asked of the motor model at every tick of a turn on the spot: about 160 degrees a second."""
 
 
 def roam(state: DoomState, plan: FloorPlan, avoid: Sequence[Sighting] = (), reach: float = 52.0) -> Intent:

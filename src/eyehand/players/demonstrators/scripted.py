@@ -1,4 +1,4 @@
-"""The frame of every Doom demonstrator: eyes, then an intention, then hands.
+"""`Demonstrator`, the base of the Doom experts: privileged state, delayed as a person sees it, to intent, to Action.
 
 A `Demonstrator` decides from a `Scene` (what a person would know at this tick) on an `Intent` (what a person would
 want); delay and speed limits are added here, so that no task can forget them. It may be asked for its Decision at
@@ -64,15 +64,15 @@ class Demonstrator(ABC):
     trigger_cycle_ticks = 8
     """After so many ticks a held trigger fires again."""
 
-    def __init__(self, game: Game, eyes: Eyes | None = None, hands: MotorModel | None = None) -> None:
+    def __init__(self, game: Game, eyes: Eyes | None = None, motor: MotorModel | None = None) -> None:
         self.game = game
         self.eyes = eyes or Eyes()
-        self.hands = hands or MotorModel()
+        self.motor = motor or MotorModel()
         self._forget()
 
     def reset(self, seed: int) -> None:
         self.eyes.reset()
-        self.hands.reset(seed)
+        self.motor.reset(seed)
         self._forget()
 
     def act(self, observation: Observation) -> Decision:
@@ -85,7 +85,7 @@ class Demonstrator(ABC):
         if not isinstance(state, DoomState):
             raise RuntimeError("a Doom demonstrator needs a game opened with with_state=True")
         intent = self.intend(self._scene(state, observation))
-        action = self.hands.act(observation.executed, intent.turn_deg, intent.drift_deg, intent.keys, intent.fire)
+        action = self.motor.act(observation.executed, intent.turn_deg, intent.drift_deg, intent.keys, intent.fire)
         return Decision(action, by_user=True)
 
     @abstractmethod
