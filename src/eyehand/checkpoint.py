@@ -24,6 +24,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from eyehand.action_space import MouseSampling
+from eyehand.clock import FPS
 from eyehand.errors import UserError
 from eyehand.frame import RESIZE_VERSION
 from eyehand.model.config import PolicyConfig
@@ -58,7 +59,7 @@ class Checkpoint:
 
     policy: Policy
     name: str
-    fps: float = 20.0
+    fps: float = FPS
     mouse_sampling: MouseSampling = "truncated_normal"
     temperature: float = 1.0
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -97,7 +98,7 @@ def save_checkpoint(
     facts: Mapping[str, Any] | None = None,
     *,
     dtype: StoredDtype = "float16",
-    fps: float = 20.0,
+    fps: float = FPS,
     mouse_sampling: MouseSampling = "truncated_normal",
     temperature: float = 1.0,
 ) -> Path:
@@ -125,7 +126,7 @@ def write_checkpoint(
     state: Mapping[str, Tensor],
     facts: Mapping[str, Any] | None = None,
     *,
-    fps: float = 20.0,
+    fps: float = FPS,
     mouse_sampling: MouseSampling = "truncated_normal",
     temperature: float = 1.0,
 ) -> Path:

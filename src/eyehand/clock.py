@@ -13,9 +13,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-__all__ = ["Clock", "FakeClock", "Lateness", "SystemClock", "Ticks"]
+__all__ = ["FPS", "SECOND_NS", "Clock", "FakeClock", "Lateness", "SystemClock", "Ticks"]
 
 SECOND_NS = 1_000_000_000
+
+FPS = 20.0
+"""Ticks a second of games, recordings and policies, as Open P2P has it."""
 
 
 class Clock(Protocol):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from eyehand.clock import FPS
 from eyehand.player import Decision, Observation, Player
 
 __all__ = ["Dagger"]
@@ -25,7 +26,7 @@ class Dagger:
     """
 
     def __init__(
-        self, learner: Player, expert: Player, learner_share: float = 0.7, turn_s: float = 3.0, fps: float = 20.0
+        self, learner: Player, expert: Player, learner_share: float = 0.7, turn_s: float = 3.0, fps: float = FPS
     ) -> None:
         self.learner = learner
         self.expert = expert

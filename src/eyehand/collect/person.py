@@ -25,6 +25,7 @@ import numpy as np
 import xcffib
 from numpy.typing import NDArray
 
+from eyehand.clock import FPS
 from eyehand.collect.background import BackgroundObserver
 from eyehand.collect.instant_replay import InstantReplay
 from eyehand.collect.recorder import Recorder
@@ -329,7 +330,7 @@ class _FrameTimes:
         self.deviations_ms: list[NDArray[np.float64]] = []
         self.times_ns: list[NDArray[np.int64]] = []
         self._signal = signal
-        self._fps = 20.0
+        self._fps = FPS
         self._ticks: list[tuple[int, int]] = []
 
     def on_start(self, start: EpisodeStart) -> None:

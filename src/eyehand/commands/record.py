@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from eyehand.clock import FPS
+
 if TYPE_CHECKING:
     from eyehand.collect.person import PersonReport
 
@@ -150,7 +152,7 @@ def _record_player(options: Options, game: str) -> int:
     minutes = 10.0 if options.minutes is None else options.minutes
     games = tuple(game_names(game))
     done: dict[str, list[EpisodeRecord]] = defaultdict(list)
-    wanted = minutes * 60 * 20 * len(games) if options.episodes is None else options.episodes * len(games)
+    wanted = minutes * 60 * FPS * len(games) if options.episodes is None else options.episodes * len(games)
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
@@ -176,6 +178,6 @@ def _record_player(options: Options, game: str) -> int:
     for game in games:
         episodes = done[game]
         ticks, score = sum(e.num_ticks for e in episodes), sum(e.score for e in episodes) / max(1, len(episodes))
-        table.add_row(game, str(len(episodes)), f"{ticks / 1200:.1f}", f"{score:.2f}")
+        table.add_row(game, str(len(episodes)), f"{ticks / (60 * FPS):.1f}", f"{score:.2f}")
     Console().print(table)
     return 0

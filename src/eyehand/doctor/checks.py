@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyehand.action import NOTHING, Action
-from eyehand.clock import SECOND_NS, Clock
+from eyehand.clock import FPS, SECOND_NS, Clock
 from eyehand.desktop.profile import Profile, Step
 from eyehand.frame import Frame, picture_change
 
@@ -38,7 +38,7 @@ _STEER_LIMIT_S = 4.0
 """A game on a busy machine draws few pictures, and shows late what was done: a turn lasts for so many of them."""
 
 _STEER_PLACES = 8
-_TICK_S = 0.05
+_TICK_S = 1 / FPS
 _VISIBLE_CHANGE = 0.4
 _LATENCY_TRIALS = 8
 _LATENCY_LIMIT_S = 3.0

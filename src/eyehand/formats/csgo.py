@@ -23,13 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyehand.action import Action
-from eyehand.clock import SECOND_NS
+from eyehand.clock import FPS, SECOND_NS
 from eyehand.errors import UserError
 from eyehand.formats.importing import ImportedFrame, Take, file_digest, files_named, recording_id
 from eyehand.formats.motion import WholePixels
 from eyehand.frame import Frame
 from eyehand.player import Decision
-from eyehand.recording.labels import POLICY_FPS
 from eyehand.recording.writer import new_info
 
 __all__ = ["CSGO_FPS", "KEYS_OF_Y", "MOUSE_X_PX", "MOUSE_Y_PX", "CsgoImporter"]
@@ -79,7 +78,7 @@ class CsgoImporter:
             import h5py  # noqa: F401  # asked for here, so that the sentence is one
         except ImportError as error:
             raise UserError("Importing CS:GO needs the package h5py: run `pip install 'eyehand[exchange]'`.") from error
-        if not 0 < fps <= POLICY_FPS:
+        if not 0 < fps <= FPS:
             raise UserError(f"Files of {fps:g} pictures a second cannot be imported: more than 0 and at most 20 can.")
         self._paths = tuple(paths)
         self._fps = fps
@@ -105,7 +104,7 @@ class CsgoImporter:
             info = new_info(
                 "csgo",
                 "aim" if mode == "aim" else f"{mode}_{level}".strip("_"),
-                POLICY_FPS,
+                FPS,
                 id=recording_id(self.format, path.name, digest, f"{self._fps:g}"),
                 user="expert" if "expert" in path.name else "spectated",
                 created_s=0,
@@ -124,13 +123,13 @@ class CsgoImporter:
         whole = WholePixels()
         executed: Decision | None = None
         shown, pixels = -1, np.zeros((0, 0, 3), np.uint8)
-        pictures_per_tick = Fraction(self._fps) / Fraction(POLICY_FPS)
+        pictures_per_tick = Fraction(self._fps) / Fraction(FPS)
         for tick in range(math.ceil(num_pictures / pictures_per_tick)):
             begin = tick * pictures_per_tick
             if shown != math.floor(begin):
                 shown = math.floor(begin)
                 pixels = np.ascontiguousarray(_read(file, f"frame_{shown}_x", path)[..., ::-1])  # BGR
-            yield ImportedFrame(Frame(pixels, round(tick * SECOND_NS / POLICY_FPS), tick), executed)
+            yield ImportedFrame(Frame(pixels, round(tick * SECOND_NS / FPS), tick), executed)
             moved_X = _at(way_TX, begin + pictures_per_tick) - _at(way_TX, begin)
             dx, dy = whole.step(float(moved_X[0]), float(moved_X[1]))
             executed = Decision(replace(done[shown][0], dx=dx, dy=dy), by_user=True)

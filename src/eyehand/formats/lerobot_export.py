@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from eyehand.clock import FPS
 from eyehand.errors import UserError
 from eyehand.formats import lerobot_stats
 from eyehand.formats.joined_video import JoinedVideo
@@ -39,7 +40,7 @@ from eyehand.formats.lerobot_layout import (
     vector_of,
 )
 from eyehand.recording.file_range import FileRange
-from eyehand.recording.labels import POLICY_FPS, rate_problem
+from eyehand.recording.labels import rate_problem
 from eyehand.recording.reader import Recording, RecordingFiles
 from eyehand.recording.video import VideoReader
 
@@ -55,7 +56,7 @@ LOSSES = (
     "Changed: pictures are shown at exact twentieths of a second; when they were seen is in frame_time_ns.",
 )
 
-_FPS = round(POLICY_FPS)
+_FPS = round(FPS)
 _VIDEO_BYTES = 200 * 1024 * 1024
 _DATA_BYTES = 100 * 1024 * 1024
 _NUM_SAMPLED = 8

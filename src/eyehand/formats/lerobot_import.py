@@ -20,7 +20,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from eyehand.clock import SECOND_NS
+from eyehand.clock import FPS, SECOND_NS
 from eyehand.errors import UserError
 from eyehand.formats.importing import ImportedFrame, Take, laid_out, recording_id
 from eyehand.formats.lerobot_export import EPISODE_INFO
@@ -156,7 +156,7 @@ def _recording_info(root: Path, episode: int, digest: str, about: Mapping[str, A
         except TypeError as error:
             raise UserError(f"{root}: episode {episode} does not say what it is of ({error}).") from error
     of = recording_id("lerobot", digest)
-    return new_info(root.resolve().name, "", 20.0, id=of, user="human", created_s=0, os="")
+    return new_info(root.resolve().name, "", FPS, id=of, user="human", created_s=0, os="")
 
 
 def _read_info(root: Path) -> dict[str, Any]:

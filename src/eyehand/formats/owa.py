@@ -17,14 +17,13 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import unquote, urlsplit
 
-from eyehand.clock import SECOND_NS
+from eyehand.clock import FPS, SECOND_NS
 from eyehand.errors import UserError
 from eyehand.formats.importing import ImportedFrame, Take, as_on_disk, file_digest, files_named, recording_id
 from eyehand.formats.owa_hands import OwaHands, is_raw_motion
 from eyehand.formats.video import Picture, pictures_of
 from eyehand.frame import Frame
 from eyehand.player import Decision
-from eyehand.recording.labels import POLICY_FPS
 from eyehand.recording.writer import new_info
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OwaImporter"]
 
-_TICK_NS = round(SECOND_NS / POLICY_FPS)
+_TICK_NS = round(SECOND_NS / FPS)
 _DISORDER_NS = 2 * SECOND_NS
 """How much later than it was taken a picture may have been noted."""
 
@@ -89,7 +88,7 @@ class OwaImporter:
                 info = new_info(
                     self._game,
                     "",
-                    POLICY_FPS,
+                    FPS,
                     id=recording_id(self.format, digest, *([f"part {number}"] if is_part else [])),
                     user="human",
                     created_s=stretch.begin_ns // SECOND_NS,

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyehand.action import BUTTONS, KEYS, PIXELS_PER_NOTCH, Action
-from eyehand.clock import SECOND_NS
+from eyehand.clock import FPS, SECOND_NS
 from eyehand.errors import UserError
 from eyehand.formats.cursor import draw_cursor
 from eyehand.formats.importing import ImportedFrame, Take, as_on_disk, file_digest, files_named, laid_out, recording_id
@@ -29,7 +29,6 @@ from eyehand.formats.motion import WholePixels, plausible
 from eyehand.formats.video import pictures_of, stated_rate
 from eyehand.frame import Frame
 from eyehand.player import Decision
-from eyehand.recording.labels import POLICY_FPS
 from eyehand.recording.writer import new_info
 
 __all__ = ["VptImporter", "key_of_minecraft"]
@@ -84,14 +83,14 @@ class VptImporter:
         video = Path(source)
         lines = as_on_disk(video.with_suffix(".jsonl"))
         rate = stated_rate(video)
-        if abs(rate / POLICY_FPS - 1) > 0.01:
+        if abs(rate / FPS - 1) > 0.01:
             raise UserError(f"{video} has {rate:g} pictures a second and VPT's have 20: this is no VPT recording.")
         steps = _read_steps(lines)
         notes: list[str] = []
         info = new_info(
             "minecraft",
             "",
-            POLICY_FPS,
+            FPS,
             id=recording_id(self.format, video.stem, file_digest(lines)),
             user="vpt-contractor",
             env_version=video.parent.name if video.parent.name.replace(".", "").isdigit() else "",
@@ -173,7 +172,7 @@ def _moments(
         with laid_out(f"{lines}, line {index + 1},", "VPT's"):
             pixels = _with_cursor(picture.pixels(), step)
             action = hands.act(step, index == 0)
-        yield ImportedFrame(Frame(pixels, round(index * SECOND_NS / POLICY_FPS), index), executed)
+        yield ImportedFrame(Frame(pixels, round(index * SECOND_NS / FPS), index), executed)
         executed = None if action is None else Decision(action, by_user=True)
         num_unknown += action is None
     if num_pictures != len(steps):

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyehand.action import NOTHING
+from eyehand.clock import FPS
 from eyehand.frame import RESIZE_VERSION, resize
 from eyehand.player import Decision, Observation
 from eyehand.wire.address import Address
@@ -44,7 +45,7 @@ class RemotePlayer:
         token: str | None = None,
         *,
         silence_s: float = 0.1,
-        tick_s: float = 0.05,
+        tick_s: float = 1 / FPS,
         dead_after_s: float = 2.0,
     ) -> None:
         self.stage_ms: dict[str, float] = {}

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from eyehand.action import Action, Gamepad, Stick
+from eyehand.clock import FPS
 from eyehand.input_event import EventKind, InputEvent
 from eyehand.player import Decision
 from eyehand.recording import annotation_pb2 as pb
@@ -92,7 +93,7 @@ class RecordingInfo:
             env=message.env.env,
             env_subtype=message.env.env_subtype,
             env_version=message.env.env_version,
-            fps=message.frames_per_second or 20.0,
+            fps=message.frames_per_second or FPS,
             user=message.user,
             tasks=tuple(message.tasks),
             created_s=message.timestamp,

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from eyehand.action import NOTHING, Action
 from eyehand.action_space import ActionSpace
+from eyehand.clock import FPS
 from eyehand.input_event import InputEvent
 from eyehand.recording import annotation_pb2 as pb
 from eyehand.recording.events import keys_from_events
@@ -23,7 +24,6 @@ from eyehand.recording.format import action_from_message, event_from_message
 
 __all__ = [
     "ANNOTATORS",
-    "POLICY_FPS",
     "FrameActions",
     "Labels",
     "events_of",
@@ -32,10 +32,6 @@ __all__ = [
     "make_labels",
     "rate_problem",
 ]
-
-
-POLICY_FPS = 20.0
-"""Decisions a second of a policy: a recording at another rate would teach it the wrong speed."""
 
 
 ANNOTATORS = ("eyehand", "gemini-2.5-flash-thinking-0905", "gemini-2.5-flash")
@@ -165,6 +161,6 @@ def _annotator(annotations: Sequence[pb.FrameAnnotation]) -> str | None:
 
 def rate_problem(fps: float) -> str | None:
     """Why a recording at this rate cannot be learnt from; None: it can."""
-    if abs(fps / POLICY_FPS - 1) <= 0.01:
+    if abs(fps / FPS - 1) <= 0.01:
         return None
-    return f"It has {fps:g} frames per second and a policy acts at {POLICY_FPS:g}: leave it out or record it anew."
+    return f"It has {fps:g} frames per second and a policy acts at {FPS:g}: leave it out or record it anew."

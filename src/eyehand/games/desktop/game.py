@@ -17,16 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyehand.action import NOTHING, Action
-from eyehand.clock import Clock, SystemClock
+from eyehand.clock import FPS, Clock, SystemClock
 from eyehand.desktop.window_query import WindowState
 from eyehand.errors import UserError
 from eyehand.frame import Frame
 from eyehand.game import Outcome, TaskInfo
 from eyehand.input_event import InputEvent
 
-__all__ = ["FPS", "INSTRUCTIONS", "LOOK_S", "SCORE", "Closing", "DesktopGame", "GameWindow", "announce"]
+__all__ = ["INSTRUCTIONS", "LOOK_S", "SCORE", "Closing", "DesktopGame", "GameWindow", "announce"]
 
-FPS = 20.0
 LOOK_S = 0.02
 SCORE = "points (the game does not tell)"
 INSTRUCTIONS = ("play the game", "play")

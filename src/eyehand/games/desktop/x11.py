@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyehand.action import NOTHING, Action
+from eyehand.clock import FPS
 from eyehand.desktop.profile import Profile, Step, load_profile, parse_size
 from eyehand.desktop.x11.display import XDisplay
 from eyehand.desktop.x11.guard import Guard
@@ -24,7 +25,7 @@ from eyehand.desktop.x11.windows import WindowQuery, WindowState, find_window, p
 from eyehand.errors import UserError
 from eyehand.frame import picture_change
 from eyehand.game import TaskInfo
-from eyehand.games.desktop.game import FPS, INSTRUCTIONS, LOOK_S, SCORE, DesktopGame, announce
+from eyehand.games.desktop.game import INSTRUCTIONS, LOOK_S, SCORE, DesktopGame, announce
 from eyehand.input_event import InputEvent
 
 __all__ = [

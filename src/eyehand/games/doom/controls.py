@@ -7,6 +7,7 @@ Knows the engine's names for its buttons, but does not import it.
 from __future__ import annotations
 
 from eyehand.action import Action
+from eyehand.clock import FPS
 
 __all__ = [
     "ENGINE_BUTTONS",
@@ -20,7 +21,7 @@ __all__ = [
 ]
 
 TICS_PER_SECOND = 35
-TICKS_PER_SECOND = 20
+TICKS_PER_SECOND = round(FPS)
 
 _BUTTON_OF_KEY: dict[str, str] = {
     "w": "MOVE_FORWARD",

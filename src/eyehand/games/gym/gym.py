@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyehand.action import BUTTONS, KEYS, Action
-from eyehand.clock import SECOND_NS
+from eyehand.clock import FPS, SECOND_NS
 from eyehand.errors import UserError
 from eyehand.frame import MODEL_SIZE, Frame
 from eyehand.game import Game, Outcome, TaskInfo
@@ -96,7 +96,7 @@ class GymGame:
         env: gymnasium.Env[Any, Any],
         key_map: KeyMap,
         env_fps: float | None = None,
-        fps: float = 20.0,
+        fps: float = FPS,
     ) -> None:
         if env.render_mode != "rgb_array":
             raise UserError(f'{env} draws no RGB picture: make it with render_mode="rgb_array".')

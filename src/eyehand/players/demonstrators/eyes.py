@@ -11,11 +11,13 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
+from eyehand.clock import FPS
+from eyehand.games.doom.controls import TICS_PER_SECOND
 from eyehand.games.doom.state import DoomObject, DoomState
 
 __all__ = ["RADII", "TICS_PER_TICK", "Eyes", "Sighting", "bearing_deg", "wrap_deg"]
 
-TICS_PER_TICK = 35 / 20
+TICS_PER_TICK = TICS_PER_SECOND / FPS
 """Doom's tics per tick of a session, on average."""
 
 RADII: dict[str, float] = {

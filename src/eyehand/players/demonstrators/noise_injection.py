@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from eyehand.action import Action
+from eyehand.clock import FPS
 from eyehand.player import Decision, Observation, Player
 
 __all__ = ["NoiseInjection"]
@@ -37,7 +38,7 @@ class NoiseInjection:
         max_ticks: int = 10,
         keys: tuple[str, ...] = ("w", "a", "s", "d"),
         may_fire: bool = True,
-        fps: float = 20.0,
+        fps: float = FPS,
     ) -> None:
         self.player = player
         self.keys = keys
