@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import resource
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -82,15 +84,83 @@ def test_saving_replaces_the_old_one_and_leaves_nothing_behind(folder: Path) -> 
     assert sorted(path.name for path in folder.iterdir()) == ["checkpoint.json", "weights.safetensors"]
 
 
-def test_a_failed_save_keeps_the_old_one(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(path: Path) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(checkpoint_module, "_sync", full)
-    with pytest.raises(UserError, match="No space left on device"):
-        save_checkpoint(folder, Policy(CONFIG), {"steps": 8})
+@pytest.mark.parametrize("facts", [{}, {"much": "x" * 10_000_000}], ids=["in the weights", "in the description"])
+@pytest.mark.parametrize("name", ["trained", "new"])
+def test_a_failed_save_keeps_the_old_one(folder: Path, name: str, facts: dict[str, Any]) -> None:
+    room = 2_000_000 if facts else 1000
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))  # no file may grow beyond: the kernel refuses to write
+    try:
+        with pytest.raises(UserError, match=r"^Cannot write .*File too large.*: make space or choose another place\.$"):
+            save_checkpoint(folder.with_name(name), Policy(CONFIG), facts)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert load_checkpoint(folder).facts == {"steps": 7}
     assert [path.name for path in folder.parent.iterdir()] == ["trained"]
+    assert sorted(path.name for path in folder.iterdir()) == ["checkpoint.json", "weights.safetensors"]
+
+
+_KILLED_AT_EVERY_STEP = """
+import os, signal, sys
+from pathlib import Path
+from eyehand.checkpoint import load_checkpoint, save_checkpoint
+from test_checkpoint import CONFIG, constant_policy
+
+STEPS = ("open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.chmod")
+folder, value = Path(sys.argv[1]), 1
+save_checkpoint(folder, constant_policy(1), {"value": 1})
+for kill_at in range(1000):
+    child = os.fork()
+    if child == 0:  # the next checkpoint, killed before its step number `kill_at` in the file system
+        steps = iter(range(kill_at))
+        def on_step(event, args):
+            if event in STEPS and folder.name in str(args) and next(steps, None) is None:
+                os.kill(os.getpid(), signal.SIGKILL)
+        sys.addaudithook(on_step)
+        save_checkpoint(folder, constant_policy(value + 1), {"value": value + 1})
+        os._exit(0)
+    status = os.waitpid(child, 0)[1]
+    loaded = load_checkpoint(folder)
+    assert loaded.facts["value"] in (value, value + 1), (kill_at, loaded.facts)
+    assert {float(each.detach().unique()) for each in loaded.policy.parameters()} == {loaded.facts["value"]}
+    value = loaded.facts["value"]
+    if status == 0:
+        break
+    assert os.WTERMSIG(status) == signal.SIGKILL
+print(kill_at, value)
+"""
+
+
+def constant_policy(value: int) -> Policy:
+    policy = Policy(CONFIG)
+    for parameter in policy.parameters():
+        torch.nn.init.constant_(parameter, value)
+    return policy
+
+
+def test_wherever_a_save_is_killed_there_is_the_old_one_or_the_new_one(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _KILLED_AT_EVERY_STEP, str(tmp_path / "killed")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parent)
+    assert done.returncode == 0, done.stderr
+    num_kills, newest = map(int, done.stdout.split())
+    assert num_kills >= 5
+    assert load_checkpoint(tmp_path / "killed").facts == {"value": newest}
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["checkpoint.json", "killed", "weights.safetensors"]
+
+
+def test_who_reads_while_it_is_replaced_gets_the_old_one_or_the_new_one(tmp_path: Path) -> None:
+    folder = save_checkpoint(tmp_path / "replaced", constant_policy(0), {"value": 0})
+    write = "import sys, test_checkpoint as t\nfor i in range(1, 31): "
+    write += "t.save_checkpoint(sys.argv[1], t.constant_policy(i), {'value': i})"
+    with subprocess.Popen([sys.executable, "-c", write, str(folder)], cwd=Path(__file__).parent) as writer:
+        values = []
+        while writer.poll() is None or not values:
+            loaded = load_checkpoint(folder)
+            values.append(loaded.facts["value"])
+            assert {float(each.detach().unique()) for each in loaded.policy.parameters()} == {values[-1]}
+    assert writer.returncode == 0
+    assert values == sorted(values)
+    assert load_checkpoint(folder).facts == {"value": 30}
 
 
 def test_loading_leaves_the_callers_random_numbers_alone(folder: Path) -> None:
@@ -146,7 +216,17 @@ def test_loading_needs_little_more_memory_than_the_weights(
 
 def test_weights_that_are_replaced_while_they_are_read(folder: Path) -> None:
     stored = read_checkpoint(folder)
-    save_checkpoint(folder, Policy(CONFIG))
+    before = stored.state["no_text"].clone()
+    save_checkpoint(folder, constant_policy(3))
+    assert torch.equal(stored.state["no_text"], before)  # still the old ones
+    _change_weights(folder, lambda state: state["no_text"].fill_(4))
+    assert torch.equal(stored.state["no_text"], before)
+
+
+def test_weights_that_are_written_over_while_they_are_read(folder: Path) -> None:
+    stored = read_checkpoint(folder)
+    other = save_checkpoint(folder.with_name("other"), constant_policy(3))
+    shutil.copyfile(other / "weights.safetensors", folder / "weights.safetensors")  # into the very file
     with pytest.raises(UserError, match="replaced while it was read: try again"):
         stored.state["no_text"]
 

@@ -1,22 +1,24 @@
 """A checkpoint: a folder that suffices to play. `weights.safetensors` and `checkpoint.json`, nothing executable.
 
 The JSON holds the resolved network configuration (with the name of its ActionSpace, frame size and text encoder), tick
-rate, resize version, sampling defaults, and the facts of its training. Written beside the target and renamed, so that
-a folder of this name is always whole. Everything that does not fit is an error with one sentence; see
-docs/checkpoints.md.
+rate, resize version, sampling defaults, and the facts of its training. There is a whole one at every moment: a new
+folder appears at once; where one is replaced, the new weights are written beside the old ones, named by their SHA-256;
+the rename of the JSON, which holds it too, decides, and then they take the place of the old ones. Everything that does
+not fit is an error with one sentence; see docs/checkpoints.md.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
-import shutil
-from collections.abc import Iterator, Mapping
+import weakref
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -29,6 +31,7 @@ from eyehand.errors import UserError
 from eyehand.frame import RESIZE_VERSION
 from eyehand.model.config import PolicyConfig
 from eyehand.model.policy import Policy
+from eyehand.replaced import replaced, sync
 
 __all__ = ["BUNDLED", "FORMAT_VERSION", "Checkpoint", "StoredCheckpoint", "bundled_names", "find_checkpoint"]
 __all__ += ["load_checkpoint", "read_checkpoint", "save_checkpoint", "write_checkpoint"]
@@ -40,8 +43,12 @@ BUNDLED = Path(__file__).parent / "checkpoints"
 _VERSION = version("eyehand")
 _JSON = "checkpoint.json"
 _WEIGHTS = "weights.safetensors"
+_NEW = ".new-weights-"
+"""Before the SHA-256 of weights that have not taken the place of the old ones yet."""
 _DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
 StoredDtype = Literal["float16", "bfloat16", "float32"]
+_NUM_TRIES = 10
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -143,39 +150,45 @@ def write_checkpoint(
     """
     folder = Path(folder)
     _check_replaceable(folder)
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
-    replaced = folder.with_name(f".{folder.name}.{os.getpid()}.old")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        for leftover in (temporary, replaced):
-            shutil.rmtree(leftover, ignore_errors=True)
-        temporary.mkdir()
-        save_file(dict(state), temporary / _WEIGHTS)
-        content = {
-            "format_version": FORMAT_VERSION,
-            "eyehand_version": _VERSION,
-            "resize_version": RESIZE_VERSION,
-            "fps": fps,
-            "mouse_sampling": mouse_sampling,
-            "temperature": temperature,
-            "weights_sha256": _sha256(temporary / _WEIGHTS),
-            "policy": config.to_json(),
-            "facts": dict(facts or {}),
-        }
-        (temporary / _JSON).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        for path in (temporary / _WEIGHTS, temporary / _JSON):
-            path.chmod(0o644)  # safetensors makes its file private
-            _sync(path)
-        if folder.exists():
-            folder.rename(replaced)
-        temporary.rename(folder)
-        shutil.rmtree(replaced, ignore_errors=True)
-    except (OSError, SafetensorError) as error:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise UserError(
-            f"Cannot write the checkpoint {folder} ({error}): free some space or choose another folder."
-        ) from error
+    content = {
+        "format_version": FORMAT_VERSION,
+        "eyehand_version": _VERSION,
+        "resize_version": RESIZE_VERSION,
+        "fps": fps,
+        "mouse_sampling": mouse_sampling,
+        "temperature": temperature,
+        "policy": config.to_json(),
+        "facts": dict(facts or {}),
+    }
+    is_there = (folder / _JSON).is_file()
+    with replaced(folder / _JSON if is_there else folder, also=(SafetensorError,)) as new:
+        made, description = (folder, new) if is_there else (new, new / _JSON)
+        made.mkdir(exist_ok=True)
+        _settle(made)
+        weights = made / f"{_NEW}{os.getpid()}"
+        try:
+            save_file(dict(state), weights)
+            weights.chmod(0o644)  # safetensors makes its file private
+            sync(weights)
+            sha256 = _sha256(weights)
+            weights = weights.rename(made / f"{_NEW}{sha256}")
+            description.write_text(json.dumps({**content, "weights_sha256": sha256}, indent=1) + "\n", encoding="utf-8")
+        except BaseException:
+            weights.unlink(missing_ok=True)
+            raise
+    _settle(folder)
     return folder
+
+
+def _settle(folder: Path) -> None:
+    """Give the weights that the description names their name, and remove what a writer that was killed left."""
+    with contextlib.suppress(OSError, UserError):  # Windows refuses it while somebody reads the old ones: the next time
+        if (folder / _JSON).is_file():
+            new = folder / f"{_NEW}{_read_json(folder / _JSON)['weights_sha256']}"
+            if new.is_file():
+                os.replace(new, folder / _WEIGHTS)
+        for leftover in folder.glob(f"{_NEW}*"):
+            leftover.unlink()
 
 
 def _check_replaceable(folder: Path) -> None:
@@ -194,7 +207,10 @@ def load_checkpoint(name: Path | str) -> Checkpoint:
     Raises:
         UserError: it is missing, damaged, from a newer eyehand, or for another resize.
     """
-    stored = read_checkpoint(name)
+    return _while_replaced(lambda: _load(_read(name)))
+
+
+def _load(stored: StoredCheckpoint) -> Checkpoint:
     with torch.device("meta"):  # shapes only: no memory, and no random weights that would be thrown away
         policy = Policy(stored.config)
     _fill(policy, stored.state, stored.folder)
@@ -218,16 +234,35 @@ def read_checkpoint(name: Path | str) -> StoredCheckpoint:
     Raises:
         UserError: it is missing, damaged, from a newer eyehand, or for another resize.
     """
+    return _while_replaced(lambda: _read(name))
+
+
+def _while_replaced(read: Callable[[], T]) -> T:
+    """What `read` gives; tried anew when a training run, for example, replaces the checkpoint meanwhile."""
+    for _ in range(_NUM_TRIES - 1):
+        with contextlib.suppress(_ReplacedError):
+            return read()
+    return read()
+
+
+def _read(name: Path | str) -> StoredCheckpoint:
     folder = find_checkpoint(name)
     content = _read_json(folder / _JSON)
     config = PolicyConfig.from_json(content["policy"])
-    weights = folder / _WEIGHTS
+    sha256 = content["weights_sha256"]
+    new = folder / f"{_NEW}{sha256}"
+    weights = new if new.is_file() else folder / _WEIGHTS
     if not weights.is_file():
         raise UserError(f"Checkpoint {folder} has no {_WEIGHTS}: copy the whole folder again.")
+    try:
+        state = _StoredTensors(weights, sha256)
+    except UserError as error:
+        is_same = _read_json(folder / _JSON)["weights_sha256"] == sha256 and weights.is_file()
+        raise error if is_same else _ReplacedError(str(error)) from error
     return StoredCheckpoint(
         folder=folder,
         config=config,
-        state=_StoredTensors(weights, content["weights_sha256"]),
+        state=state,
         fps=float(content["fps"]),
         mouse_sampling=content["mouse_sampling"],
         temperature=float(content["temperature"]),
@@ -236,19 +271,29 @@ def read_checkpoint(name: Path | str) -> StoredCheckpoint:
     )
 
 
+class _ReplacedError(UserError):
+    """Another checkpoint has taken the place of the one that was being read."""
+
+
 class _StoredTensors(Mapping[str, Tensor]):
-    """The tensors of a safetensors file. The file is opened anew for each: what was read can leave the memory again.
+    """The tensors of a safetensors file. It is mapped anew for each: what was read can leave the memory again.
+
+    Where the system gives an open file a name (/dev/fd), it stays the same file, whatever takes the place of its path.
 
     Raises:
-        UserError: the file is damaged, not the one of this SHA-256, or, on access, no longer the one that it was.
+        UserError: the file is damaged, not the one of this SHA-256, or, on access, no longer what it was.
     """
 
     def __init__(self, path: Path, sha256: str) -> None:
         self._path = path
         try:
-            self._identity = _identity(path)
-            is_whole = _sha256(path) == sha256
-            with safe_open(path, framework="pt") as file:
+            descriptor = os.open(path, os.O_RDONLY)
+            weakref.finalize(self, os.close, descriptor)
+            held = Path(f"/dev/fd/{descriptor}")
+            self._held = held if held.exists() else path
+            self._identity = _identity(self._held)
+            is_whole = _sha256(self._held) == sha256
+            with safe_open(self._held, framework="pt") as file:
                 self._names = tuple(file.keys())
         except (OSError, SafetensorError, ValueError):
             is_whole = False
@@ -259,13 +304,13 @@ class _StoredTensors(Mapping[str, Tensor]):
         if name not in self._names:
             raise KeyError(name)
         try:
-            with safe_open(self._path, framework="pt") as file:
+            with safe_open(self._held, framework="pt") as file:
                 tensor: Tensor = file.get_tensor(name)
-            is_same = _identity(self._path) == self._identity
+            is_same = _identity(self._held) == self._identity
         except (OSError, SafetensorError):
             is_same = False
-        if not is_same:  # a training run has written its next checkpoint, for example
-            raise UserError(f"{self._path} was replaced while it was read: try again.")
+        if not is_same:
+            raise _ReplacedError(f"{self._path} was replaced while it was read: try again.")
         return tensor
 
     def __iter__(self) -> Iterator[str]:
@@ -384,9 +429,3 @@ def _identity(path: Path) -> tuple[int, ...]:
     """Changes when the file is replaced or written."""
     stat = path.stat()
     return (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
-
-
-def _sync(path: Path) -> None:
-    """Have the bytes on the disk before the rename makes them visible."""
-    with path.open("rb") as file:
-        os.fsync(file.fileno())

@@ -313,7 +313,7 @@ def test_the_page_is_bounded(recordings: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="A page holds at most"):
         write_page([replace(reports[0])] * (MAX_RECORDINGS + 1), tmp_path / "none.html")
     with pytest.raises(UserError, match="Cannot write"):
-        write_page(reports, tmp_path / "missing" / "page.html")
+        write_page(reports, tmp_path / "page.html" / "page.html")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["page.html"]
 
 

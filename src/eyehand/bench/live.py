@@ -34,6 +34,7 @@ from eyehand.model.text import TEXT_ENCODERS, text_encoder
 from eyehand.play.latency import Spread
 from eyehand.player import Observation
 from eyehand.players.policy import BatchPolicyPlayer
+from eyehand.replaced import replaced
 
 __all__ = ["LiveBench", "bench_live"]
 
@@ -81,11 +82,8 @@ class LiveBench:
         Raises:
             UserError: it cannot be written.
         """
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise UserError(f"Cannot write {path} ({error.strerror}): choose another --json.") from error
+        with replaced(path) as partial:
+            partial.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
 
 
 def bench_live(

@@ -11,7 +11,6 @@ error, and conditions may name what is decided and what was found (`CHECKED_COLU
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from typing import Any, Literal
 
 from eyehand.data.check import Verdict
 from eyehand.errors import UserError
+from eyehand.replaced import replaced
 
 __all__ = ["CHECKED_COLUMNS", "Choice", "Decided", "decide", "decisions_beside", "read_decisions", "write_decisions"]
 
@@ -163,12 +163,5 @@ def _decided(source: str, entry: dict[str, Any], path: Path) -> Decided:
 
 
 def _write(decided: Mapping[str, Decided], path: Path) -> None:
-    partial = path.with_name(path.name + ".partial")
-    try:
+    with replaced(path) as partial:
         partial.write_text(json.dumps({source: each.to_json() for source, each in decided.items()}, indent=1))
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise UserError(
-            f"Cannot write {path} ({error.strerror or error}): make space or give another --out."
-        ) from error

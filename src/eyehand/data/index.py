@@ -7,7 +7,6 @@ checking reach each recording through its row: path, offset and size of its two 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
@@ -19,9 +18,10 @@ import pyarrow.parquet as pq
 
 from eyehand.data.decisions import CHECKED_COLUMNS, Decided, decisions_beside, read_decisions
 from eyehand.data.where import select
-from eyehand.errors import UserError, unwritable
+from eyehand.errors import UserError
 from eyehand.recording.file_range import FileRange
 from eyehand.recording.reader import RecordingFiles
+from eyehand.replaced import replaced
 
 __all__ = ["INDEX_ENDING", "IndexRow", "read_index", "row_of", "write_index"]
 
@@ -103,13 +103,8 @@ def write_index(rows: Sequence[IndexRow], out: Path) -> None:
     """
     schema = _schema().with_metadata({_VERSION: version("eyehand")})
     table = pa.Table.from_pylist([asdict(row) for row in rows], schema=schema)
-    partial = out.with_name(out.name + ".partial")
-    try:
+    with replaced(out) as partial:
         pq.write_table(table, partial, compression="zstd")
-        os.replace(partial, out)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise unwritable(out, error) from error
 
 
 def read_index(path: Path, where: str | None = None, *, heed_decisions: bool = True) -> list[IndexRow]:

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from eyehand.errors import UserError
+from eyehand.replaced import replaced
 
 __all__ = ["make_animation"]
 
@@ -36,8 +37,8 @@ def make_animation(
         max_bytes: size limit.
 
     Raises:
-        UserError: neither .gif nor .webp, the video cannot be read or is shorter than `start`, or no readable
-            picture fits the limit.
+        UserError: neither .gif nor .webp, the video cannot be read or is shorter than `start`, no readable
+            picture fits the limit, or `out` cannot be written.
     """
     encoders = {".gif": _gif, ".webp": _webp}
     if out.suffix not in encoders:
@@ -46,7 +47,8 @@ def make_animation(
     while width >= _MIN_WIDTH_PX:
         data = encoders[out.suffix](_scaled(pictures, width), fps)
         if len(data) <= max_bytes:
-            out.write_bytes(data)
+            with replaced(out) as partial:
+                partial.write_bytes(data)
             return len(data)
         # Bytes grow with the area; a little less than what should just fit.
         width = min(round(width * 0.9), round(width * (max_bytes / len(data)) ** 0.5 * 0.97))

@@ -21,6 +21,7 @@ from eyehand.data.dataset import load_dataset
 from eyehand.data.split import Selection
 from eyehand.errors import UserError
 from eyehand.model.text import text_encoder
+from eyehand.replaced import replaced
 from eyehand.train.device import choose_device, has_bfloat16
 from eyehand.train.validation import HeldOut, Scores, copy_last_scores, marginal_scores
 
@@ -140,8 +141,5 @@ def write_offline(report: OfflineReport, path: Path) -> None:
     Raises:
         UserError: it cannot be written.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(report.to_json(), indent=1) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"Cannot write {path} ({error.strerror or error}): choose another place.") from error
+    with replaced(path) as partial:
+        partial.write_text(json.dumps(report.to_json(), indent=1) + "\n", encoding="utf-8")

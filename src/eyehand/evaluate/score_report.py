@@ -9,10 +9,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from eyehand.errors import UserError
 from eyehand.evaluate.score import EpisodeScore, EvaluationReport
 from eyehand.evaluate.statistics import Estimate
 from eyehand.pages import page, plots
+from eyehand.replaced import replaced
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,12 +34,9 @@ def write_scores(report: EvaluationReport, json_path: Path) -> list[Path]:
     contents = {json_path: json.dumps(report.to_json(), indent=1) + "\n", json_path.with_suffix(".html"): _html(report)}
     if report.agent is not None:
         contents[json_path.with_suffix(".svg")] = _svg_file(report)
-    try:
-        json_path.parent.mkdir(parents=True, exist_ok=True)
-        for path, content in contents.items():
-            path.write_text(content, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"Cannot write {error.filename or json_path}: {error.strerror}.") from error
+    for path, content in contents.items():
+        with replaced(path) as partial:
+            partial.write_text(content, encoding="utf-8")
     return list(contents)
 
 

@@ -9,7 +9,6 @@ The data set is made in a hidden folder beside and appears whole or not at all. 
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -43,6 +42,7 @@ from eyehand.recording.file_range import FileRange
 from eyehand.recording.labels import rate_problem
 from eyehand.recording.reader import Recording, RecordingFiles
 from eyehand.recording.video import VideoReader
+from eyehand.replaced import replaced
 
 __all__ = ["EPISODE_INFO", "LOSSES", "ExportReport", "export_lerobot"]
 
@@ -94,29 +94,17 @@ def export_lerobot(
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} exists: give a new folder, or remove it.")
-    staging = out.with_name(f".{out.name}.exporting")
     report = ExportReport()
-    try:
-        shutil.rmtree(staging, ignore_errors=True)  # what a killed export left
-        staging.mkdir(parents=True)
-        with _DataSet(staging) as data_set:
-            for place, files in recordings:
-                problem = _export(place, files, data_set)
-                if problem is not None:
-                    report.problems.append(problem)
-                progress(place, problem)
-            if not data_set.num_episodes:
-                raise UserError("None of the recordings can be exported: see above for the reasons.")
-            data_set.finish()
+    with replaced(out) as staging, _DataSet(staging) as data_set:
+        for place, files in recordings:
+            problem = _export(place, files, data_set)
+            if problem is not None:
+                report.problems.append(problem)
+            progress(place, problem)
+        if not data_set.num_episodes:
+            raise UserError("None of the recordings can be exported: see above for the reasons.")
+        data_set.finish()
         report.num_episodes, report.num_frames = data_set.num_episodes, data_set.num_frames
-        if out.exists():
-            out.rmdir()
-        staging.rename(out)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise UserError(f"Cannot write {out} ({reason}): make space or choose another folder.") from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return report
 
 

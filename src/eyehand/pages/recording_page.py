@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-import os
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from eyehand.recording.inspect import RecordingReport
 from eyehand.recording.reader import Recording
 from eyehand.recording.timeline import Timeline, read_timeline
 from eyehand.recording.video import CAPTURED, VideoReader, VideoWriter
+from eyehand.replaced import replaced
 
 __all__ = ["MAX_RECORDINGS", "Picture", "write_page"]
 
@@ -77,17 +77,8 @@ def write_page(
     notes, shown = _plan(reports, picture, max_bytes)
     for note in notes:
         tell(note)
-    partial = target.with_name(target.name + ".partial")
-    try:
-        with partial.open("w", encoding="utf-8", errors="backslashreplace") as file:  # names of folders may be no UTF-8
-            _write(file, shown, notes)
-        os.replace(partial, target)
-    except OSError as error:
-        raise UserError(
-            f"Cannot write {target} ({error.strerror or error}): make space or give another name."
-        ) from error
-    finally:
-        partial.unlink(missing_ok=True)
+    with replaced(target) as partial, partial.open("w", encoding="utf-8", errors="backslashreplace") as file:
+        _write(file, shown, notes)  # names of folders may be no UTF-8
 
 
 def _plan(reports: Sequence[RecordingReport], picture: Picture, max_bytes: int) -> tuple[list[str], list[_Shown]]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from eyehand.pages import page, plots
 from eyehand.play.latency import Spread, TickTiming, Timing
+from eyehand.replaced import replaced
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -147,8 +148,10 @@ class PlayReport:
 def write_report(report: PlayReport, folder: Path) -> tuple[Path, Path]:
     """Write `report.json` and `report.html`; returns both paths."""
     json_path, html_path = folder / "report.json", folder / "report.html"
-    json_path.write_text(json.dumps(report.to_json(), indent=1) + "\n", encoding="utf-8")
-    html_path.write_text(_html(report, folder), encoding="utf-8")
+    contents = {json_path: json.dumps(report.to_json(), indent=1) + "\n", html_path: _html(report, folder)}
+    for path, content in contents.items():
+        with replaced(path) as partial:
+            partial.write_text(content, encoding="utf-8")
     return json_path, html_path
 
 

@@ -7,8 +7,6 @@ whole files or none.
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +25,7 @@ from eyehand.reference.config import (
     read_reference_config,
 )
 from eyehand.reference.weights import policy_state_of, read_reference, reference_state_of
+from eyehand.replaced import replaced
 
 __all__ = ["Imported", "export_reference", "import_reference"]
 
@@ -129,18 +128,10 @@ def export_reference(name: Path | str, out: Path | None = None) -> Path:
         "optimizer_states": [],
         "lr_schedulers": [],
     }
-    temporary = [path.with_name(f".{path.name}.{os.getpid()}.tmp") for path in (out, beside)]
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(content, temporary[0])
-        temporary[1].write_text(text, encoding="utf-8")
-        temporary[1].rename(beside)
-        temporary[0].rename(out)  # last: a .ckpt of this name is always whole and has its configuration
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
-        for path in temporary:
-            with contextlib.suppress(OSError):
-                path.unlink(missing_ok=True)
-        raise UserError(f"Cannot write {out} ({error}): free some space or choose another folder.") from error
+    with replaced(out, also=(RuntimeError,)) as partial:  # torch reports a full disk as RuntimeError
+        torch.save(content, partial)
+        with replaced(beside) as partial_text:  # first: a .ckpt of this name is always whole and has its configuration
+            partial_text.write_text(text, encoding="utf-8")
     return out
 
 

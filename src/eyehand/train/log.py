@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from eyehand.train.state import write_atomically
+from eyehand.replaced import replaced
 
 __all__ = ["LOG_FILE", "RunLog", "read_log"]
 
@@ -40,7 +40,8 @@ class RunLog:
     def __init__(self, run: Path, first_step: int, max_steps: int | None) -> None:
         """Open (or, from `first_step` on, reopen) the log of a run; `max_steps` scales the progress bar."""
         kept = [json.dumps(record) + "\n" for record in read_log(run) if record["step"] <= first_step]
-        write_atomically(run / LOG_FILE, "".join(kept))
+        with replaced(run / LOG_FILE) as partial:
+            partial.write_text("".join(kept), encoding="utf-8")
         self._file = (run / LOG_FILE).open("a", encoding="utf-8")
         self._board = _tensorboard(run, first_step)
         self._progress, self._task = _progress_bar(first_step, max_steps)

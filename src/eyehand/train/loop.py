@@ -38,6 +38,7 @@ from eyehand.model.presets import preset
 from eyehand.model.text import text_encoder
 from eyehand.model.vision_weights import read_vision_weights
 from eyehand.recording.recompress import RandomRecompression
+from eyehand.replaced import replaced
 from eyehand.train.config import CONFIG_FILE, TrainConfig, check_resumable, read_config
 from eyehand.train.device import choose_device, has_bfloat16, limit_queue, pin, tune
 from eyehand.train.log import LOG_FILE, RunLog
@@ -45,7 +46,7 @@ from eyehand.train.losses import behaviour_cloning_loss
 from eyehand.train.meter import Meter, Pace
 from eyehand.train.optimizer import WeightMean, adamw, learning_rate
 from eyehand.train.prefetcher import DeviceBatch, Prefetcher
-from eyehand.train.state import STATE_FILE, TrainingState, load_state, save_state, write_atomically
+from eyehand.train.state import STATE_FILE, TrainingState, load_state, save_state
 from eyehand.train.validation import HeldOut, Scores, copy_last_scores, marginal_scores
 
 __all__ = ["TrainResult", "train"]
@@ -196,7 +197,8 @@ class _Trainer:
             self._restore(run.state)
         else:
             config.out.mkdir(parents=True, exist_ok=True)
-            write_atomically(config.out / CONFIG_FILE, json.dumps(config.to_json(), indent=2) + "\n")
+            with replaced(config.out / CONFIG_FILE) as partial:
+                partial.write_text(json.dumps(config.to_json(), indent=2) + "\n")
 
     @property
     def elapsed_s(self) -> float:

@@ -7,7 +7,6 @@ moment. It is read with `weights_only=True`: tensors and plain values, no code. 
 
 from __future__ import annotations
 
-import os
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +15,9 @@ from typing import Any
 import torch
 
 from eyehand.errors import UserError
+from eyehand.replaced import replaced
 
-__all__ = ["STATE_FILE", "TrainingState", "load_state", "save_state", "write_atomically"]
+__all__ = ["STATE_FILE", "TrainingState", "load_state", "save_state"]
 
 STATE_FILE = "training_state.pt"
 
@@ -49,21 +49,9 @@ def save_state(run: Path, state: TrainingState) -> None:
     Raises:
         UserError: the disk is full or the folder cannot be written; the last state is untouched.
     """
-    values = {"version": _VERSION, **vars(state)}
-    path = run / STATE_FILE
-    temporary = path.with_suffix(".tmp")
-    try:
-        with temporary.open("wb") as file:
-            torch.save(values, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        _sync_folder(run)
-    except (OSError, RuntimeError) as error:
-        temporary.unlink(missing_ok=True)
-        raise UserError(
-            f"The training state could not be written to {path} ({error}): make room, then resume with --resume."
-        ) from error
+    advice = "make space, then resume with --resume"
+    with replaced(run / STATE_FILE, advice, (RuntimeError,)) as partial, partial.open("wb") as file:
+        torch.save({"version": _VERSION, **vars(state)}, file)  # a full disk is a RuntimeError of torch
 
 
 def load_state(run: Path) -> TrainingState:
@@ -84,24 +72,3 @@ def load_state(run: Path) -> TrainingState:
         return TrainingState(**values)
     except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, TypeError, KeyError, AttributeError) as error:
         raise UserError(f"{path} is damaged: start a new run, with --init-from the newest checkpoint.") from error
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Replace a text file in one step."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself durable, where the system lets one open a folder."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

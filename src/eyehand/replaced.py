@@ -1,0 +1,68 @@
+"""`replaced`: a file is written beside the old one and takes its place, so that a whole one is there at any time."""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from eyehand.errors import UserError
+
+__all__ = ["replaced", "sync"]
+
+
+@contextlib.contextmanager
+def replaced(
+    path: Path, advice: str = "make space or choose another place", also: tuple[type[Exception], ...] = ()
+) -> Iterator[Path]:
+    """Where to write what `path` is to be, a file or a folder; when the block ends it is on the disk and called `path`.
+
+    Args:
+        path: of a file, or of a folder that is not there yet or empty; its parents are made. What is neither (a pipe,
+            /dev/stdout) is written to as it is.
+        advice: what to do when it cannot be written, for the message.
+        also: what a library raises for an OSError.
+
+    Raises:
+        UserError: it cannot be written; what was there is untouched, and nothing is left of the new one.
+    """
+    errors: tuple[type[Exception], ...] = (OSError, *also)
+    new = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            yield path
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+            _remove(left)  # a process that was killed left it
+        yield new
+        for each in (*new.rglob("*"), new):
+            sync(each)
+        if new.is_dir() and path.is_dir():
+            path.rmdir()  # Windows replaces no folder, not even an empty one
+        os.replace(new, path)
+        sync(path.parent)  # the rename itself
+    except errors as error:
+        raise UserError(f"Cannot write {path} ({getattr(error, 'strerror', None) or error}): {advice}.") from error
+    finally:
+        with contextlib.suppress(OSError):
+            _remove(new)
+
+
+def _remove(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Have a file's bytes, or a folder's names, on the disk."""
+    is_posix = os.name == "posix"
+    if not is_posix and path.is_dir():  # Windows opens no folders, and syncs only what is open for writing
+        return
+    descriptor = os.open(path, os.O_RDONLY if is_posix else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,68 @@
+"""What is written takes the place of the old one whole, or not at all."""
+
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+
+import pytest
+
+from eyehand.errors import UserError
+from eyehand.replaced import replaced
+
+
+def test_a_file_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
+    for text in ("old", "new"):
+        (tmp_path / "new folder").mkdir(exist_ok=True)
+        (tmp_path / "new folder" / ".a.json.0.partial").write_text("what a process left that was killed")
+        with replaced(tmp_path / "new folder" / "a.json") as partial:
+            partial.write_text(text)
+            assert partial.parent == tmp_path / "new folder"
+    assert [path.read_text() for path in (tmp_path / "new folder").iterdir()] == ["new"]
+
+
+def test_a_folder_appears_whole(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    with replaced(tmp_path / "out") as partial:
+        (partial / "deep").mkdir(parents=True)
+        (partial / "deep" / "a").write_text("a")
+        assert not any((tmp_path / "out").iterdir())
+    assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))] == [
+        "out",
+        "out/deep",
+        "out/deep/a",
+    ]
+    with pytest.raises(UserError, match="not empty"), replaced(tmp_path / "out") as partial:
+        partial.mkdir()
+    assert (tmp_path / "out" / "deep" / "a").read_text() == "a"
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), ValueError("odd"), KeyboardInterrupt()])
+def test_a_failure_leaves_the_old_one_and_nothing_else(tmp_path: Path, error: BaseException) -> None:
+    path = tmp_path / "a.json"
+    path.write_text("old")
+    expected = UserError if isinstance(error, OSError) else type(error)
+    with pytest.raises(expected) as raised, replaced(path, "buy a disk", (KeyError,)) as partial:  # noqa: PT012
+        partial.write_text("ne")
+        raise error
+    assert [each.read_text() for each in tmp_path.iterdir()] == ["old"]
+    if expected is UserError:
+        assert str(raised.value) == f"Cannot write {path} (No space left on device): buy a disk."
+
+
+def test_what_a_library_raises_for_a_full_disk(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"Cannot write .*\(full\)"), replaced(tmp_path / "a", also=(RuntimeError,)):
+        raise RuntimeError("full")
+
+
+def test_a_pipe_is_written_to(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    read: list[str] = []
+    reader = threading.Thread(target=lambda: read.append((tmp_path / "pipe").read_text()))
+    reader.start()
+    with replaced(tmp_path / "pipe") as partial:
+        partial.write_text("through")
+    reader.join()
+    assert read == ["through"]
+    assert (tmp_path / "pipe").is_fifo()
