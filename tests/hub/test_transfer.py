@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 import moving_block
 from eyehand.cli import main
@@ -20,7 +25,7 @@ from eyehand.hub.manifest import MANIFEST_FILE, FileFacts, parse_manifest, seria
 from eyehand.hub.pull import pull, staging_beside
 from eyehand.hub.push import journal_beside, push
 from eyehand.hub.retry import PAUSES_S, retried
-from eyehand.hub.store import FolderStore, StoredFile, open_store
+from eyehand.hub.store import FolderStore, StoredFile, open_store, part_name
 
 
 def make_tree(root: Path, num_files: int = 12) -> dict[str, bytes]:
@@ -199,11 +204,50 @@ def test_a_part_of_something_else_is_fetched_from_the_beginning(tmp_path: Path) 
     push(tmp_path / "data", FolderStore(str(tmp_path / "store")), "# card")
     for name, size in (("take-2/part-2.bin", 700), ("take-4/part-1.bin", 9000)):
         whole = staging_beside(tmp_path / "back") / name
-        part = whole.with_name(f".{whole.name}.part")
+        part = whole.with_name(part_name(whole.name))
         part.parent.mkdir(parents=True)
         part.write_bytes(b"?" * size)
-    pull(FolderStore(str(tmp_path / "store")), tmp_path / "back")
+    store = Counting(str(tmp_path / "store"))
+    pull(store, tmp_path / "back")
     assert tree(tmp_path / "back") == content
+    seeks = Counter(store.seeks)
+    assert (seeks[700], seeks[0]) == (1, 12 + 1), "what is too long is cut at once, what is wrong is fetched again"
+
+
+_NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\0"), min_size=1, max_size=40).filter(
+    lambda name: name not in (".", "..")
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(_NAMES, _NAMES), min_size=1, max_size=3), st.sampled_from(["store", "memory://names"]))
+@example([("2026-11-30T12:30:05", "video.mp4"), ("Doom::E1M1", "a\\b: c?*[1]#%20~.mp4"), ("a ", "x" * 250)], "store")
+@example([("2026-11-30T12:30:05", "video.mp4"), ("Doom::E1M1", "a\\b"), ("a", "x" * 255)], "memory://names")
+@example([("C:", "x")], "store")
+@example([("a\\..\\b", "x")], "store")
+def test_what_push_takes_pull_gives_back(names: list[tuple[str, str]], url: str) -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for number, parts in enumerate(names):
+            path = folder.joinpath("data", *parts)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"content %d" % number)
+        store = open_store(url if "://" in url else str(folder / url))
+        sentence = ""
+        try:
+            push(folder / "data", store, "# card", wait=lambda seconds: None)
+        except UserError as error:
+            sentence = str(error)
+        else:
+            pull(store, folder / "back", wait=lambda seconds: None)
+        finally:
+            if "://" in url and store.files():
+                store._system.rm(url, recursive=True)  # type: ignore[attr-defined]
+        if sentence:
+            assert re.search("cannot be pushed.*rename it|holds no files", sentence)
+        else:
+            visible = {path: data for path, data in tree(folder / "data").items() if "/." not in f"/{path}"}
+            assert tree(folder / "back") == visible
 
 
 def test_a_store_that_changes_what_it_is_given_is_found(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import PurePosixPath
+from pathlib import PureWindowsPath
 from typing import Any
 
 from eyehand.errors import UserError
@@ -57,7 +57,7 @@ def parse_manifest(data: bytes, url: str) -> dict[str, FileFacts]:
 
 
 def leads_out(name: str) -> bool:
-    """Whether this path, from outside, is anything but a plain path below a folder."""
-    parts = PurePosixPath(name).parts
-    is_plain = parts and "\\" not in name and "\0" not in name and name == "/".join(parts)
-    return not is_plain or ".." in parts or parts[0] == "/" or ":" in parts[0]
+    """Whether this path, from outside, is anything but a plain path below a folder, here or on Windows."""
+    there = PureWindowsPath(name)
+    is_plain = "\0" not in name and not {"", ".", ".."}.intersection(name.split("/"))
+    return not is_plain or bool(there.anchor) or ".." in there.parts

@@ -19,7 +19,7 @@ from eyehand.errors import UserError
 from eyehand.formats.importing import file_digest
 from eyehand.hub.manifest import MANIFEST_FILE, FileFacts, leads_out, parse_manifest
 from eyehand.hub.retry import Wait, retried
-from eyehand.hub.store import Store
+from eyehand.hub.store import Store, part_name
 
 __all__ = ["PullReport", "pull", "staging_beside"]
 
@@ -144,7 +144,7 @@ def _fetch(store: Store, name: str, facts: FileFacts, path: Path, wait: Wait) ->
     """Fetch a file into the staging folder, going on where an earlier try ended."""
     if _is_right(path, facts):
         return
-    part = path.with_name(f".{path.name}.part")  # no pushed file is called so: hidden ones stay at home
+    part = path.with_name(part_name(path.name))
     path.parent.mkdir(parents=True, exist_ok=True)
     for _ in range(_NUM_FETCHES):
         retried(lambda: _read_on(store, name, facts.size, part), f"{store.url}/{name} cannot be read", wait)
@@ -158,7 +158,7 @@ def _fetch(store: Store, name: str, facts: FileFacts, path: Path, wait: Wait) ->
 def _read_on(store: Store, name: str, size: int, part: Path) -> None:
     with open(part, "ab", buffering=0) as target, store.open(name) as source:
         if target.tell() > size:
-            target.truncate(0)
+            target.truncate(target.seek(0))
         source.seek(target.tell())
         while target.tell() < size:
             block = source.read(min(_BLOCK, size - target.tell()))

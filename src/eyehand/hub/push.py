@@ -20,7 +20,7 @@ from typing import Any
 from eyehand.data.sources import name_problem, printable
 from eyehand.errors import UserError
 from eyehand.formats.importing import file_digest
-from eyehand.hub.manifest import MANIFEST_FILE, FileFacts, parse_manifest, serialise_manifest
+from eyehand.hub.manifest import MANIFEST_FILE, FileFacts, leads_out, parse_manifest, serialise_manifest
 from eyehand.hub.retry import Wait, retried
 from eyehand.hub.store import Store, StoredFile
 
@@ -115,6 +115,8 @@ def _names(source: Path) -> list[str]:
     )
     for name in names:
         problem = name_problem(name)
+        if problem is None and leads_out(name):
+            problem = "Windows would take its name for a drive or for a folder above: rename it."
         if problem is not None:
             raise UserError(f"{source}/{printable(name)} cannot be pushed. {problem}")
     return names

@@ -7,6 +7,7 @@ manifests.
 
 from __future__ import annotations
 
+import hashlib
 import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import Any, BinaryIO, Protocol, cast
 
 from eyehand.errors import UserError
 
-__all__ = ["FolderStore", "HubStore", "Store", "StoredFile", "open_store"]
+__all__ = ["FolderStore", "HubStore", "Store", "StoredFile", "open_store", "part_name"]
 
 _HUB = "hf://datasets/"
 _WHOLE_OR_NOT = {"s3", "s3a", "gs", "gcs", "abfs", "az", "memory"}
@@ -56,6 +57,11 @@ class Store(Protocol):
     def open(self, name: str) -> BinaryIO:
         """A readable file that can be sought in."""
         ...
+
+
+def part_name(name: str) -> str:
+    """What a file of this name is called until all of it is there; not longer, and hidden, as no pushed file is."""
+    return f".{hashlib.sha256(name.encode()).hexdigest()}.part"
 
 
 def open_store(url: str) -> Store:
@@ -108,7 +114,7 @@ class FolderStore:
             if self._is_atomic:
                 self._system.put_file(str(source), target)
                 continue
-            part = posixpath.join(folder, f".{plain}.part")
+            part = posixpath.join(folder, part_name(plain))
             self._system.put_file(str(source), part)
             self._system.mv(part, target)
 
