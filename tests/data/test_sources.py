@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -81,6 +82,22 @@ def test_an_archive_is_read_where_it_lies(tree: Path, tmp_path: Path, name: str)
     kept = (tmp_path / "kept.tar").read_bytes() if archive.is_compressed else b""
     assert {each.name: each for each in read(archive, tmp_path)} == found  # and nothing is kept twice
     assert not kept or (tmp_path / "kept.tar").read_bytes() == kept
+
+
+def test_two_colons_in_a_local_name_and_what_macos_leaves_beside(
+    tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To fsspec `::` chains file systems; a path of this machine has none."""
+    shutil.copytree(tree, tmp_path / "Doom::E1M1/of: today")
+    (tmp_path / "Doom::E1M1/._play.tar").write_bytes(b"\0\5\x16\7")
+    monkeypatch.chdir(tmp_path)
+    source = find_recordings_at("Doom::E1M1")
+    assert [each.name for each in source.recordings] == ["of: today/block-000", "of: today/deeper/block-001"]
+    assert (source.archives, source.is_remote) == ((), False)
+    for each in source.recordings:
+        assert each.files is not None
+        with Recording.open(each.files) as recording:
+            assert recording.decode_clip(0, recording.num_frames).shape[0] == recording.num_frames
 
 
 def test_an_archive_behind_a_url(tree: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from eyehand.errors import UserError
-from eyehand.recording.file_range import FileRange
+from eyehand.recording.file_range import FileRange, file_system_of
 from eyehand.recording.format import ANNOTATION_FILE, CAPTURED_FILE, SMALL_FILE
 from eyehand.recording.reader import RecordingFiles, is_hidden
 
@@ -108,7 +108,8 @@ def find_recordings_at(url: str) -> Source:
     """
     if printable(url) != url:
         raise UserError(f"The name {printable(url)} is not UTF-8: rename it.")
-    file_system, root, is_remote = _open_file_system(url)
+    file_system, root = file_system_of(url)
+    is_remote = isinstance(file_system.protocol, str) or "file" not in file_system.protocol
     try:
         if file_system.isfile(root):
             if not is_archive(root):
@@ -133,6 +134,8 @@ def find_recordings_at(url: str) -> Source:
     recordings = _in_folders(sizes, root, address)
     archives = []
     for path in sorted(filter(is_archive, sizes)):
+        if is_hidden(posixpath.relpath(path, root)):
+            continue
         problem = name_problem(posixpath.relpath(path, root))
         if problem is None:
             archives.append(Archive(address(path), sizes[path]))
@@ -159,20 +162,6 @@ def _sizes_here(root: str) -> dict[str, int]:
             path = os.path.join(folder, name)
             sizes[path] = (os.stat(path) if os.path.exists(path) else os.lstat(path)).st_size
     return sizes
-
-
-def _open_file_system(url: str) -> tuple[Any, str, bool]:
-    """The file system, the path in it, and whether it is not this machine's own."""
-    try:
-        from fsspec.core import url_to_fs
-    except ImportError as error:
-        raise UserError("Reading data at scale needs more packages: run `pip install 'eyehand[data]'`.") from error
-    try:
-        file_system, root = url_to_fs(url)
-    except (ImportError, ValueError) as error:  # a package that is missing (s3fs), or an unknown protocol
-        raise UserError(f"{url} cannot be opened: {str(error).rstrip('.')}.") from error
-    protocols = (file_system.protocol,) if isinstance(file_system.protocol, str) else tuple(file_system.protocol)
-    return file_system, root, "file" not in protocols
 
 
 def _in_folders(sizes: dict[str, int], root: str, address: Any) -> list[Located]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
 from eyehand.errors import UserError
+from eyehand.recording.file_range import file_system_of
 
 __all__ = ["FolderStore", "HubStore", "Store", "StoredFile", "open_store", "part_name"]
 
@@ -85,14 +86,7 @@ class FolderStore:
     num_parallel = 4
 
     def __init__(self, url: str) -> None:
-        try:
-            from fsspec.core import url_to_fs
-        except ImportError as error:
-            raise UserError("Push and pull need more packages: run `pip install 'eyehand[exchange]'`.") from error
-        try:
-            self._system, self._root = url_to_fs(url)
-        except (ImportError, ValueError) as error:
-            raise UserError(f"{url} cannot be opened: {str(error).rstrip('.')}.") from error
+        self._system, self._root = file_system_of(url)
         protocol = self._system.protocol
         self.url = url
         self._is_atomic = bool(_WHOLE_OR_NOT.intersection([protocol] if isinstance(protocol, str) else protocol))

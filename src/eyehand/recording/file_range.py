@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, cast
 
 from eyehand.errors import UserError
 
-__all__ = ["FileRange", "open_url"]
+__all__ = ["FileRange", "file_system_of", "open_url"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ class FileRange:
         """Whether there is such a file."""
         if _is_local(self.url):
             return Path(self.url).is_file()
-        file_system, path = _file_system(self.url)
+        file_system, path = file_system_of(self.url)
         return bool(file_system.isfile(path))
 
     def open(self, block_bytes: int | None = None) -> BinaryIO:
@@ -60,7 +60,7 @@ class FileRange:
     def read_bytes(self) -> bytes:
         """All of it, and of a remote file nothing besides. Errors as of `open`."""
         if self.size is not None and not _is_local(self.url):
-            file_system, path = _file_system(self.url)
+            file_system, path = file_system_of(self.url)
             return bytes(file_system.cat_file(path, start=self.offset, end=self.offset + self.size))
         with self.open() as file:
             return file.read()
@@ -70,26 +70,32 @@ def open_url(url: str, block_bytes: int | None = None) -> BinaryIO:
     """Open a local path or a URL for reading. Arguments and errors as of `FileRange.open`."""
     if _is_local(url):
         return open(url, "rb")  # the caller closes it
-    file_system, path = _file_system(url)
+    file_system, path = file_system_of(url)
     if block_bytes is None:
         return cast(BinaryIO, file_system.open(path, "rb"))
     return cast(BinaryIO, file_system.open(path, "rb", block_size=block_bytes, cache_type="blockcache"))
 
 
-def _is_local(url: str) -> bool:
-    return "://" not in url and "::" not in url
+def file_system_of(url: str) -> tuple[Any, str]:
+    """The fsspec file system of a local path or a URL, and the path in it.
 
-
-def _file_system(url: str) -> tuple[Any, str]:
+    Raises:
+        UserError: the URL needs a package that is not installed, or names no file system.
+    """
     try:
-        from fsspec.core import url_to_fs
+        from fsspec.core import filesystem, url_to_fs
     except ImportError as error:
         raise UserError(f"{url} needs the package fsspec: run `pip install 'eyehand[data]'`.") from error
     try:
-        file_system, path = url_to_fs(url)
-    except (ImportError, ValueError) as error:
+        file_system, path = (filesystem("file"), os.path.abspath(url)) if _is_local(url) else url_to_fs(url)
+    except (ImportError, ValueError) as error:  # a package that is missing (s3fs), or an unknown protocol
         raise UserError(f"{url} cannot be opened: {str(error).rstrip('.')}.") from error
     return file_system, path
+
+
+def _is_local(url: str) -> bool:
+    """Whether it is a path of this machine, in which even `::` is a part of a name."""
+    return "://" not in url
 
 
 class _Window(io.RawIOBase):
