@@ -28,12 +28,12 @@ class Annotation:
     """A parsed annotation file.
 
     Attributes:
-        message: what it holds.
+            message: the VideoAnnotation.
         is_truncated: the file ends within a message (which is left out).
-        is_ours: it was written by this program, so that a finished one says so.
+        is_ours: written by eyehand, so that a finished file has a closing message.
         num_frames_promised: frames stated by the closing message; None where there is none.
-        seed: of the episode, where it is stated.
-        outcome: facts of how the episode ended, where they are stated.
+        seed: of the episode; None: not stated.
+        outcome: facts at the end of the episode (`score`...); empty: not stated.
     """
 
     message: pb.VideoAnnotation
@@ -45,7 +45,7 @@ class Annotation:
 
     @property
     def is_cut_off(self) -> bool:
-        """Whether writing it ended before its end."""
+        """Whether the recorder stopped (crash, full disk) before the closing message."""
         return self.is_truncated or (self.is_ours and self.num_frames_promised is None)
 
 
@@ -67,7 +67,7 @@ def read_annotation(path: Path | FileRange) -> Annotation:
 
 
 def parse_annotation(data: bytes, path: Path | FileRange) -> Annotation:
-    """Parse the content of an annotation file, which messages call `path`.
+    """Parse the bytes of an annotation file; error messages name `path`.
 
     Raises:
         UserError: it is empty, garbage, or damaged before its end.
@@ -89,7 +89,7 @@ def _damaged(path: Path | FileRange, what: str) -> UserError:
 
 
 def _with_notes(path: Path | FileRange, message: pb.VideoAnnotation, is_truncated: bool) -> Annotation:
-    """Read our own notes from the change log."""
+    """Add what eyehand's own entries in the change log state: number of frames, seed, outcome."""
     notes: dict[str, dict[str, object]] = {}
     for change in message.changelog:
         if change.change_id in (STARTED, FINISHED):
@@ -114,7 +114,7 @@ def _with_notes(path: Path | FileRange, message: pb.VideoAnnotation, is_truncate
 
 
 def _length_of_whole_messages(data: bytes) -> int | None:
-    """How many bytes the whole fields at the start take; None if what follows them is not the start of one either."""
+    """Bytes of the complete fields at the start; None if what follows them is not the beginning of a field."""
     position = 0
     while position < len(data):
         tag, after_tag = _varint(data, position)

@@ -19,10 +19,10 @@ def events_between(before: Action, after: Action, time_ns: int, *, is_simulated:
     """The events that turn the held state of `before` into that of `after` and make its motion.
 
     Args:
-        before: what was held until now.
-        after: what is held from `time_ns` on, and the motion made.
-        time_ns: when.
-        is_simulated: whether software made them, and no hand.
+        before: the state until now.
+        after: the state from `time_ns` on, and the motion.
+        time_ns: timestamp of the events.
+        is_simulated: whether software made the events, not a person.
     """
     events = [
         *_presses(before.keys, after.keys, "key", time_ns),
@@ -44,12 +44,12 @@ def _presses(before: frozenset[str], after: frozenset[str], kind: EventKind, tim
 
 
 def keys_from_events(events_by_frame: Iterable[Sequence[InputEvent]]) -> list[frozenset[str]]:
-    """For every frame the keys that a person's hand held at it, or tapped since the frame before.
+    """The keys of each frame from raw events: held at the frame, or pressed since the frame before.
 
-    Simulated events are left out: what software pressed is not missing from its own Actions. So are hotkeys.
+    Simulated events are left out (the Actions have what software pressed), and so are hotkeys.
 
     Args:
-        events_by_frame: for every frame the events since the frame before, in the order of time.
+        events_by_frame: for every frame the events since the frame before, ascending in time.
     """
     held: set[str] = set()
     keys: list[frozenset[str]] = []

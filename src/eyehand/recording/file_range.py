@@ -46,7 +46,7 @@ class FileRange:
         """A readable, seekable file that holds these bytes and no others; the caller closes it.
 
         Args:
-            block_bytes: read a remote file here and there, so much at once, and keep what was read; None: read it on.
+            block_bytes: random access to a remote file in cached blocks of this size; None: sequential reading.
 
         Raises:
             OSError: it cannot be opened.
@@ -58,7 +58,7 @@ class FileRange:
         return io.BufferedReader(_Window(whole, self.offset, self.size))
 
     def read_bytes(self) -> bytes:
-        """All of it, and of a remote file nothing besides. Errors as of `open`."""
+        """All bytes of the range; of a remote file nothing else is transferred. Errors as of `open`."""
         if self.size is not None and not _is_local(self.url):
             file_system, path = file_system_of(self.url)
             return bytes(file_system.cat_file(path, start=self.offset, end=self.offset + self.size))
@@ -99,7 +99,7 @@ def _is_local(url: str) -> bool:
 
 
 class _Window(io.RawIOBase):
-    """A stretch of a file that looks like a file."""
+    """A read-only file object over a range of another file."""
 
     def __init__(self, whole: BinaryIO, offset: int, size: int | None) -> None:
         self._whole = whole

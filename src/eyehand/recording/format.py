@@ -51,7 +51,7 @@ _PAD_BUTTONS = tuple(field.name for field in pb.GamePadButtons.DESCRIPTOR.fields
 
 @dataclass(frozen=True)
 class RecordingInfo:
-    """What a recording is of.
+    """The metadata of a recording.
 
     Attributes:
         id: unique, also the name of its folder.
@@ -59,7 +59,7 @@ class RecordingInfo:
         fps: frames per second of game time.
         user: who played ("human", the name of a demonstrator, of a checkpoint).
         tasks: what there was to do, in words.
-        created_s: unix time at which it was begun.
+        created_s: unix time of its start.
         seed: of the episode, where there is one.
         os: the operating system it was recorded on.
     """
@@ -103,7 +103,7 @@ class RecordingInfo:
 
 
 def action_to_message(action: Action) -> pb.LowLevelAction:
-    """A known LowLevelAction that says everything the Action says."""
+    """The Action as a LowLevelAction with `is_known`."""
     message = pb.LowLevelAction(is_known=True)
     message.keyboard.keys.extend(sorted(action.keys))
     mouse = message.mouse
@@ -117,7 +117,7 @@ def action_to_message(action: Action) -> pb.LowLevelAction:
 
 
 def action_from_message(message: pb.LowLevelAction) -> Action | None:
-    """The Action of a message; None where it is not known. Names are taken as they are, also unknown ones."""
+    """The Action of a message; None unless `is_known`. Names of keys and buttons are not checked."""
     if not message.is_known:
         return None
     keys = frozenset(message.keyboard.keys)
@@ -133,8 +133,8 @@ def action_from_message(message: pb.LowLevelAction) -> Action | None:
 def annotate(message: pb.FrameAnnotation, executed: Decision) -> None:
     """Write what was executed before a frame into its annotation.
 
-    A user's action is the user's and nobody else's; any other is the system's, and the user's is the label: what the
-    user would have done, if that is known.
+    A user's action is its `user_action`. Any other is its `system_action`, with the label (what the user would have
+    done) as `user_action`, if there is one.
     """
     if executed.by_user:
         message.user_action.CopyFrom(action_to_message(executed.action))

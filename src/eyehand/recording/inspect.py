@@ -1,7 +1,7 @@
-"""Says what is in recordings and what is wrong with them: `inspect`, behind `eyehand inspect DIR`.
+"""Statistics and problems of recordings: `inspect`, behind `eyehand inspect DIR`.
 
-One report per recording: counts, timing, what was held and moved, whose actions they are, instructions, and whether
-labels and pictures agree (see `lag.py`).
+One report per recording: counts, frame times, keys and mouse motion, user and system actions, instructions, and the lag
+between labels and pictures (see `lag.py`).
 """
 
 from __future__ import annotations
@@ -28,18 +28,17 @@ __all__ = ["Inspection", "RecordingReport", "inspect", "inspect_recording", "pri
 
 @dataclass(frozen=True)
 class RecordingReport:
-    """What one recording holds. Shares are of its frames.
+    """Statistics of one recording. Shares are of its frames.
 
     Attributes:
         error: why it cannot be used; None where it can (then the rest is filled in).
-        problems: sentences on what is odd.
+        problems: sentences on what looks wrong although it can be used.
         fps, measured_fps: as stated, and from the frame times.
         user_share, system_share: frames whose user's action is known; frames with a system action.
-        keys, buttons: share in which each was held.
+        keys, buttons: share of the frames in which each was held.
         dx_histogram: frames in each of the 23 dx bins of the P2P vocabulary.
         instructions: frames that each instruction covers ("" for none).
-        label_lag: ticks by which labels seem shifted against pictures; None: the picture does not tell.
-        label_correlation: of picture motion with dx at that lag.
+        label_lag, label_correlation: see `Lag`.
     """
 
     path: str
@@ -84,11 +83,11 @@ class Inspection:
         ]
 
     def to_json(self) -> dict[str, object]:
-        """Everything, for `json.dumps`."""
+        """The reports, and whether any is corrupt, as JSON values."""
         return {"is_corrupt": self.is_corrupt, "recordings": [asdict(report) for report in self.reports]}
 
     def table(self) -> Table:
-        """A line per recording, for a terminal."""
+        """A row per recording, for a terminal."""
         table = Table(title=f"{len(self.reports)} recordings, {sum(r.seconds for r in self.reports) / 60:.1f} min")
         for heading in ("recording", "game", "frames", "s", "user", "system", "held most", "motion", "labels", ""):
             table.add_column(heading, justify="right" if heading in ("frames", "s", "user", "system") else "left")
@@ -98,7 +97,7 @@ class Inspection:
 
 
 def inspect(root: Path | str) -> Inspection:
-    """Look into one recording or all recordings of a folder.
+    """Reports on one recording or on all recordings of a folder.
 
     Raises:
         UserError: no such folder, or no recording in it. A damaged recording does not raise: its report says so.
@@ -107,7 +106,7 @@ def inspect(root: Path | str) -> Inspection:
 
 
 def print_inspection(inspection: Inspection, console: Console) -> None:
-    """Show an Inspection on a terminal: a line per recording, then what is wrong, sentence by sentence."""
+    """Print an Inspection: a row per recording, then the errors and problems."""
     console.print(inspection.table())
     for problem in inspection.problems:
         console.print(problem, style="yellow", markup=False, highlight=False)
@@ -119,7 +118,7 @@ def print_inspection(inspection: Inspection, console: Console) -> None:
 
 
 def inspect_recording(path: Path | str) -> RecordingReport:
-    """Look into one recording and decode all of it."""
+    """The report on one recording, all of which is decoded."""
     try:
         with Recording.open(path) as recording:
             return _report(recording)
@@ -163,9 +162,9 @@ def _report(recording: Recording) -> RecordingReport:
 
 
 def _decode_all(recording: Recording) -> list[str]:
-    """Decode both videos to the end, a second at a time, since damage in the middle shows in no header.
+    """Decode both videos to the end, since damage in the middle shows in no header.
 
-    Returns what is odd about the captured video, which training does not need.
+    Returns the problems of the captured video, which training does not need; damage raises.
     """
     step = 20
     for start in range(0, recording.num_frames, step):

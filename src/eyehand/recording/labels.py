@@ -40,11 +40,11 @@ ANNOTATORS = ("eyehand", "gemini-2.5-flash-thinking-0905", "gemini-2.5-flash")
 
 @dataclass(frozen=True, slots=True)
 class FrameActions:
-    """What belongs to one frame.
+    """The actions of one frame.
 
     Attributes:
-        executed: what was done on it; None where that is not known (always for the last frame).
-        user: what the user did on it, or would have done; None where that is not known.
+        executed: the action executed on it, a user's or a system's; None: unknown (always on the last frame).
+        user: the user's action, or the label where a system acted; None: unknown.
     """
 
     executed: Action | None
@@ -56,11 +56,11 @@ class Labels:
     """The actions of a recording of T frames in an action space of A slots.
 
     Attributes:
-        executed_TA: int64 token ids of what was done on each frame (nothing where unknown): the action history.
-        target_TA: int64 token ids of what the user did or would have done (nothing where unknown).
+        executed_TA: int64 tokens of the executed actions (no action where unknown): the policy's history.
+        target_TA: int64 tokens of the users' actions or labels (no action where unknown): the learning target.
         target_mask_T: bool, where the target is known; never on the last frame.
-        instructions: what was to be done at each frame; None: nothing was said.
-        times_ns_T: int64, when each frame was seen, since the start of the recording.
+        instructions: of each frame; None: no instruction.
+        times_ns_T: int64, capture times since the start of the recording.
     """
 
     executed_TA: NDArray[np.int64]
@@ -115,7 +115,7 @@ def events_of(annotation: pb.FrameAnnotation) -> list[InputEvent]:
 
 
 def _key_events(annotation: pb.FrameAnnotation) -> list[InputEvent]:
-    """Those of keys: a mouse makes up to a thousand others a second, and clips wait for this."""
+    """The key events only: a mouse makes up to a thousand others a second, and loading clips waits for this."""
     messages = [message for message in annotation.input_events if message.HasField("keyboard_event")]
     return [event for event in map(event_from_message, messages) if event is not None]
 
@@ -131,7 +131,7 @@ def frame_instructions(annotations: Sequence[pb.FrameAnnotation], fps: float) ->
     """The instruction of every frame: it is stated on the first one it covers and holds for duration x fps frames.
 
     A later statement replaces an earlier one; an empty one says that nothing is to be done any more. Where several
-    annotators wrote, one is heard for the whole recording: a short remark of one would end a long one of the other.
+    annotators wrote, one is used for the whole recording: a short remark of one would end a long one of the other.
     """
     annotator = _annotator(annotations)
     instructions: list[str | None] = [None] * len(annotations)
@@ -147,7 +147,7 @@ def frame_instructions(annotations: Sequence[pb.FrameAnnotation], fps: float) ->
 
 
 def _annotator(annotations: Sequence[pb.FrameAnnotation]) -> str | None:
-    """Whose instructions are heard: the best that is known, or else who wrote most; None: nobody wrote any."""
+    """The annotator whose instructions are used: the first of ANNOTATORS, or else the most frequent; None: no text."""
     counts = Counter(
         text.frame_text_annotator.version for annotation in annotations for text in annotation.frame_text_annotation
     )
@@ -160,7 +160,7 @@ def _annotator(annotations: Sequence[pb.FrameAnnotation]) -> str | None:
 
 
 def rate_problem(fps: float) -> str | None:
-    """Why a recording at this rate cannot be learnt from; None: it can."""
+    """Why a recording at this frame rate cannot be trained on; None: it can."""
     if abs(fps / FPS - 1) <= 0.01:
         return None
     return f"It has {fps:g} frames per second and a policy acts at {FPS:g}: leave it out or record it anew."

@@ -1,4 +1,4 @@
-"""Are labels and pictures of the same moment? `estimate_lag` compares the motion of the picture with the mouse.
+"""The lag between labels and pictures: `estimate_lag` correlates the motion of the picture with the mouse.
 
 In a game that turns with the mouse, the picture moves from frame t to t + 1 by what the mouse did on frame t. The
 motion is measured by phase correlation (Kuglin and Hines 1975): the cross-power spectrum of two pictures, each
@@ -32,11 +32,11 @@ _CHANCE = 3.5  # standard deviations of a correlation between things that have n
 
 @dataclass(frozen=True)
 class Lag:
-    """What was found.
+    """The estimated lag between labels and pictures.
 
     Attributes:
-        ticks: by how many the labels come too late (positive) or too early; None: the picture does not tell.
-        correlation: of motion and mouse at that lag, by ranks, 0 to 1.
+        ticks: by which the labels come too late (positive) or too early; None: no clear estimate.
+        correlation: rank correlation of motion and mouse at that lag, 0 to 1.
     """
 
     ticks: int | None
@@ -46,12 +46,12 @@ class Lag:
 def estimate_lag(
     frames: Callable[[int, int], NDArray[np.uint8]], mouse_N2: NDArray[np.float64], num_frames: int
 ) -> Lag:
-    """Compare pictures with labels.
+    """Estimate the lag of one recording.
 
     Args:
         frames: from start and length to pictures, uint8 (length, 192, 192, 3).
         mouse_N2: mouse motion in pixels, x and y, on each frame; 0 where it is unknown.
-        num_frames: how many pictures there are.
+        num_frames: of the recording.
     """
     blocks = _liveliest_blocks(mouse_N2, num_frames)
     motions, ticks = [], []
@@ -65,7 +65,7 @@ def estimate_lag(
 
 
 def phase_shifts(grey_THW: NDArray[np.float32]) -> NDArray[np.float64]:
-    """By how many pixels each picture moved to become the next one, x and y, (T - 1, 2); below one pixel too."""
+    """Displacement from each picture to the next by phase correlation, (T - 1, 2): x and y in pixels, sub-pixel."""
     moving_THW = grey_THW - grey_THW.mean(axis=0)  # what stands still (a weapon, a status bar) says nothing
     height, width = grey_THW.shape[1:]
     window_HW = np.outer(np.hanning(height), np.hanning(width))
@@ -80,7 +80,7 @@ def phase_shifts(grey_THW: NDArray[np.float32]) -> NDArray[np.float64]:
 def _refined(
     surfaces_THW: NDArray[np.float64], rows: NDArray[np.intp], columns: NDArray[np.intp], axis: int
 ) -> NDArray[np.float64]:
-    """The place of the peaks along an axis, signed, with a parabola through the peak and its two neighbours."""
+    """Sub-pixel positions of the peaks along an axis, signed: the vertex of a parabola through peak and neighbours."""
     size = surfaces_THW.shape[axis]
     place = columns if axis == 2 else rows
     pictures = np.arange(len(place))
@@ -100,7 +100,7 @@ def _refined(
 
 
 def _liveliest_blocks(mouse_N2: NDArray[np.float64], num_frames: int) -> list[tuple[int, int]]:
-    """Start and length of the stretches in which the mouse moves on the most ticks, in their order."""
+    """Start and length of the blocks in which the mouse moves on the most ticks, ascending."""
     starts = range(0, num_frames - _BLOCK_FRAMES // 2, _BLOCK_FRAMES)
     lively = {start: np.count_nonzero(mouse_N2[start : start + _BLOCK_FRAMES].any(axis=1)) for start in starts}
     chosen = sorted(sorted(lively, key=lambda start: -lively[start])[:_MAX_BLOCKS])
@@ -123,7 +123,7 @@ def _best_lag(motion_M: NDArray[np.float64], mouse_N: NDArray[np.float64], tick_
     strength = by_lag[best]
     if strength < max(CLEAR, _CHANCE / np.sqrt(len(tick_M))):
         return Lag(None, strength)
-    # A hand that moves evenly agrees nearly as well one tick off: another lag than 0 has to be clearly better.
+    # Even motion agrees nearly as well one tick off: another lag than 0 has to be clearly better.
     if strength - by_lag[0] < _MARGIN * strength:
         return Lag(0, by_lag[0])
     is_periodic = any(by_lag[lag] > (1 - _MARGIN) * strength for lag in by_lag if abs(lag - best) > 1)
@@ -131,7 +131,7 @@ def _best_lag(motion_M: NDArray[np.float64], mouse_N: NDArray[np.float64], tick_
 
 
 def _rank_correlation(motion_M: NDArray[np.float64], mouse_N: NDArray[np.float64], tick_M: NDArray[np.int64]) -> float:
-    """Spearman's: a shift too large to measure is one wrong rank and no more."""
+    """Spearman's rank correlation: a displacement too large to measure costs one rank and no more."""
     is_inside = (tick_M >= 0) & (tick_M < len(mouse_N))
     first, second = _ranks(motion_M[is_inside]), _ranks(mouse_N[tick_M[is_inside]])
     if first.std() == 0 or second.std() == 0:

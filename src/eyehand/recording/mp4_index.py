@@ -23,13 +23,13 @@ _PATH_TO_TABLES = (b"mdia", b"minf", b"stbl")
 
 @dataclass(frozen=True)
 class Box:
-    """A box of a file.
+    """A box of an mp4 file, in byte offsets.
 
     Attributes:
-        kind: its four letters.
+        kind: its four-letter type.
         start: of its header.
-        content: of what follows the header.
-        end: behind it.
+        content: of its payload.
+        end: of the byte behind it.
     """
 
     kind: bytes
@@ -40,11 +40,11 @@ class Box:
 
 @dataclass(frozen=True)
 class Layout:
-    """What a file is made of.
+    """The outermost boxes of an mp4 file.
 
     Attributes:
-        boxes: the outermost, those that are whole, in order.
-        broken: where the box begins that the file breaks off in; None: it does not, or only in pictures.
+        boxes: the complete ones, in order.
+        broken: offset of a box that the end of the file cuts off; None: there is none but one of pictures (mdat).
         size: of the file, in bytes.
     """
 
@@ -54,7 +54,7 @@ class Layout:
 
 
 def read_layout(file: BinaryIO) -> Layout:
-    """Walk over the outermost boxes, of which only the headers are read."""
+    """The outermost boxes of a file; only their headers are read."""
     size = file.seek(0, io.SEEK_END)
     boxes: list[Box] = []
     start = 0
@@ -69,7 +69,7 @@ def read_layout(file: BinaryIO) -> Layout:
 
 
 def read_index(file: BinaryIO, layout: Layout) -> bytes | None:
-    """The box that describes all pictures; None: there is none, or it is not all."""
+    """The payload of `moov`; None: the file has none, or is fragmented, or it is too large."""
     index = [box for box in layout.boxes if box.kind == b"moov"]
     is_fragmented = any(box.kind == b"moof" for box in layout.boxes)
     if is_fragmented or len(index) != 1 or index[0].end - index[0].start > _MAX_INDEX_BYTES:
@@ -103,7 +103,7 @@ def indexed_times(index: bytes, layout: Layout, container: Any, stream: Any) -> 
 
 
 def _delays(moov: bytes) -> NDArray[np.int64] | None:
-    """By how much each picture of the first video is shown after it is decoded; None where that is not told plainly."""
+    """Composition offset (presentation minus decoding time) of each picture of the first video; None: bad table."""
     for track in _inside(moov, b"trak"):
         handler = next((each for media in _inside(track, b"mdia") for each in _inside(media, b"hdlr")), b"")
         if handler[8:12] != b"vide":
@@ -123,7 +123,7 @@ def _delays(moov: bytes) -> NDArray[np.int64] | None:
 
 
 def _expanded(ctts: bytes, num_pictures: int) -> NDArray[np.int64] | None:
-    """A table of (how many, delay) as one delay per picture. Signed in either version, as in practice."""
+    """A `ctts` table of (count, offset) as one offset per picture. Signed in either version, as in practice."""
     pairs = np.frombuffer(ctts[8 : 8 + (len(ctts) - 8) // 8 * 8], ">i4").reshape(-1, 2).astype(np.int64)
     pairs = pairs[: int.from_bytes(ctts[4:8], "big")]
     if (pairs[:, 0] < 0).any() or pairs[:, 0].sum() != num_pictures:
@@ -132,7 +132,7 @@ def _expanded(ctts: bytes, num_pictures: int) -> NDArray[np.int64] | None:
 
 
 def _inside(content: bytes, kind: bytes) -> Iterator[bytes]:
-    """The contents of the boxes of one kind that lie directly inside."""
+    """The payloads of the child boxes of one kind."""
     start = 0
     while start + 8 <= len(content):
         box = _box(content[start : start + 16], start, len(content))

@@ -61,11 +61,11 @@ class Recording:
 
     Attributes:
         path: its folder (see `RecordingFiles`).
-        info: what it is of.
+        info: its metadata.
         num_frames: frames that have a picture and an annotation.
         is_cut_off: writing it ended before its end (crash, full disk); what is there is good.
         outcome: facts of how the episode ended (`score`...), where the recorder knew them.
-        problems: sentences on what is odd about it, though it can be used.
+        problems: sentences on what looks wrong although it can be used.
         annotations: the messages as in the file, one per frame. Not shifted: number i describes what came BEFORE i.
     """
 
@@ -137,20 +137,20 @@ class Recording:
 
     @property
     def instructions(self) -> tuple[str | None, ...]:
-        """What was to be done at each frame."""
+        """The instruction of each frame; None: none."""
         return tuple(frame_instructions(self.annotations, self.fps))
 
     @property
     def times_ns(self) -> tuple[int, ...]:
-        """When each frame was seen, since the start of the recording."""
+        """Capture time of each frame since the start of the recording."""
         return tuple(annotation.frame_time for annotation in self.annotations)
 
     def executed(self, frame: int) -> Action | None:
-        """What was done on this frame, by whomever; None where that is not known (always for the last frame)."""
+        """The action executed on this frame, a user's or a system's; None: unknown (always on the last frame)."""
         return self._frame_actions()[frame].executed
 
     def user_action(self, frame: int) -> Action | None:
-        """What the user did on this frame, or would have done; None where that is not known."""
+        """The user's action on this frame, or the label where a system acted; None: unknown."""
         return self._frame_actions()[frame].user
 
     def events_before(self, frame: int) -> list[InputEvent]:
@@ -158,11 +158,11 @@ class Recording:
         return events_of(self.annotations[frame])
 
     def load_labels(self, space: ActionSpace) -> Labels:
-        """The actions of all frames as token ids; row i belongs to frame i."""
+        """The actions of all frames as tokens; row i belongs to frame i."""
         return make_labels(self._frame_actions(), self.instructions, self.times_ns, space)
 
     def text_embedding(self, instruction: str, encoder: str) -> NDArray[np.float32] | None:
-        """The embedding (n, dim) float32 stored with an instruction, whatever wrote it; None where there is none."""
+        """The encoder's embedding (n, dim) float32 stored with an instruction by any annotator; None: none stored."""
         for annotation in self.annotations:
             for text in annotation.frame_text_annotation:
                 if text.instruction != instruction:

@@ -1,4 +1,4 @@
-"""What compression does to pictures: `recompress` sends them through H.264 once, in memory, and gives them back.
+"""Compression artefacts as augmentation: `recompress` encodes and decodes pictures with H.264, in memory.
 
 The same encoder, colours and decoder as a recording's small video, with another quality or chroma. Deterministic: the
 same pictures and coding give the same bytes. Knows no files.
@@ -31,7 +31,7 @@ _PIXELS = {"420": "yuv420p", "444": "yuv444p", "rgb": "rgb24"}
 
 @dataclass(frozen=True)
 class Coding:
-    """A quality (x264's CRF: lower is better, recordings have 18) and a chroma."""
+    """The parameters of an encoding: x264's CRF (lower is better, recordings have 18) and the chroma format."""
 
     crf: int
     chroma: Chroma = "420"
@@ -41,7 +41,7 @@ class Coding:
 
 
 def draw_coding(rng: np.random.Generator) -> Coding:
-    """A random one: CRF 6 to 18, in YUV at half or full colour resolution, or in RGB."""
+    """A random Coding: CRF 6 to 18, in YUV at half or full colour resolution, or in RGB."""
     chroma: tuple[Chroma, ...] = ("420", "444", "rgb")
     return Coding(int(rng.integers(6, 19)), chroma[rng.integers(len(chroma))])
 
@@ -54,7 +54,7 @@ class RandomRecompression:
     seed: int
 
     def __call__(self, frames_THWC: NDArray[np.uint8], position: int) -> NDArray[np.uint8]:
-        """The clip at this place of the stream, coded once more or as it is."""
+        """The clip at this position of the stream, recompressed or unchanged."""
         rng = np.random.default_rng((self.seed, position, _STREAM))
         return recompress(frames_THWC, draw_coding(rng)) if rng.random() < self.share else frames_THWC
 

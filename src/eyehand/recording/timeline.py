@@ -1,4 +1,4 @@
-"""`Timeline`: everything done in a recording, as runs over its frames, small enough to travel in a page.
+"""`Timeline`: the actions of a recording, run-length encoded over its frames, small enough for an HTML page.
 
 A run says "from this frame on, for so many frames". Row i is what was done ON frame i, as everywhere after `labels`.
 Knows no pictures and no HTML.
@@ -19,7 +19,7 @@ from eyehand.recording.reader import Recording
 __all__ = ["Hold", "Run", "Timeline", "Who", "read_timeline"]
 
 Who = Literal["user", "system", "labelled", "unknown"]
-"""Who acted: a user; a system; a system while a user's label says what to do instead; nobody knows."""
+"""The source of an action: a user; a system; a system, with a user's label; unknown."""
 
 Run = tuple[int, int]
 """First frame, and number of frames."""
@@ -40,20 +40,20 @@ class Hold:
 
 @dataclass(frozen=True)
 class Timeline:
-    """The N frames of a recording.
+    """The actions and instructions of a recording of N frames.
 
     Attributes:
         num_frames, fps: of the recording.
-        times_ns: when each frame was seen, since the start.
-        who: runs of who acted; they cover all frames.
-        instructions: runs of what was to be done; frames without an instruction are left out.
+        times_ns: capture times since the start.
+        who: runs of the source of the action; they cover all frames.
+        instructions: runs of each; frames without an instruction are left out.
         keys, buttons, pad: runs in which each key, mouse button and gamepad button was held, by name.
-        label_keys, label_buttons: the same of what a user would have held while a system acted.
+        label_keys, label_buttons: the same of the labels, on frames on which a system acted.
         dx_N, dy_N: int64, mouse motion in pixels.
-        label_dx_N, label_dy_N: int64, what a user would have moved; 0 where nobody said.
+        label_dx_N, label_dy_N: int64, mouse motion of the labels; 0 without a label.
         scroll_N: int64, wheel motion, PIXELS_PER_NOTCH for each notch, positive upwards.
         sticks: of frames with a gamepad: left x, left y, right x, right y, left trigger, right trigger.
-        is_known_N: bool, whether what was done is known.
+        is_known_N: bool, whether the executed action is known.
     """
 
     num_frames: int
@@ -82,7 +82,7 @@ class Timeline:
         return sorted(presses, key=lambda hold: (hold.start, hold.name))
 
     def to_json(self) -> dict[str, Any]:
-        """For `json.dumps`; what is empty throughout is left out."""
+        """As JSON values; empty tracks are left out."""
         flat: dict[str, Any] = {
             "num_frames": self.num_frames,
             "fps": self.fps,
@@ -128,7 +128,7 @@ def read_timeline(recording: Recording) -> Timeline:
 
 
 def _who(recording: Recording, frame: int, executed: Action | None) -> Who:
-    """Who acted on this frame; the annotation after it knows."""
+    """The source of this frame's action, from the annotation after it."""
     if executed is None:
         return "unknown"
     if not recording.annotations[frame + 1].system_action.is_known:
@@ -144,7 +144,7 @@ def _runs_of_values(values: Sequence[T]) -> list[tuple[Run, T]]:
 
 
 def _held(names_by_frame: Iterable[Iterable[str]]) -> dict[str, tuple[Run, ...]]:
-    """For every name the runs of frames that hold it; names in the order of how long they are held."""
+    """The runs of frames that hold each name; names by the time they are held, longest first."""
     runs: dict[str, list[Run]] = {}
     since: dict[str, int] = {}
     frame = 0

@@ -95,7 +95,7 @@ class VideoWriter:
             self._keep(packet)
 
     def _make_container(self, path: Path) -> Any:
-        """The file to be."""
+        """Open the output file."""
         return av.open(
             str(path),
             "w",
@@ -108,7 +108,7 @@ class VideoWriter:
         )
 
     def _keep(self, packet: Any) -> None:
-        """Into the file."""
+        """Write an encoded packet to the file."""
         self._container.mux(packet)
 
     def close(self) -> None:
@@ -149,7 +149,7 @@ class VideoRing(VideoWriter):
         return num_before - len(self._packets)
 
     def save(self, path: Path) -> None:
-        """Make a video of what is there, without encoding it again.
+        """Write the pictures as a video file, without encoding them again.
 
         Raises:
             OSError: the file cannot be written.
@@ -323,7 +323,7 @@ class VideoReader:
             raise
 
     def _open_container(self, file: BinaryIO) -> None:
-        """Find out what is in the file."""
+        """Open the demuxer and read when each picture is shown."""
         try:
             layout = read_layout(file)
             index = read_index(file, layout)
@@ -358,7 +358,7 @@ class VideoReader:
             return
 
     def _decoded(self) -> Iterator[Any]:
-        """The frames from where the file stands."""
+        """Decoded frames from the demuxer's position on."""
         for packet in self._whole_packets():
             yield from self._stream.decode(packet)
         yield from self._stream.decode(None)
@@ -375,7 +375,7 @@ class VideoReader:
         return UserError(f"{self.path} cannot be read ({reason}): check the disk and the permissions.")
 
     def _without_broken_box(self, file: BinaryIO, layout: Layout) -> str | BinaryIO:
-        """What to open: the file, or without its last box if the file breaks off in one that describes the others.
+        """The file to demux: as it is, or without a last box that is cut off and describes other boxes.
 
         A full disk can cut a fragment's index in half, on which the demuxer gives up the whole file. Pictures cut in
         half it can live with.
@@ -387,4 +387,4 @@ class VideoReader:
 
 
 class _MissedError(Exception):
-    """Another picture came than the one that was asked for."""
+    """The decoder gave another picture than the one asked for."""

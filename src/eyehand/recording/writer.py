@@ -111,8 +111,8 @@ class RecordingWriter:
 
         Args:
             frame: the picture; all of a recording have one size, and times count from the first one's.
-            executed: what was done between the previous frame and THIS one; ignored for the first frame.
-            instruction: what is to be done at this frame.
+            executed: the action executed between the previous frame and THIS one; ignored for the first frame.
+            instruction: of this frame; None: none.
             events: the raw input events since the previous frame, on the clock of `frame.time_ns`; None: the source
                 has none, and simulated ones are made from the action.
         """
@@ -126,7 +126,7 @@ class RecordingWriter:
         self._before_ns = frame.time_ns
 
     def note(self, change_id: str, facts: Mapping[str, object]) -> None:
-        """Add an entry to the change log: facts (as JSON) that are no frame's, such as where all of it came from."""
+        """Add an entry to the change log: facts (as JSON) about the whole recording, such as its origin."""
         if not self._is_open:
             raise ValueError(f"the recording {self.path} is closed")
         self._guarded(lambda: self._append(self._note(change_id, facts)))
@@ -135,7 +135,7 @@ class RecordingWriter:
         """Finish the recording. May be called twice.
 
         Args:
-            outcome: facts of how the episode ended (`score`...), stored with the closing message.
+            outcome: facts at the end of the episode (`score`...), stored with the closing message.
         """
         if not self._is_open:
             return
@@ -198,7 +198,7 @@ class RecordingWriter:
         return pb.VideoAnnotation(metadata=metadata, changelog=[change])
 
     def _append(self, message: pb.VideoAnnotation) -> None:
-        """Add a message to the annotation file in one write; a part of it that got there is taken away again."""
+        """Append a message to the annotation file in one write; a partial write is truncated away."""
         data = message.SerializeToString()
         before = self._annotation.tell()
         if self._annotation.write(data) != len(data):
@@ -206,7 +206,7 @@ class RecordingWriter:
             raise OSError("no space left for the whole message")
 
     def _guarded(self, write: Callable[[], None]) -> None:
-        """Do this; when the files cannot be written close everything and say so in one sentence."""
+        """Run `write`; if a file cannot be written close all of them and raise UserError."""
         try:
             write()
         except OSError as error:
@@ -214,7 +214,7 @@ class RecordingWriter:
             raise self._unwritable(error) from error
 
     def _abandon(self) -> None:
-        """Close the files as they are."""
+        """Close the files without a closing message."""
         self._is_open = False
         for video in self._videos or ():
             try:
