@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
+from programs import need
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 _PROFILE = "eyehand-chromium-"
@@ -105,9 +105,7 @@ class Page:
 @contextlib.contextmanager
 def browser() -> Iterator[Page]:
     """A new browser with a profile of its own, gone afterwards. Skips where none is installed."""
-    program = next(filter(None, map(shutil.which, NAMES)), None)
-    if program is None:
-        pytest.skip("there is no Chromium: apt install chromium")
+    program = need(*NAMES)
     profile = tempfile.mkdtemp(prefix=_PROFILE)
     to_browser, send = os.pipe()
     receive, from_browser = os.pipe()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import struct
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-HAS_DSDA = shutil.which("dsda-doom", path="/usr/games:/usr/local/games") or shutil.which("dsda-doom")
-needs_dsda = pytest.mark.skipif(not HAS_DSDA, reason="dsda-doom is not installed (apt install dsda-doom)")
+needs_dsda = pytest.mark.needs("dsda-doom")
 
 
 def freedoom(number: int) -> Path:

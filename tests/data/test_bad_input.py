@@ -20,6 +20,7 @@ from eyehand.cli import main
 from eyehand.data.index import read_index
 from eyehand.recording import annotation_pb2 as pb
 from eyehand.recording.reader import find_recordings
+from programs import small_disk
 
 NUM_FRAMES = 30
 
@@ -233,27 +234,21 @@ def test_rates_that_differ(data: Path, capsys: pytest.CaptureFixture[str]) -> No
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 64 kB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], capture_output=True, check=False)
-    if made.returncode:
-        pytest.skip("no small disk can be made here: that takes root")
-    yield disk
-    subprocess.run(["umount", "--lazy", disk], check=True)
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with small_disk(tmp_path / "disk", "64k") as disk:
+        yield disk
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="tmpfs is Linux's")
 @pytest.mark.parametrize("command", ["index", "reencode"])
-def test_a_full_disk(data: Path, small_disk: Path, capsys: pytest.CaptureFixture[str], command: str) -> None:
+def test_a_full_disk(data: Path, disk: Path, capsys: pytest.CaptureFixture[str], command: str) -> None:
     with tarfile.open("a.tar.gz", "w:gz") as tar:
         for number in range(8):
             tar.add(data / "block-000", f"set/{number}")
             shutil.copytree(data / "block-000", data / f"more-{number}")
     arguments = {
-        "index": ["data", "index", "a.tar.gz", "--out", str(small_disk / "i.parquet"), "--workers", "1"],
-        "reencode": ["data", "reencode", "data", "--out", str(small_disk / "made"), "--workers", "1"],
+        "index": ["data", "index", "a.tar.gz", "--out", str(disk / "i.parquet"), "--workers", "1"],
+        "reencode": ["data", "reencode", "data", "--out", str(disk / "made"), "--workers", "1"],
     }[command]
     assert main(arguments) == 2
     printed = capsys.readouterr().err
@@ -261,10 +256,10 @@ def test_a_full_disk(data: Path, small_disk: Path, capsys: pytest.CaptureFixture
     assert printed.endswith("make space or choose another place, and run the command again; it goes on where it was.\n")
     assert "No space left on device" in printed
     assert printed.count("\n") == 1
-    subprocess.run(["mount", "-o", "remount,size=10m", small_disk], check=True)
+    subprocess.run(["mount", "-o", "remount,size=10m", disk], check=True)
     assert main(arguments) == 0
     capsys.readouterr()
     if command == "index":
-        assert len(read_index(small_disk / "i.parquet")) == 8
+        assert len(read_index(disk / "i.parquet")) == 8
     else:
-        assert len(find_recordings(small_disk / "made")) == 10
+        assert len(find_recordings(disk / "made")) == 10

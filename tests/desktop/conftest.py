@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ import pytest
 
 from eyehand.desktop import require_xcb
 from eyehand.errors import UserError
+from programs import need
 
 if TYPE_CHECKING:
     from eyehand.desktop.x11.display import XDisplay
@@ -46,8 +46,7 @@ def guard() -> Iterator[Guard]:
 
 @pytest.fixture(scope="module")
 def screen(guard: Guard) -> Iterator[OwnScreen]:
-    if shutil.which("Xvfb") is None:
-        pytest.skip("Xvfb is not installed (apt install xvfb)")
+    need("Xvfb")
     from eyehand.desktop.x11.screen import OwnScreen
 
     screen = OwnScreen((640, 480), guard)

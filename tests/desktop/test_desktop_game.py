@@ -25,6 +25,7 @@ from eyehand.game import Game
 from eyehand.games.desktop.x11 import LaunchedDesktopGame, WindowGame
 from eyehand.player import Decision, Observation
 from eyehand.session import Session, Tick
+from programs import need_game
 from x_window import Window, keys_down, wait_until
 
 BACK = (0x10, 0x20, 0x30)
@@ -177,6 +178,7 @@ def test_a_window_that_closes_ends_the_session_in_one_sentence(
         game.reset(1)
 
 
+@pytest.mark.needs("Xvfb")
 def test_a_display_that_dies_is_one_sentence(tmp_path: Path) -> None:
     game = LaunchedDesktopGame(_profile(tmp_path), (400, 300))
     try:
@@ -192,6 +194,7 @@ def test_a_display_that_dies_is_one_sentence(tmp_path: Path) -> None:
         game.close()
 
 
+@pytest.mark.needs("Xvfb")
 def test_a_launched_game_is_played_and_ended(tmp_path: Path) -> None:
     profile = _profile(tmp_path, ready_output="ready", start=(Step(keys=("Enter",), until_change=True),))
     game = LaunchedDesktopGame(profile, (400, 300))
@@ -211,6 +214,7 @@ def test_a_launched_game_is_played_and_ended(tmp_path: Path) -> None:
     assert not folder.exists()
 
 
+@pytest.mark.needs("Xvfb")
 def test_a_game_that_makes_its_window_anew_while_it_starts_is_played(tmp_path: Path) -> None:
     game = LaunchedDesktopGame(_profile(tmp_path, RENEWING_PROGRAM, ready_output="ready"), (400, 300))
     try:
@@ -222,6 +226,7 @@ def test_a_game_that_makes_its_window_anew_while_it_starts_is_played(tmp_path: P
         game.close()
 
 
+@pytest.mark.needs("Xvfb")
 def test_a_game_that_closes_its_window_and_runs_on_is_said(tmp_path: Path) -> None:
     program = WINDOW_PROGRAM.replace('sys.exit("the game fell over")', "window.core.DestroyWindow(window.id)")
     game = LaunchedDesktopGame(_profile(tmp_path, program + "    window.sync()\n"), (400, 300))
@@ -234,6 +239,7 @@ def test_a_game_that_closes_its_window_and_runs_on_is_said(tmp_path: Path) -> No
         game.close()
 
 
+@pytest.mark.needs("Xvfb")
 def test_a_game_that_falls_over_says_its_last_words(tmp_path: Path) -> None:
     game = LaunchedDesktopGame(_profile(tmp_path), (400, 300))
     try:
@@ -247,6 +253,7 @@ def test_a_game_that_falls_over_says_its_last_words(tmp_path: Path) -> None:
         game.close()
 
 
+@pytest.mark.needs("Xvfb")
 @pytest.mark.parametrize(
     ("program", "sentence"),
     [
@@ -284,6 +291,7 @@ def test_what_fails_in_a_check_is_tried_in_three_rounds(monkeypatch: pytest.Monk
     assert tried == [None, ["steer"], ["steer"]]
 
 
+@pytest.mark.needs("Xvfb")
 def test_a_game_that_is_not_installed_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "nowhere.toml"
     file.write_text(
@@ -296,6 +304,7 @@ def test_a_game_that_is_not_installed_is_said(tmp_path: Path, capsys: pytest.Cap
         assert "nowhere-game is not installed" in capsys.readouterr().err
 
 
+@pytest.mark.needs("Xvfb")
 def test_the_screen_of_our_own_is_healthy() -> None:
     findings = list(check_own_screen())
     assert [finding.name for finding in findings if finding.passed is False] == []
@@ -307,16 +316,9 @@ def _observe_for_ever(game: LaunchedDesktopGame) -> None:
         game.observe()
 
 
-def _installed(name: str) -> Profile:
-    profile = load_profile(name)
-    if profile.program is None:
-        pytest.skip(f"{name} is not installed (apt install {' '.join(profile.packages)})")
-    return profile
-
-
 def test_chocolate_doom_is_played_for_real(tmp_path: Path, screen: OwnScreen) -> None:
     """The whole way: command line, own screen, real game, recording; then nothing of it is left."""
-    _installed("chocolate-doom")
+    need_game("chocolate-doom")
     done = subprocess.run(
         [
             *(sys.executable, "-m", "eyehand", "play", "--game", "chocolate-doom", "--own-screen", "640x480"),
@@ -332,11 +334,12 @@ def test_chocolate_doom_is_played_for_real(tmp_path: Path, screen: OwnScreen) ->
     assert list((tmp_path / "recording").glob("*/annotation.proto"))
 
 
+@pytest.mark.needs("Xvfb")
 @pytest.mark.slow
 @pytest.mark.parametrize("name", profile_names())
 def test_every_profile_is_proven_by_its_real_game(name: str, screen: OwnScreen) -> None:
     """It starts, moves, turns and fires as the profile says, and the picture shows it."""
-    profile = _installed(name)
+    profile = need_game(name)
     findings = list(check_game(profile, profile.launch.size))
     failed = [f"{finding.name}: {finding.text}" for finding in findings if finding.passed is False]
     assert not failed

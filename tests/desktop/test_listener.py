@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +21,7 @@ from eyehand.desktop.x11.raw_events import Valuator
 from eyehand.desktop.x11.screen import OwnScreen
 from eyehand.errors import UserError
 from eyehand.input_event import InputEvent
+from programs import need
 from x_window import Window, wait_until
 
 PRESS_KEY, RELEASE_KEY, PRESS, RELEASE, MOVE = 2, 3, 4, 5, 6
@@ -178,8 +178,7 @@ def test_the_injected_is_told_apart(screen: OwnScreen, person: Person) -> None:
 
 def test_a_persons_own_device_is_told_apart(screen: OwnScreen, person: Person, guard: Guard) -> None:
     """In Xephyr, a server within a window, the keys of the outer server come from a keyboard that is not XTest's."""
-    if shutil.which("Xephyr") is None:
-        pytest.skip("Xephyr is not installed (apt install xserver-xephyr)")
+    need("Xephyr")
     before = {name: os.environ.get(name) for name in ("DISPLAY", "XAUTHORITY")}
     os.environ.update(screen.environment)
     try:
@@ -268,6 +267,7 @@ def test_fractions_and_places_add_up_to_pixels() -> None:
     assert steps == [(0, 0), (1, 0), (538, -100), (-639, 479)]
 
 
+@pytest.mark.needs("Xvfb")
 def test_a_display_that_dies_is_one_sentence(guard: Guard) -> None:
     screen = OwnScreen((320, 240), guard)
     with Listener(screen.name, screen.authority) as listener:

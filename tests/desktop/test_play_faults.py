@@ -16,6 +16,7 @@ from eyehand.desktop.x11.display import XDisplay
 from eyehand.desktop.x11.guard import Guard
 from eyehand.desktop.x11.screen import OwnScreen
 from eyehand.recording.reader import Recording, find_recordings
+from programs import need
 from x_person import Person
 from x_window import Window, buttons_down, keys_down, wait_until
 
@@ -23,6 +24,7 @@ from x_window import Window, buttons_down, keys_down, wait_until
 @pytest.fixture
 def own_screen(guard: Guard) -> Iterator[OwnScreen]:
     """One that may die."""
+    need("Xvfb")
     screen = OwnScreen((320, 240), guard)
     yield screen
     screen.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -30,6 +29,7 @@ from eyehand.play.shared_game import SharedGame
 from eyehand.player import Decision, Observation
 from eyehand.players.takeover import Takeover, TakeoverKeys, Turn
 from eyehand.session import Session
+from programs import need
 from x_person import Person
 from x_window import Window, buttons_down, keys_down, wait_until
 
@@ -47,9 +47,8 @@ class Desktop:
 
 @pytest.fixture(scope="module")
 def desktop() -> Iterator[Desktop]:
-    for program, package in (("Xvfb", "xvfb"), ("openbox", "openbox")):
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is not installed (apt install {package})")
+    need("Xvfb")
+    need("openbox")
     reading, writing = os.pipe()
     server = subprocess.Popen(
         ["Xvfb", "-displayfd", str(writing), "-ac", "-noreset", "-nolisten", "tcp", "-screen", "0", "640x480x24"],

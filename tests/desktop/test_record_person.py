@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import shutil
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -27,6 +25,7 @@ from eyehand.recording.annotation import read_annotation
 from eyehand.recording.format import ANNOTATION_FILE
 from eyehand.recording.labels import events_of
 from eyehand.recording.reader import Recording
+from programs import small_disk
 from x_window import Window, wait_until
 
 
@@ -328,6 +327,7 @@ def test_a_window_that_closes_keeps_the_recording(run: Callable[..., Run], windo
         assert not read_annotation(kept.path / ANNOTATION_FILE).is_cut_off
 
 
+@pytest.mark.needs("Xvfb")
 def test_a_display_that_dies_keeps_the_recording(guard: Guard, tmp_path: Path) -> None:
     screen = OwnScreen((320, 240), guard)
     window = Window(screen, "Freedoom")
@@ -362,20 +362,13 @@ def test_no_permission_for_raw_events_is_one_sentence(run: Callable[..., Run], m
 
 
 def test_a_full_disk_keeps_what_was_recorded(run: Callable[..., Run], tmp_path: Path) -> None:
-    disk = tmp_path / "recordings"
-    disk.mkdir()
-    mount = [shutil.which("mount") or "false", "-t", "tmpfs", "-o", "size=20k", "tmpfs", str(disk)]
-    if subprocess.run(mount, capture_output=True, check=False).returncode:
-        pytest.skip("mounting a small tmpfs needs root")
-    try:
+    with small_disk(tmp_path / "recordings", "20k"):
         report = run().start().wait()
         assert "Cannot write the recording" in str(report.failure)
         assert "make space" in str(report.failure)
         assert len(report.recordings) == 1
         with Recording.open(report.recordings[0]) as kept:
             assert kept.num_frames >= 1
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
 
 
 def test_a_folder_that_cannot_be_written_is_one_sentence(run: Callable[..., Run], tmp_path: Path) -> None:

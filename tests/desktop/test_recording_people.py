@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,10 +15,9 @@ DEGREES_PER_PX = 0.1318359375
 
 
 @pytest.mark.slow
+@pytest.mark.needs("Xvfb")
 def test_the_engine_agrees_with_our_labels(tmp_path: Path) -> None:
     """Exact in what was done; in when, as loose as a busy machine must be (docs/results.md has the true figures)."""
-    if shutil.which("Xvfb") is None:
-        pytest.skip("Xvfb is not installed (apt install xvfb)")
     out = tmp_path / "figures.json"
     done = subprocess.run(
         [sys.executable, str(BENCHMARK), "--seconds", "6", "--out", str(out)],

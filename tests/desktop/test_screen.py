@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 
 import psutil
 import pytest
@@ -16,6 +15,7 @@ from eyehand.desktop.x11.guard import Guard
 from eyehand.desktop.x11.screen import OwnScreen
 from eyehand.desktop.x11.windows import WindowQuery, find_window
 from eyehand.errors import UserError
+from programs import need
 from x_window import Window, wait_until
 
 
@@ -37,8 +37,7 @@ def test_two_screens_do_not_know_each_other(screen: OwnScreen, guard: Guard, dis
 def test_a_screen_that_is_shown_appears_in_a_window(
     screen: OwnScreen, guard: Guard, display: XDisplay, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if shutil.which("Xephyr") is None:
-        pytest.skip("Xephyr is not installed (apt install xserver-xephyr)")
+    need("Xephyr")
     for name, value in screen.environment.items():
         monkeypatch.setenv(name, value)
     with contextlib.closing(OwnScreen((320, 200), guard, visible=True)) as shown:
@@ -53,8 +52,7 @@ def test_a_screen_that_is_shown_appears_in_a_window(
 
 
 def test_without_a_display_nothing_can_be_shown(guard: Guard, monkeypatch: pytest.MonkeyPatch) -> None:
-    if shutil.which("Xephyr") is None:
-        pytest.skip("Xephyr is not installed (apt install xserver-xephyr)")
+    need("Xephyr")
     monkeypatch.delenv("DISPLAY", raising=False)
     with pytest.raises(UserError, match="--visible"):
         OwnScreen((320, 200), guard, visible=True)

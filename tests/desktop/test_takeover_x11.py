@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -28,6 +27,7 @@ from eyehand.player import Decision, Observation
 from eyehand.players.takeover import TakeoverKeys, Turn
 from eyehand.recording.reader import Recording
 from eyehand.session import Session
+from programs import need
 from x_person import Person
 from x_window import Window, buttons_down, keys_down, wait_until
 
@@ -178,8 +178,7 @@ def test_an_own_screen_in_a_window_of_the_persons_hears_what_is_done_there(
     screen: OwnScreen, display: XDisplay, guard: Guard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Keyboard and mouse of the outer screen, whoever moves them, are hardware to the inner one."""
-    if shutil.which("Xephyr") is None:
-        pytest.skip("Xephyr is not installed (apt install xserver-xephyr)")
+    need("Xephyr")
     for name, value in screen.environment.items():
         monkeypatch.setenv(name, value)
     inner = OwnScreen((320, 240), guard, visible=True)

@@ -17,24 +17,18 @@ import pytest
 
 from eyehand.action import Action
 from eyehand.cli import main
-from eyehand.desktop.profile import Profile, load_profile, parse_profile
+from eyehand.desktop.profile import parse_profile
 from eyehand.desktop.x11.display import XDisplay
 from eyehand.desktop.x11.screen import OwnScreen
 from eyehand.desktop.x11.windows import list_windows
 from eyehand.errors import UserError
 from eyehand.games.desktop.together import TogetherGame
+from programs import need_game
 from x_person import Person
 from x_window import wait_until
 
 MESSAGE_ROWS = 24
 """Doom writes what players say into the topmost rows."""
-
-
-def _installed(name: str) -> Profile:
-    profile = load_profile(name)
-    if profile.program is None:
-        pytest.skip(f"{name} is not installed (apt install {' '.join(profile.packages)})")
-    return profile
 
 
 @pytest.fixture
@@ -44,12 +38,13 @@ def person(screen: OwnScreen) -> Iterator[Person]:
     person.close()
 
 
+@pytest.mark.needs("Xvfb")
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["crispy-doom", "chocolate-doom"])
 def test_what_the_person_says_is_read_by_the_agent(name: str, screen: OwnScreen, person: Person) -> None:
     """Both see one game: a message that one types stands on the other's screen."""
     game = TogetherGame(
-        _installed(name), "co-op", (640, 480), display=screen.name, authority=screen.authority, say=lambda _: None
+        need_game(name), "co-op", (640, 480), display=screen.name, authority=screen.authority, say=lambda _: None
     )
     with contextlib.closing(game):
         game.reset(0)
@@ -74,11 +69,12 @@ def test_what_the_person_says_is_read_by_the_agent(name: str, screen: OwnScreen,
         assert game.has_ended
 
 
+@pytest.mark.needs("Xvfb")
 @pytest.mark.slow
 def test_an_openarena_of_two(screen: OwnScreen) -> None:
     """The person's game is the server, and tells of the agent that comes in."""
     game = TogetherGame(
-        _installed("openarena"), "duel", (320, 240), display=screen.name, authority=screen.authority, say=lambda _: None
+        need_game("openarena"), "duel", (320, 240), display=screen.name, authority=screen.authority, say=lambda _: None
     )
     with contextlib.closing(game):
         game.reset(0)
@@ -90,7 +86,7 @@ def test_an_openarena_of_two(screen: OwnScreen) -> None:
 @pytest.mark.slow
 def test_one_command_does_it_all(screen: OwnScreen, tmp_path: Path) -> None:
     """The agent joins, plays, and ends when the person leaves; nothing of it is left."""
-    _installed("crispy-doom")
+    need_game("crispy-doom")
     before = {process.pid for process in psutil.process_iter()}
     command = ["play-with", "--player", "random", "--out", str(tmp_path), "--no-video", "--record", str(tmp_path / "r")]
     process = subprocess.Popen(
@@ -132,6 +128,7 @@ def test_a_game_that_cannot_be_played_so_is_said(
     assert "DISPLAY is not set" in capsys.readouterr().err
 
 
+@pytest.mark.needs("Xvfb")
 def test_a_person_whose_game_does_not_start_is_told_why(screen: OwnScreen) -> None:
     profile = parse_profile(
         "pair",

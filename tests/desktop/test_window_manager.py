@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 
@@ -11,7 +10,6 @@ import pytest
 import xcffib.xproto as x
 
 from eyehand.action import Action
-from eyehand.desktop.profile import load_profile
 from eyehand.desktop.x11.capture import WindowCapture
 from eyehand.desktop.x11.display import XDisplay
 from eyehand.desktop.x11.guard import Guard
@@ -19,6 +17,7 @@ from eyehand.desktop.x11.injector import Injector
 from eyehand.desktop.x11.screen import OwnScreen
 from eyehand.desktop.x11.windows import WindowQuery, WindowState, WindowWatch, find_window, list_windows
 from eyehand.games.desktop.x11 import LaunchedDesktopGame
+from programs import need, need_game
 from x_window import Window, buttons_down, keys_down, wait_until
 
 ICONIC = 3
@@ -26,8 +25,7 @@ ICONIC = 3
 
 @pytest.fixture(scope="module", autouse=True)
 def window_manager(screen: OwnScreen) -> Iterator[None]:
-    if shutil.which("openbox") is None:
-        pytest.skip("openbox is not installed (apt install openbox)")
+    need("openbox")
     environment = {**os.environ, **screen.environment}
     process = subprocess.Popen(["openbox", "--sm-disable"], env=environment, stderr=subprocess.DEVNULL)
     display = XDisplay.open(screen.name, screen.authority)
@@ -103,9 +101,7 @@ def test_a_minimised_window_pauses_and_comes_back(display: XDisplay, window: Win
 
 
 def test_a_game_is_started_on_the_persons_screen(screen: OwnScreen, monkeypatch: pytest.MonkeyPatch) -> None:
-    profile = load_profile("chocolate-doom")
-    if profile.program is None:
-        pytest.skip(f"{profile.name} is not installed (apt install {' '.join(profile.packages)})")
+    profile = need_game("chocolate-doom")
     for name, value in screen.environment.items():
         monkeypatch.setenv(name, value)
     game = LaunchedDesktopGame(profile)

@@ -14,6 +14,7 @@ from eyehand.clock import FakeClock, SystemClock
 from eyehand.games.doom.doom import DoomGame, open_doom
 from eyehand.games.doom.process import EngineGuard
 from eyehand.games.doom.tasks import doom_task
+from programs import need
 
 pytest.importorskip("vizdoom")
 
@@ -106,6 +107,7 @@ def test_an_engine_that_died_is_reported_and_can_be_closed():
 
 
 def _engine_of(parent: int) -> int:
+    need("ps")
     listing = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,comm="], capture_output=True, text=True, check=True).stdout
     rows = [line.split(maxsplit=2) for line in listing.splitlines()]
     (engine,) = [int(pid) for pid, ppid, name in rows if int(ppid) == parent and name == "vizdoom"]

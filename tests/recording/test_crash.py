@@ -1,7 +1,6 @@
 """Recordings that end badly: SIGKILL, Ctrl-C, a full disk. Real processes, real signals, real limits."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import pytest
 from eyehand.errors import UserError
 from eyehand.recording.reader import Recording, find_recordings
 from eyehand.recording.video import SMALL, VideoReader, VideoWriter
+from programs import small_disk
 
 CHILD = """
 import signal
@@ -114,19 +114,11 @@ def test_a_file_that_may_not_grow(tmp_path):
 
 def test_disk_full(tmp_path):
     """A real file system without space: a mount of 1 MB in memory."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = shutil.which("mount")
-    command = [mount or "mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
-    if mount is None or subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("mounting a small tmpfs needs root")
-    try:
+    with small_disk(tmp_path / "disk", "1m") as disk:
         with _child(disk, 0, 10_000) as child:
             output = child.stdout.read()
             assert child.wait() == 2
         _check_full(disk, output)
-    finally:
-        subprocess.run(["umount", str(disk)], check=True)
 
 
 def _check_full(root: Path, output: str) -> None:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
 import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from doom_lmp import commands, freedoom, lmp, needs_dsda, wad
+from doom_lmp import commands, freedoom, lmp, wad
 from eyehand.errors import UserError
 from eyehand.formats.doom.dsda import Replay, Wads
 from eyehand.formats.doom.lmp import LmpDemo, parse_lmp
 from eyehand.formats.doom.run import _ends_of_lives, run_of
 from eyehand.formats.doom.sectors import LevelPlan
 from eyehand.formats.doom.wad import WadFile
-
-HAS_CHOCOLATE = shutil.which("chocolate-doom", path="/usr/games:/usr/local/games") or shutil.which("chocolate-doom")
-needs_chocolate = pytest.mark.skipif(not HAS_CHOCOLATE, reason="chocolate-doom is not installed")
 
 
 def two_rooms(path: Path, *, sector_of_east: int = 1) -> WadFile:
@@ -69,8 +65,7 @@ def test_the_game_is_saved_before_each_death_and_at_the_end() -> None:
         assert _ends_of_lives(played, demo) == tics
 
 
-@needs_dsda
-@needs_chocolate
+@pytest.mark.needs("dsda-doom", "chocolate-doom")
 @pytest.mark.parametrize("version", [109, 111])
 def test_a_walk_has_its_length(version: int) -> None:
     """35 tics of running from rest, by Doom's thrust and friction, with nothing in the way."""
@@ -90,8 +85,7 @@ def _walk(version: int) -> LmpDemo:
     return parse_lmp(lmp([commands(57, steps)], version=version), "walk")
 
 
-@needs_dsda
-@needs_chocolate
+@pytest.mark.needs("dsda-doom", "chocolate-doom")
 def test_what_a_person_did_in_a_real_demo() -> None:
     """Freedoom's own first demo: two engines play it to the same end."""
     game = WadFile(freedoom(2))
