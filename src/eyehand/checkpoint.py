@@ -16,7 +16,6 @@ import os
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
@@ -25,6 +24,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from eyehand import __version__
 from eyehand.action_space import MouseSampling
 from eyehand.clock import FPS
 from eyehand.errors import UserError
@@ -40,7 +40,6 @@ FORMAT_VERSION = 1
 BUNDLED = Path(__file__).parent / "checkpoints"
 """Folder of the checkpoints that come with the package; each is found by its folder's name."""
 
-_VERSION = version("eyehand")
 _JSON = "checkpoint.json"
 _WEIGHTS = "weights.safetensors"
 _NEW = ".new-weights-"
@@ -70,7 +69,7 @@ class Checkpoint:
     mouse_sampling: MouseSampling = "truncated_normal"
     temperature: float = 1.0
     facts: Mapping[str, Any] = field(default_factory=dict)
-    eyehand_version: str = _VERSION
+    eyehand_version: str = __version__
 
     @property
     def config(self) -> PolicyConfig:
@@ -152,7 +151,7 @@ def write_checkpoint(
     _check_replaceable(folder)
     content = {
         "format_version": FORMAT_VERSION,
-        "eyehand_version": _VERSION,
+        "eyehand_version": __version__,
         "resize_version": RESIZE_VERSION,
         "fps": fps,
         "mouse_sampling": mouse_sampling,

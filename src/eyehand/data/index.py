@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, get_type_hints
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from eyehand import __version__
 from eyehand.data.decisions import CHECKED_COLUMNS, Decided, decisions_beside, read_decisions
 from eyehand.data.where import select
 from eyehand.errors import UserError
@@ -101,7 +101,7 @@ def write_index(rows: Sequence[IndexRow], out: Path) -> None:
     Raises:
         UserError: it cannot be written.
     """
-    schema = _schema().with_metadata({_VERSION: version("eyehand")})
+    schema = _schema().with_metadata({_VERSION: __version__})
     table = pa.Table.from_pylist([asdict(row) for row in rows], schema=schema)
     with replaced(out) as partial:
         pq.write_table(table, partial, compression="zstd")
@@ -154,7 +154,7 @@ def _understood(table: pa.Table, path: Path) -> pa.Table:
         writer = (table.schema.metadata or {}).get(_VERSION, b"of an older version").decode()
         lack = str(error.args[0]).splitlines()[0].rstrip(".")
         raise UserError(
-            f"{path} was written by eyehand {writer} and lacks what eyehand {version('eyehand')} needs ({lack}): "
+            f"{path} was written by eyehand {writer} and lacks what eyehand {__version__} needs ({lack}): "
             f"make it anew with `eyehand data index SRC --out {path} --replace`."
         ) from error
 

@@ -17,13 +17,13 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
 
+from eyehand import __version__
 from eyehand.action import NOTHING, Action
 from eyehand.errors import UserError
 from eyehand.frame import MODEL_SIZE, Frame
@@ -89,7 +89,7 @@ class RecordingWriter:
         except OSError as error:
             raise self._unwritable(error) from error
         self._is_open = True
-        facts = {"seed": info.seed, "writer": f"eyehand {version('eyehand')}"}
+        facts = {"seed": info.seed, "writer": f"eyehand {__version__}"}
         self._guarded(lambda: self._append(self._note(STARTED, facts, metadata=info.to_message())))
 
     def __enter__(self) -> RecordingWriter:
