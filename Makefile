@@ -4,6 +4,7 @@
 # make clean   removes what these made, .venv included
 #
 # Each sets up .venv by itself, with the versions of constraints.txt; PYTHON=python3.12 chooses another interpreter.
+# As root, or where sudo asks for nothing, the tests install the system packages that they want (tools/system-packages).
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -15,10 +16,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 demo: .venv/play
 	$(BIN)/eyehand demo --seconds $(DEMO_SECONDS)
 
-test: .venv/dev
+test: .venv/packages-test .venv/dev
 	$(BIN)/python -m pytest -n auto
 
-test-slow: .venv/dev
+test-slow: .venv/packages-test .venv/packages-test-slow .venv/dev
 	$(BIN)/python -m pytest -m slow
 
 check: .venv/dev
@@ -32,7 +33,13 @@ clean:
 .venv/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "eyehand needs Python 3.11 or newer: run make PYTHON=python3.12 (or another)."; exit 2; }
-	@$(PYTHON) -m venv .venv || { echo "Install the venv module first (Debian, Ubuntu: apt install python3-venv)."; exit 2; }
+	@$(PYTHON) -m venv .venv || { tools/install-packages demo; $(PYTHON) -m venv .venv; } || \
+		{ echo "Install the venv module first (Debian, Ubuntu: apt install python3-venv)."; exit 2; }
+	@touch $@
+
+# Once, and whatever comes of it: what is missing is named, and skipped.
+.venv/packages-%: tools/system-packages .venv/python
+	@tools/install-packages $* || true
 	@touch $@
 
 .venv/play: .venv/python pyproject.toml constraints.txt
