@@ -38,7 +38,7 @@ from eyehand.desktop.x11.watchdog import end_process_group
 from eyehand.desktop.x11.windows import WindowQuery, list_windows
 from eyehand.games.desktop.x11 import WindowGame
 from eyehand.input_event import InputEvent
-from eyehand.machine import MachineWatch, cpu_name
+from eyehand.machine import MachineWatch, cpu_name, num_cores
 from eyehand.recording.reader import Recording
 
 TIC_NS = 1_000_000_000 // 35
@@ -218,7 +218,7 @@ def compare(sent: list[Sent], report: PersonReport, watch: MachineWatch, tics: l
     quiet_ms = off_ms[is_quiet(times_ns, watch)]
     near = float((quiet_ms <= 2).mean()) if len(quiet_ms) else None
     return {
-        "machine": f"{cpu_name()}, {os.cpu_count()} cores",
+        "machine": f"{cpu_name()}, {num_cores()} cores",
         "seconds": len(times_ns) / 20,
         "frames": report.num_frames,
         "dropped_frames": report.num_dropped,

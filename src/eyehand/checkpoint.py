@@ -33,8 +33,8 @@ from eyehand.model.config import PolicyConfig
 from eyehand.model.policy import Policy
 from eyehand.replaced import replaced, sync
 
-__all__ = ["BUNDLED", "FORMAT_VERSION", "Checkpoint", "StoredCheckpoint", "bundled_names", "find_checkpoint"]
-__all__ += ["load_checkpoint", "read_checkpoint", "save_checkpoint", "write_checkpoint"]
+__all__ = ["BUNDLED", "FORMAT_VERSION", "Checkpoint", "StoredCheckpoint", "bundled_names", "checkpoint_digest"]
+__all__ += ["find_checkpoint", "load_checkpoint", "read_checkpoint", "save_checkpoint", "write_checkpoint"]
 
 FORMAT_VERSION = 1
 BUNDLED = Path(__file__).parent / "checkpoints"
@@ -317,6 +317,11 @@ class _StoredTensors(Mapping[str, Tensor]):
 
     def __len__(self) -> int:
         return len(self._names)
+
+
+def checkpoint_digest(folder: Path) -> str:
+    """SHA-256 of its description, which holds that of its weights: another one when the checkpoint is replaced."""
+    return _sha256(folder / _JSON)
 
 
 def bundled_names() -> list[str]:

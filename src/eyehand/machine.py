@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-__all__ = ["QUIET_STEAL", "MachineWatch", "MachineWindow", "cpu_name"]
+__all__ = ["QUIET_STEAL", "MachineWatch", "MachineWindow", "cpu_name", "num_cores"]
 
 QUIET_STEAL = 0.12
 """A window in which the host took less than this share of all cores' time counts as quiet."""
@@ -96,6 +96,11 @@ class MachineWatch:
     def restart(self) -> None:
         """Begin a new window now, forgetting what happened since the last one (loading, warm-up)."""
         self._last = _take_sample()
+
+
+def num_cores() -> int:
+    """Cores that this process may use: `taskset` and batch systems may leave it fewer than there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def cpu_name() -> str:

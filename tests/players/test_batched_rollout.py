@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from eyehand.action import NOTHING, Action
-from eyehand.checkpoint import Checkpoint
+from eyehand.checkpoint import Checkpoint, save_checkpoint
 from eyehand.frame import Frame
 from eyehand.model.policy import Policy
 from eyehand.model.presets import preset
 from eyehand.player import Observation
-from eyehand.players.batched_rollout import BatchedRollout, RolloutPlayer
+from eyehand.players.batched_rollout import BatchedRollout, RolloutPlayer, rollout_of
 from eyehand.players.policy import BatchPolicyPlayer, PolicyPlayer
 
 CONFIG = replace(preset("pocket"), history_steps=4, frame_size=32, width=32, num_layers=2, ffn_hidden=32,
@@ -48,6 +49,22 @@ def test_every_game_of_a_batch_is_played_as_it_would_be_alone(checkpoint: Checkp
         alone = PolicyPlayer(checkpoint)
         assert together[seed] == _episode(alone, seed, length) + _episode(alone, seed + 10, 2)
     assert rollout.play(parts) == together
+
+
+def test_a_process_keeps_its_policy_until_the_checkpoint_is_another_one(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    def play(rollout: BatchedRollout) -> list[list[Action]]:
+        return rollout.play([lambda slot: _episode(slot, 0, 20)])
+
+    folder = str(save_checkpoint(tmp_path / "mine", checkpoint.policy, dtype="float32"))
+    first = rollout_of(folder, 2)
+    assert rollout_of(folder, 2) is first
+    before = play(first)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        save_checkpoint(folder, Policy(CONFIG))
+    assert play(rollout_of(folder, 2)) != before
+    save_checkpoint(folder, checkpoint.policy, dtype="float32")
+    assert play(rollout_of(folder, 2)) == before
 
 
 def test_a_part_that_fails_does_not_hold_up_the_others(checkpoint: Checkpoint) -> None:

@@ -8,7 +8,6 @@ from its options; only the names of its folders differ.
 
 from __future__ import annotations
 
-import functools
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator
@@ -26,7 +25,7 @@ from eyehand.player import Player
 from eyehand.players.demonstrators.noise_injection import NoiseInjection
 
 if TYPE_CHECKING:
-    from eyehand.players.batched_rollout import BatchedRollout, RolloutPlayer
+    from eyehand.players.batched_rollout import RolloutPlayer
 
 __all__ = ["CollectOptions", "EpisodeRecord", "collect"]
 
@@ -158,10 +157,12 @@ def _run(options: CollectOptions, job: _Job) -> Iterator[EpisodeRecord]:
         yield from _record(options, job, None)
         return
 
+    from eyehand.players.batched_rollout import rollout_of
+
     def part(job: _Job) -> Callable[[RolloutPlayer], list[EpisodeRecord]]:
         return lambda batched: list(_record(options, job, batched))
 
-    for episodes in _rollout(options.player).play([part(job) for job in job.split(_BATCH)]):
+    for episodes in rollout_of(options.player, _BATCH).play([part(job) for job in job.split(_BATCH)]):
         yield from episodes
 
 
@@ -190,15 +191,3 @@ def _record(options: CollectOptions, job: _Job, batched: Player | None) -> Itera
             seed += 1
     finally:
         game.close()
-
-
-@functools.lru_cache(maxsize=1)
-def _rollout(checkpoint: str) -> BatchedRollout:
-    """The policy of this process."""
-    from eyehand.checkpoint import load_checkpoint
-    from eyehand.players.batched_rollout import BatchedRollout
-    from eyehand.players.policy import BatchPolicyPlayer
-
-    player = BatchPolicyPlayer(load_checkpoint(checkpoint), _BATCH, threads=1)
-    player.warm_up()
-    return BatchedRollout(player)

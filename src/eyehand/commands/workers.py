@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from eyehand.errors import UserError
-from eyehand.jobs.engine import Engine, num_cores
+from eyehand.jobs.engine import Engine
+from eyehand.machine import num_cores
 
 __all__ = ["EngineName", "Workers", "make_engine"]
 

@@ -28,6 +28,7 @@ from eyehand.data.labels import shared_bytes
 from eyehand.data.sampler import ClipKey
 from eyehand.errors import UserError
 from eyehand.frame import MODEL_SIZE
+from eyehand.machine import num_cores
 from eyehand.recording.recompress import RandomRecompression
 
 __all__ = ["Batch", "ClipLoader", "default_workers"]
@@ -65,8 +66,7 @@ class Batch:
 
 def default_workers() -> int:
     """One worker per core that this process may use, one core left for the training loop; at most 14."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(14, cores - 1))
+    return max(1, min(14, num_cores() - 1))
 
 
 class ClipLoader:

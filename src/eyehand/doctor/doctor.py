@@ -7,7 +7,6 @@ Findings come one by one, so that the user sees how far it got.
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 import time
 from collections.abc import Iterable, Iterator
@@ -55,14 +54,14 @@ def print_findings(findings: Iterable[Finding], console: Console) -> int:
 
 def check_machine() -> Iterator[Finding]:
     """Cores, stolen time, and the network's device."""
-    from eyehand.machine import QUIET_STEAL, MachineWatch
+    from eyehand.machine import QUIET_STEAL, MachineWatch, num_cores
 
     watch = MachineWatch()
     time.sleep(1.0)
     watch.poll(is_last=True)
     for window in watch.windows[-1:]:
         is_quiet = window.steal < QUIET_STEAL
-        text = f"{os.cpu_count()} cores, {window.busy:.0%} busy, {window.steal:.0%} stolen by the host"
+        text = f"{num_cores()} cores, {window.busy:.0%} busy, {window.steal:.0%} stolen by the host"
         yield Finding("machine", is_quiet, text + ("" if is_quiet else ": live play will be late until that ends"))
     import torch
 

@@ -6,7 +6,6 @@ It may also be what the policy lacks, so the threshold is to be chosen with a lo
 
 from __future__ import annotations
 
-import hashlib
 import math
 import multiprocessing
 from dataclasses import dataclass
@@ -16,14 +15,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from eyehand.checkpoint import find_checkpoint, load_checkpoint
+from eyehand.checkpoint import checkpoint_digest, find_checkpoint, load_checkpoint
 from eyehand.evaluate.clips import log_probabilities, read_policy_clips, token_log_probabilities
 from eyehand.model.policy import Policy
 from eyehand.recording.reader import Recording
 
 __all__ = ["Likelihood"]
-
-_DESCRIPTION = "checkpoint.json"
 
 
 @dataclass(frozen=True)
@@ -50,8 +47,9 @@ class Likelihood:
             UserError: it is missing or damaged.
         """
         folder = find_checkpoint(name).resolve()
-        _policy(folder)
-        return Likelihood(folder, hashlib.sha256((folder / _DESCRIPTION).read_bytes()).hexdigest(), num_clips, seed)
+        digest = checkpoint_digest(folder)
+        _policy(folder, digest)
+        return Likelihood(folder, digest, num_clips, seed)
 
     def __call__(self, recording: Recording) -> float | None:
         """The geometric mean, over frames, of the probability of the user's whole action, given what came before.
@@ -61,7 +59,7 @@ class Likelihood:
         Raises:
             UserError: see `read_policy_clips`.
         """
-        policy = _policy(self.checkpoint)
+        policy = _policy(self.checkpoint, self.digest)
         clips = read_policy_clips(recording, policy.config, self.num_clips, self.seed)
         clips = [clip for clip in clips if clip.known_T.any()]
         per_frame = [
@@ -72,8 +70,8 @@ class Likelihood:
 
 
 @lru_cache(maxsize=1)
-def _policy(folder: Path) -> Policy:
-    """The network, read once per process; a worker has one core."""
+def _policy(folder: Path, digest: str) -> Policy:
+    """The network of this digest, read once per process; a worker has one core."""
     if multiprocessing.parent_process() is not None:
         torch.set_num_threads(1)
     return load_checkpoint(folder).policy

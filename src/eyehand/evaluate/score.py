@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import json
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -21,12 +20,12 @@ from eyehand.evaluate.statistics import Estimate, Normalised, mean_estimate, nor
 from eyehand.games.registry import task_info
 from eyehand.jobs.engine import results_of
 from eyehand.jobs.local import LocalEngine
-from eyehand.machine import cpu_name
+from eyehand.machine import cpu_name, num_cores
 from eyehand.player import Player
 from eyehand.session import EpisodeEnd, EpisodeStart, Session, Tick
 
 if TYPE_CHECKING:
-    from eyehand.players.batched_rollout import BatchedRollout
+    pass
 
 __all__ = ["BASELINES", "EpisodeScore", "EvaluateOptions", "EvaluationReport", "evaluate", "read_report"]
 
@@ -195,7 +194,7 @@ def evaluate(options: EvaluateOptions, on_progress: Callable[[int, int, str], No
     jobs = _jobs(options, games, swapped, {(e.player, e.game, e.seed) for e in known})
     total = len(known) + sum(len(job.seeds) for job in jobs)
     episodes, score_names = list(known), dict[str, str]()
-    workers = options.workers or os.cpu_count() or 1
+    workers = options.workers or num_cores()
     for done in results_of(LocalEngine(workers).run(_play_job, jobs)):
         episodes += done.episodes
         score_names[done.game] = done.score_name
@@ -211,7 +210,7 @@ def evaluate(options: EvaluateOptions, on_progress: Callable[[int, int, str], No
         score_names=score_names,
         episodes=tuple(episodes),
         date=datetime.now().astimezone().isoformat(timespec="seconds"),
-        machine=f"{cpu_name()}, {os.cpu_count()} cores",
+        machine=f"{cpu_name()}, {num_cores()} cores",
     )
 
 
@@ -312,8 +311,10 @@ def _play_job(job: _Job) -> _Done:
     if job.player in BASELINES:
         episodes = _play(job, job.seeds, None)
     else:
+        from eyehand.players.batched_rollout import rollout_of
+
         parts = [functools.partial(_play, job, (seed,)) for seed in job.seeds]
-        episodes = [episode for part in _rollout(job.player).play(parts) for episode in part]
+        episodes = [episode for part in rollout_of(job.player, _EPISODES_PER_JOB).play(parts) for episode in part]
     return _Done(job.game, job.label, task_info(job.game).score, tuple(episodes))
 
 
@@ -342,18 +343,6 @@ def _sayings(job: _Job) -> Sequence[str]:
     if job.told == "custom":
         return (job.instruction or "",)
     return task_info(job.told or job.game).instructions
-
-
-@functools.lru_cache(maxsize=1)
-def _rollout(checkpoint: str) -> BatchedRollout:
-    """The policy of this worker: it takes longer to load than a short episode to play."""
-    from eyehand.checkpoint import load_checkpoint
-    from eyehand.players.batched_rollout import BatchedRollout
-    from eyehand.players.policy import BatchPolicyPlayer
-
-    player = BatchPolicyPlayer(load_checkpoint(checkpoint), _EPISODES_PER_JOB, threads=1)
-    player.warm_up()
-    return BatchedRollout(player)
 
 
 class _EpisodeObserver:

@@ -10,14 +10,13 @@ recordings; what is done so far is kept by `journal.py`.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from eyehand.errors import UserError
 
-__all__ = ["Done", "Engine", "num_cores", "results_of"]
+__all__ = ["Done", "Engine", "results_of"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -59,11 +58,6 @@ class Engine(Protocol):
             what the function raises: the rest is abandoned, and the workers ended.
         """
         ...
-
-
-def num_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def results_of(done: Iterable[Done[Item, Result]]) -> Iterator[Result]:

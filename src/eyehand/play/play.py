@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,7 +20,7 @@ import numpy as np
 from eyehand.errors import UserError
 from eyehand.frame import resize
 from eyehand.game import Game, TaskInfo
-from eyehand.machine import MachineWindow, cpu_name
+from eyehand.machine import MachineWindow, cpu_name, num_cores
 from eyehand.play.latency import LatencyObserver, TimedGame, player_stages, summarise
 from eyehand.play.overlay import OverlayObserver
 from eyehand.play.report import EpisodeReport, Machine, PlayReport, Second, write_report
@@ -279,7 +278,7 @@ def _machine(windows: Sequence[MachineWindow]) -> Machine:
 
     return Machine(
         cpu=cpu_name(),
-        num_cores=os.cpu_count() or 1,
+        num_cores=num_cores(),
         mean_steal=mean([window.steal for window in windows]),
         max_steal=max((window.steal for window in windows), default=0.0),
         own_cores=mean([window.own_cores for window in windows]),

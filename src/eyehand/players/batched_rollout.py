@@ -10,12 +10,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
 from typing import TypeVar
 
+from eyehand.checkpoint import checkpoint_digest, find_checkpoint, load_checkpoint
 from eyehand.player import Decision, Observation
 from eyehand.players.policy import BatchPolicyPlayer
 
-__all__ = ["BatchedRollout", "RolloutPlayer"]
+__all__ = ["BatchedRollout", "RolloutPlayer", "rollout_of"]
 
 Result = TypeVar("Result")
 
@@ -96,3 +99,16 @@ class RolloutPlayer:
 
     def act(self, observation: Observation) -> Decision:
         return self._rollout.act(self._index, observation)
+
+
+def rollout_of(checkpoint: str, batch: int) -> BatchedRollout:
+    """That of this process, made anew only when the checkpoint is another one: it takes longer than a short episode."""
+    folder = find_checkpoint(checkpoint)
+    return _rollout(folder, checkpoint_digest(folder), batch)
+
+
+@lru_cache(maxsize=1)
+def _rollout(folder: Path, digest: str, batch: int) -> BatchedRollout:
+    player = BatchPolicyPlayer(load_checkpoint(folder), batch, threads=1)
+    player.warm_up()
+    return BatchedRollout(player)
