@@ -6,11 +6,11 @@ In a stepped game the loop waits for the player, so every frame gets its action.
 the player thinks on a thread of its own and always on the newest frame. A decision that comes one tick late is still
 carried out, for a player that is a little too slow would otherwise not move at all; a later one is dropped. While none
 comes the hands keep holding what they held, without motion, and let go after `stale_after_s`. Keys are released on
-every way out. Knows no game, no player, no file format.
+every way out, before anything is waited for. Every episode has a thread and a mailbox of its own, so that a decision
+which comes after its episode reaches no game. Knows no game, no player, no file format.
 
 Where a person can act beside the player, what the hands really did between two pictures is known only when the second
-one is there. An `ExecutedActionSource` then says it, and
-a tick is told to the observers at the beginning of the next one.
+one is there. An `ExecutedActionSource` then says it, and a tick is told to the observers at the beginning of the next.
 """
 
 from __future__ import annotations
@@ -23,11 +23,18 @@ from typing import Protocol
 
 from eyehand.action import NOTHING, Action
 from eyehand.clock import Clock, SystemClock, Ticks
+from eyehand.errors import UserError
 from eyehand.frame import Frame
 from eyehand.game import Game, Outcome, TaskInfo
 from eyehand.player import Decision, Observation, Player
 
 __all__ = ["EpisodeEnd", "EpisodeStart", "ExecutedActionSource", "Observer", "Session", "Tick"]
+
+_PATIENCE_S = 2.0
+"""How long a player is waited for when its episode is over."""
+
+_HUNG_S = 30.0
+"""How long it is waited for before another episode begins: it may be loading, or very slow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +157,21 @@ class Session:
         self.instruction = instruction
         self.stale_after_s = stale_after_s
         self.source = source
+        self.thinking: threading.Thread | None = None
 
     def run_episode(self, seed: int, max_seconds: float | None = None) -> EpisodeEnd:
-        """Play from a reset until the episode is done or `max_seconds` (of game time) have passed."""
+        """Play from a reset until the episode is done or `max_seconds` (of game time) have passed.
+
+        Raises:
+            UserError: the player is still busy with a picture of the episode before.
+        """
+        if self.thinking is not None:
+            self.thinking.join(_HUNG_S)
+            if self.thinking.is_alive():
+                raise UserError(
+                    f"The player has hung for {_HUNG_S:g} s over a picture of the episode before: play again, with a "
+                    "faster --runtime or a smaller checkpoint if it is only slow."
+                )
         self.game.reset(seed)
         self.player.reset(seed)
         start = EpisodeStart(
@@ -234,6 +253,7 @@ class _RealTimeLoop:
 
     def run(self) -> None:
         with _Thinker(self.session.player, self.session.clock) as thinker:
+            self.session.thinking = thinker.thread
             self.ticks = Ticks(self.session.clock, self.session.game.fps)
             try:
                 while not self.outcome.done:
@@ -243,6 +263,7 @@ class _RealTimeLoop:
                     self.last_tick = index
                     self._tick(index, thinker)
             finally:
+                self.session.game.release()  # first: a player that hangs and a slow observer take their time
                 self.num_dropped += thinker.num_replaced
                 self._tell(self._finished(self.session.clock.now_ns()))
 
@@ -324,6 +345,7 @@ class _Thinker:
 
     Attributes:
         num_replaced: decisions that a newer one replaced before the loop asked for them.
+        thread: the thread, which may outlive the episode when the player hangs.
     """
 
     def __init__(self, player: Player, clock: Clock) -> None:
@@ -335,10 +357,10 @@ class _Thinker:
         self._failure: BaseException | None = None
         self._is_closing = False
         self.num_replaced = 0
-        self._thread = threading.Thread(target=self._run, name="eyehand player", daemon=True)
+        self.thread = threading.Thread(target=self._run, name="eyehand player", daemon=True)
 
     def __enter__(self) -> _Thinker:
-        self._thread.start()
+        self.thread.start()
         return self
 
     def __exit__(
@@ -347,8 +369,7 @@ class _Thinker:
         with self._changed:
             self._is_closing = True
             self._changed.notify_all()
-        # A player that hangs must not keep the keys down: the thread is a daemon and is left behind.
-        self._thread.join(timeout=2.0)
+        self.thread.join(_PATIENCE_S)  # one that hangs is left behind: it is a daemon
 
     def offer(self, tick: int, observation: Observation) -> None:
         """Put this in the mailbox. What was executed before an Observation that nobody took is handed on in it."""
