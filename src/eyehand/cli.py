@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from types import FrameType
 
 from eyehand import __version__
+from eyehand.announce import announce
 from eyehand.errors import UserError
 
 __all__ = ["COMMANDS", "main", "module_of"]
@@ -67,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except UserError as error:
         return _fail(str(error))
     except KeyboardInterrupt:
-        print("eyehand: stopped.", file=sys.stderr)
+        announce("stopped.")
         return 130
     except BrokenPipeError:
         # Whoever read our output has gone (`eyehand ... | head`); nothing may be written to it at exit either.
@@ -118,7 +119,7 @@ def _overview() -> str:
 
 
 def _fail(sentence: str) -> int:
-    print(f"eyehand: {sentence}", file=sys.stderr)
+    announce(sentence)
     return 2
 
 

@@ -6,13 +6,15 @@ a real-time game runs on its own, `observe` gives its newest picture, and `act` 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from eyehand.action import Action
 from eyehand.frame import Frame
+from eyehand.input_event import InputEvent
 
-__all__ = ["Game", "Outcome", "TaskInfo"]
+__all__ = ["Game", "HeardGame", "Listening", "Outcome", "TaskInfo"]
 
 
 @dataclass(frozen=True)
@@ -95,4 +97,23 @@ class Game(Protocol):
 
     def close(self) -> None:
         """Release everything and end the game. May be called twice."""
+        ...
+
+
+class Listening(Protocol):
+    """Hears the person until it is closed."""
+
+    def check(self) -> None:
+        """Raise a UserError, or what else has ended it, if it hears no more."""
+        ...
+
+    def close(self) -> None: ...
+
+
+@runtime_checkable
+class HeardGame(Protocol):
+    """A game whose own keyboard and mouse can be listened to."""
+
+    def listen(self, hear: Callable[[InputEvent], None]) -> Listening:
+        """Call `hear` with every event, on a thread of its own, until the result is closed. After `reset`."""
         ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -222,10 +223,9 @@ def test_a_person_takes_over_and_our_own_input_does_not(
             return Decision(Action.of(["w"] if number[0] % 4 < 2 else [], dx=(-1) ** number[0]))
 
     number = [0]
-    stopped = threading.Event()
+    stopped, listening = threading.Event(), contextlib.ExitStack()
     takeover = Takeover(Agent(), TakeoverKeys("F9"), stop=stopped.set)
-    listeners: list[Any] = []
-    shared = SharedGame(game, takeover, lambda: listeners.append(game.listen(takeover.hear)))
+    shared = SharedGame(game, takeover, lambda: listening.enter_context(contextlib.closing(game.listen(takeover.hear))))
     session = Session(shared, takeover, source=takeover)
     playing = threading.Thread(target=lambda: session.run_episode(0, max_seconds=600))
     game.outcome = lambda: Outcome(done=stopped.is_set())  # type: ignore[method-assign]
@@ -245,9 +245,23 @@ def test_a_person_takes_over_and_our_own_input_does_not(
     finally:
         stopped.set()
         playing.join()
-        for listener in listeners:
-            listener.close()
+        listening.close()
         person.close()
+
+
+def test_a_hook_that_has_ended_is_said(game: PortableGame, desktop: Desktop) -> None:
+    def fail(event: InputEvent) -> None:
+        raise ValueError("what hears it is broken")
+
+    game.reset(0)
+    person = Person(desktop)  # type: ignore[arg-type]
+    with contextlib.closing(game.listen(fail)) as listener:
+        listener.check()
+        person.tap("w")
+        wait_until(lambda: not listener._keyboard.is_alive(), "the hook ends")
+        with pytest.raises(UserError, match="cannot be heard any more"):
+            listener.check()
+    person.close()
 
 
 def test_what_a_person_does_is_heard(game: PortableGame, desktop: Desktop) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -21,6 +22,7 @@ from eyehand.desktop.x11.keys import key_codes
 from eyehand.desktop.x11.listener import Listener
 from eyehand.desktop.x11.screen import OwnScreen
 from eyehand.desktop.x11.windows import WindowQuery, list_windows
+from eyehand.errors import UserError
 from eyehand.games.desktop.x11 import WindowGame
 from eyehand.play.shared import SharedPlay, TakeoverOptions, share
 from eyehand.player import Decision, Observation
@@ -90,6 +92,43 @@ def shared(screen: OwnScreen, window: Window, tmp_path: Path) -> Iterator[Shared
         shared.end()
     game.close()
     assert shared.failure is None
+
+
+def test_who_reads_the_terminal_has_gone_and_the_panic_key_still_ends_play(
+    screen: OwnScreen, display: XDisplay, window: Window, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    monkeypatch.setattr("sys.stderr", os.fdopen(writing, "w"))
+    game = WindowGame(WindowQuery(title="Freedoom"), screen.name, screen.authority)
+    with share(game, Agent(), TakeoverOptions(keys=TakeoverKeys("F9"))) as play:
+        shared = Shared(screen, play, tmp_path)
+        wait_until(lambda: keys_down(display) == _codes(display, "w", "LeftShift"), "the agent holds its keys")
+        shared.person.tap("a")
+        wait_until(lambda: shared.takeover.turn is Turn.PERSON, "the person takes over")
+        shared.person.tap("F12")
+        wait_until(shared.stopped.is_set, "the panic key is heard")
+        shared.end()
+    game.close()
+    assert shared.failure is None
+
+
+def test_a_person_who_cannot_be_heard_any_more_ends_play(
+    screen: OwnScreen, display: XDisplay, window: Window, tmp_path: Path
+) -> None:
+    game = WindowGame(WindowQuery(title="Freedoom"), screen.name, screen.authority, say=lambda _: None)
+    with share(game, Agent(), TakeoverOptions(keys=TakeoverKeys("F9"))) as play:
+        shared = Shared(screen, play, tmp_path)
+        wait_until(lambda: keys_down(display) == _codes(display, "w", "LeftShift"), "the agent holds its keys")
+        (listener,) = [thread for thread in threading.enumerate() if thread.name == "eyehand listener"]
+        connection = listener._args[0].display.connection  # type: ignore[attr-defined]
+        with socket.socket(fileno=os.dup(connection.get_file_descriptor())) as line:
+            line.shutdown(socket.SHUT_RDWR)
+        wait_until(lambda: not shared._thread.is_alive(), "play ends")
+        shared.end()
+    assert isinstance(shared.failure, UserError)
+    assert keys_down(display) == set()
+    game.close()
 
 
 def _codes(display: XDisplay, *names: str) -> set[int]:
@@ -211,6 +250,7 @@ import sys
 from pathlib import Path
 sys.path[:0] = {path}
 from eyehand.play.play import PlayOptions, play_with
+from eyehand.errors import UserError
 from eyehand.games.desktop.x11 import open_desktop
 from test_takeover_x11 import Agent
 play_with(open_desktop("window:Freedoom"), Agent(), PlayOptions("x", seconds=1000, video=False, out=Path({out!r})))

@@ -238,6 +238,26 @@ def test_the_panic_key_releases_everything_and_ends_play() -> None:
     assert play.takeover.turn is Turn.NOBODY
 
 
+def test_play_has_stopped_before_anybody_is_told() -> None:
+    play = Play(6)
+    told_after: list[bool] = []
+    play.takeover._say = lambda _: told_after.append(bool(play.stopped))
+    play.takeover.panic(0)
+    assert told_after == [True]
+
+
+def test_play_stops_even_if_the_keys_cannot_be_released() -> None:
+    def fail(kept: frozenset[str]) -> None:
+        raise OSError("the desktop is gone")
+
+    play = Play(6)
+    play.takeover.let_go = fail
+    with pytest.raises(OSError, match="is gone"):
+        play.takeover.panic(0)
+    assert play.stopped == [True]
+    assert play.takeover.carry_out(AGENT, 1) == NOTHING
+
+
 def test_a_person_far_away_is_carried_out_by_the_hands_of_the_game() -> None:
     play = Play(8)
     play.at(3, key(3, "a"), motion(3, 25), is_far=True)

@@ -25,6 +25,7 @@ import numpy as np
 import xcffib
 from numpy.typing import NDArray
 
+from eyehand.announce import announce
 from eyehand.clock import FPS
 from eyehand.collect.background import BackgroundObserver
 from eyehand.collect.instant_replay import InstantReplay
@@ -33,7 +34,7 @@ from eyehand.collect.watched import Interrupted, WatchedGame
 from eyehand.desktop.x11.listener import Listener
 from eyehand.errors import UserError
 from eyehand.frame import resize
-from eyehand.games.desktop.x11 import X11Game, announce
+from eyehand.games.desktop.x11 import X11Game
 from eyehand.input_event import InputEvent
 from eyehand.players.hotkeys import Hotkeys
 from eyehand.players.human import HumanPlayer

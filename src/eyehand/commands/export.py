@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 
+from eyehand.announce import announce
 from eyehand.errors import UserError
 
 
@@ -64,4 +64,4 @@ def _progress(place: str, problem: str | None) -> None:
     if problem is None:
         print(f"{place}: done", flush=True)
     else:
-        print(f"eyehand: {problem}", file=sys.stderr, flush=True)
+        announce(problem)

@@ -6,13 +6,13 @@ Each format is one sub-command: a dataclass with its options whose `importer()` 
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Protocol
 
 import tyro
 
+from eyehand.announce import announce
 from eyehand.commands.workers import Workers
 from eyehand.errors import UserError
 from eyehand.formats.importing import Importer, ImportReport
@@ -178,7 +178,7 @@ def _progress(source: str, problem: str | None) -> None:
     if problem is None:
         print(f"{source}: done", flush=True)
     else:
-        print(f"eyehand: {problem}", file=sys.stderr, flush=True)
+        announce(problem)
 
 
 def _show(report: ImportReport, out: Path) -> int:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from eyehand.announce import print_line
 from eyehand.jobs.job import Progress as Told
 
 __all__ = ["shown_progress"]
@@ -45,4 +46,4 @@ class _Lines:
     def __call__(self, what: str, num_done: int, total: int) -> None:
         if time.monotonic() - self._said_s >= _LINE_EVERY_S:
             self._said_s = time.monotonic()
-            print(f"{what}: {num_done:,} of {total:,}", file=sys.stderr, flush=True)
+            print_line(f"{what}: {num_done:,} of {total:,}")

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING
 
+from eyehand.announce import announce
 from eyehand.errors import UserError
-from eyehand.game import Game
+from eyehand.game import Game, HeardGame, Listening
 from eyehand.input_event import InputEvent
 from eyehand.play.shared_game import SharedGame
 from eyehand.player import Player
@@ -25,20 +25,7 @@ from eyehand.wire.address import Address
 if TYPE_CHECKING:
     from eyehand.viewer.viewer import Viewer
 
-__all__ = ["HeardGame", "SharedPlay", "TakeoverOptions", "announce_hands", "share"]
-
-
-class Closing(Protocol):
-    def close(self) -> None: ...
-
-
-@runtime_checkable
-class HeardGame(Protocol):
-    """A game whose own keyboard and mouse can be listened to."""
-
-    def listen(self, hear: Callable[[InputEvent], None]) -> Closing:
-        """Call `hear` with every event, on a thread of its own, until the result is closed. After `reset`."""
-        ...
+__all__ = ["SharedPlay", "TakeoverOptions", "share"]
 
 
 @dataclass(frozen=True)
@@ -76,16 +63,12 @@ class SharedPlay:
     take_events: Callable[[], Sequence[InputEvent]] | None = None
 
 
-def announce_hands(text: str) -> None:
-    """Said with a bell, for the person looks at the game."""
-    print(f"\aeyehand: {text}", file=sys.stderr, flush=True)
-
-
 @contextlib.contextmanager
 def share(
-    game: Game, player: Player, options: TakeoverOptions, say: Callable[[str], None] = announce_hands
+    game: Game, player: Player, options: TakeoverOptions, say: Callable[[str], None] = announce
 ) -> Iterator[SharedPlay]:
-    """Let a person watch and take over what `player` plays, while this context lasts; `say` is told who plays.
+    """Let a person watch and take over what `player` plays, while this context lasts; `say` is told who plays, after a
+    bell, for the person looks at the game.
 
     Raises:
         UserError: the page cannot be served at that address.
@@ -98,7 +81,7 @@ def share(
     with contextlib.ExitStack() as stack:
         takeover: Takeover | None = None
         if can_take_over:
-            takeover = Takeover(player, options.keys, motion_px=options.motion_px, say=say)
+            takeover = Takeover(player, options.keys, motion_px=options.motion_px, say=lambda text: say(f"\a{text}"))
         viewer = None if options.view is None else _open_viewer(options.view, takeover, game.task.name, stack)
         if takeover is None:
             yield SharedPlay(game, player, viewer=viewer)
@@ -106,23 +89,20 @@ def share(
         shared = SharedGame(
             game,
             takeover,
-            _listening(game, takeover, stack) if isinstance(game, HeardGame) else lambda: None,
+            _listening(game, takeover, stack) if isinstance(game, HeardGame) else None,
             looked=viewer.look if viewer is not None else lambda _: None,
         )
         yield SharedPlay(shared, takeover, takeover, viewer, takeover.take_events if is_heard else None)
 
 
-def _listening(game: HeardGame, takeover: Takeover, stack: contextlib.ExitStack) -> Callable[[], None]:
-    """What begins to listen when it is called for the first time."""
-    listeners: list[Closing] = []
+def _listening(game: HeardGame, takeover: Takeover, stack: contextlib.ExitStack) -> Callable[[], Listening]:
+    """What begins to listen, until the stack ends."""
 
-    def listen() -> None:
-        if not listeners:
-            try:
-                listener = game.listen(takeover.hear)
-            except UserError as error:
-                raise UserError(f"{error} Or add --no-takeover: then nobody can take over.") from error
-            listeners.append(stack.enter_context(contextlib.closing(listener)))
+    def listen() -> Listening:
+        try:
+            return stack.enter_context(contextlib.closing(game.listen(takeover.hear)))
+        except UserError as error:
+            raise UserError(f"{error} Or add --no-takeover: then nobody can take over.") from error
 
     return listen
 
@@ -133,5 +113,5 @@ def _open_viewer(address: Address, takeover: Takeover | None, game: str, stack: 
 
     viewer = stack.enter_context(contextlib.closing(Viewer(address, takeover)))
     stack.enter_context(announce_play(RunningPlay(os.getpid(), game, viewer.url, time.time())))
-    print(f"eyehand: watch it with `eyehand view`, or at {viewer.url}", file=sys.stderr, flush=True)
+    announce(f"watch it with `eyehand view`, or at {viewer.url}")
     return viewer

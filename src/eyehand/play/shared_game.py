@@ -8,7 +8,7 @@ from typing import Any
 from eyehand.action import Action
 from eyehand.clock import Clock, SystemClock
 from eyehand.frame import Frame
-from eyehand.game import Game, Outcome
+from eyehand.game import Game, Listening, Outcome
 from eyehand.players.takeover import Takeover
 
 __all__ = ["SharedGame"]
@@ -20,7 +20,8 @@ class SharedGame:
     Args:
         game: the game itself; it is closed with this one.
         takeover: decides whose actions are carried out.
-        listen: called whenever an episode begins: its window is there, and the person can be heard.
+        listen: begins to hear the person; called when the first episode begins, for its window is there then. None: the
+            game's own keyboard and mouse cannot be heard.
         looked: told of every picture.
         clock: of the person's events.
     """
@@ -29,13 +30,14 @@ class SharedGame:
         self,
         game: Game,
         takeover: Takeover,
-        listen: Callable[[], None] = lambda: None,
+        listen: Callable[[], Listening] | None = None,
         looked: Callable[[Frame], None] = lambda _: None,
         clock: Clock | None = None,
     ) -> None:
         self._game = game
         self._takeover = takeover
         self._listen = listen
+        self._listener: Listening | None = None
         self._looked: Callable[[Frame], None] = looked
         self._clock: Clock = clock or SystemClock()
         self.task, self.fps, self.is_realtime = game.task, game.fps, game.is_realtime
@@ -50,9 +52,18 @@ class SharedGame:
         """Begin an episode. What the person does until it has begun is not for the game."""
         self._takeover.is_playing = False
         self._game.reset(seed)
-        self._listen()
+        if self._listener is None and self._listen is not None:
+            self._listener = self._listen()
 
     def observe(self) -> Frame:
+        """The newest picture.
+
+        Raises:
+            UserError: the game or its window is gone, or the person cannot be heard any more: then nobody could take
+                over or press the panic key.
+        """
+        if self._listener is not None:
+            self._listener.check()
         frame = self._game.observe()
         self._looked(frame)
         return frame

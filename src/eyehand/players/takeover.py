@@ -160,13 +160,15 @@ class Takeover:
                 self._say("the agent plays; any key, click or motion of the mouse takes over.")
 
     def panic(self, time_ns: int) -> None:
-        """Everything is let go of, nothing more is carried out, and play ends."""
+        """Everything is let go of, nothing more is carried out, and play ends; what tells of it comes last."""
         with self.lock:
             if self.turn is not Turn.NOBODY:
-                self.let_go(frozenset())
                 self._change(Turn.NOBODY, time_ns)
+                try:
+                    self.let_go(frozenset())
+                finally:
+                    self._stop()
                 self._say("everything is released, play ends.")
-                self._stop()
 
     def carry_out(self, action: Action, now_ns: int) -> Action:
         """What the game's hands are to do at this moment, when the agent wants `action`."""

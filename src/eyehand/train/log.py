@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from eyehand.announce import print_line
 from eyehand.replaced import replaced
 
 __all__ = ["LOG_FILE", "RunLog", "read_log"]
@@ -57,14 +58,14 @@ class RunLog:
     def show(self, step: int, share: float, text: str) -> None:
         """Tell the person where the run is: `share` of it is done."""
         if self._progress is None:
-            print(f"step {step}  {share:6.1%}  {text}", file=sys.stderr, flush=True)
+            print_line(f"step {step}  {share:6.1%}  {text}")
         else:
             self._progress.update(self._task, completed=share, description=f"step {step}  {text}")
 
     def say(self, text: str) -> None:
         """One line that stays."""
         if self._progress is None:
-            print(text, file=sys.stderr, flush=True)
+            print_line(text)
         else:
             self._progress.console.print(text, markup=False, highlight=False)
 

@@ -18,6 +18,7 @@ from eyehand.action import PIXELS_PER_NOTCH
 from eyehand.clock import Clock, SystemClock
 from eyehand.desktop.portable.injector import BUTTON_OF, Echoes
 from eyehand.desktop.portable.virtual_keys import key_of
+from eyehand.errors import UserError
 from eyehand.input_event import InputEvent
 
 __all__ = ["PortableListener"]
@@ -46,6 +47,18 @@ class PortableListener:
         for listener in (self._keyboard, self._mouse):
             listener.start()
             listener.wait()
+
+    def check(self) -> None:
+        """Raise if the person is not heard any more.
+
+        Raises:
+            UserError: one of the hooks has ended.
+        """
+        if not (self._keyboard.is_alive() and self._mouse.is_alive()):
+            raise UserError(
+                "Your keyboard and mouse cannot be heard any more (their hook has ended), so that you could not take "
+                "over: play again, or add --no-takeover."
+            )
 
     def close(self) -> None:
         """Stop listening. May be called twice."""

@@ -7,7 +7,6 @@ none. Knows no window system: `games.desktop` plays X11 windows, `games.portable
 
 from __future__ import annotations
 
-import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -17,24 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyehand.action import NOTHING, Action
+from eyehand.announce import announce
 from eyehand.clock import FPS, Clock, SystemClock
 from eyehand.desktop.window_query import WindowState
 from eyehand.errors import UserError
 from eyehand.frame import Frame
-from eyehand.game import Outcome, TaskInfo
+from eyehand.game import Listening, Outcome, TaskInfo
 from eyehand.input_event import InputEvent
 
-__all__ = ["INSTRUCTIONS", "LOOK_S", "SCORE", "Closing", "DesktopGame", "GameWindow", "announce"]
+__all__ = ["INSTRUCTIONS", "LOOK_S", "SCORE", "DesktopGame", "GameWindow"]
 
 LOOK_S = 0.02
 SCORE = "points (the game does not tell)"
 INSTRUCTIONS = ("play the game", "play")
-
-
-class Closing(Protocol):
-    """What ends when it is closed."""
-
-    def close(self) -> None: ...
 
 
 class GameWindow(Protocol):
@@ -59,11 +53,6 @@ class GameWindow(Protocol):
     def close(self) -> None:
         """Let go, and leave. May be called twice."""
         ...
-
-
-def announce(text: str) -> None:
-    """Say something to the person at the terminal."""
-    print(f"eyehand: {text}", file=sys.stderr, flush=True)
 
 
 class DesktopGame(ABC):
@@ -143,7 +132,7 @@ class DesktopGame(ABC):
             window.let_go(kept)
 
     @abstractmethod
-    def listen(self, hear: Callable[[InputEvent], None]) -> Closing:
+    def listen(self, hear: Callable[[InputEvent], None]) -> Listening:
         """Call `hear` with every event of the desktop's keyboards and mice, until the result is closed."""
 
     def close(self) -> None:

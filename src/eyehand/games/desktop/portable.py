@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from eyehand.action import Action
+from eyehand.announce import announce
 from eyehand.desktop.portable.listener import PortableListener
 from eyehand.desktop.portable.watchdog import PortableGuard
 from eyehand.desktop.portable.window import PortableWindow, find_portable_window
 from eyehand.desktop.window_query import WindowQuery, WindowState
 from eyehand.game import TaskInfo
-from eyehand.games.desktop.game import INSTRUCTIONS, SCORE, DesktopGame, announce
+from eyehand.games.desktop.game import INSTRUCTIONS, SCORE, DesktopGame
 from eyehand.input_event import InputEvent
 
 __all__ = ["PortableGame"]

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from eyehand.announce import announce
 from eyehand.desktop.profile import Profile, Together
 from eyehand.desktop.x11.display import XDisplay
 from eyehand.desktop.x11.guard import Guard
@@ -18,7 +19,6 @@ from eyehand.desktop.x11.launch import LaunchedGame
 from eyehand.errors import UserError
 from eyehand.frame import Frame
 from eyehand.game import Outcome
-from eyehand.games.desktop.game import announce
 from eyehand.games.desktop.x11 import LaunchedDesktopGame
 
 __all__ = ["TogetherGame"]

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyehand.action import NOTHING, Action
+from eyehand.announce import announce
 from eyehand.clock import FPS
 from eyehand.desktop.profile import Profile, Step, load_profile, parse_size
 from eyehand.desktop.x11.display import XDisplay
@@ -25,7 +26,7 @@ from eyehand.desktop.x11.windows import WindowQuery, WindowState, find_window, p
 from eyehand.errors import UserError
 from eyehand.frame import picture_change
 from eyehand.game import TaskInfo
-from eyehand.games.desktop.game import INSTRUCTIONS, LOOK_S, SCORE, DesktopGame, announce
+from eyehand.games.desktop.game import INSTRUCTIONS, LOOK_S, SCORE, DesktopGame
 from eyehand.input_event import InputEvent
 
 __all__ = [
@@ -33,7 +34,6 @@ __all__ = [
     "LaunchedDesktopGame",
     "WindowGame",
     "X11Game",
-    "announce",
     "open_desktop",
     "picture_change",
     "profile_task",
