@@ -1,1 +1,1 @@
-"""What `eyehand bench` measures: speed, and what speed costs in quality."""
+"""Benchmarks of `eyehand bench`: the latency of a tick, and what a faster runtime costs in accuracy."""

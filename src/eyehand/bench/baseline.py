@@ -2,7 +2,7 @@
 
 Each tick embeds the text anew and runs all tokens of the step through the backbone twice, with dummy actions and then
 with the drawn ones; keys and values are appended to a growing cache, the oldest step is cut off. Same weights, same
-actions as `live.LivePolicy` (tested). Source of the algorithm: arXiv 2601.04575 and its public code.
+actions as `inference.torch_live.LivePolicy` (tested). Source of the algorithm: arXiv 2601.04575 and its public code.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ __all__ = ["Baseline"]
 
 
 class Baseline:
-    """One episode of a policy, stepped as the original does it.
+    """Step-by-step inference of a policy by Open P2P's algorithm, one episode.
 
     Args:
         policy: the network; it is put into evaluation mode.
-        embed_text: gives the embedding (N, text_dim) of the instruction; called at every tick.
+        embed_text: returns the embedding (N, text_dim) of the instruction; called at every tick.
     """
 
     def __init__(self, policy: Policy, embed_text: Callable[[], Tensor]) -> None:
@@ -41,7 +41,7 @@ class Baseline:
             self._caches.append((empty, empty))
 
     def fill(self) -> None:
-        """As if a full history had been played."""
+        """Fill the KV cache, as after a full history."""
         self._steps = self.config.history_steps - 1
         length = self._steps * self._num_tokens
         for index, block in enumerate(self._blocks):
@@ -50,7 +50,7 @@ class Baseline:
 
     @torch.no_grad()
     def act(self, frame_1CHW: Tensor, uniforms_A: Tensor, temperature: float = 1.0) -> Tensor:
-        """Drawn tokens (A) for a uint8 RGB picture; they count as executed."""
+        """Sampled action tokens (A) for a uint8 RGB picture; they count as executed."""
         policy, config = self.policy, self.config
         image_11KD = policy.image_encoder(frame_1CHW)[None]
         seen_SD = policy.seen(image_11KD, self._embed_text()[None, None])[0, 0]
@@ -66,7 +66,7 @@ class Baseline:
         return ids_A
 
     def _pass(self, x_LD: Tensor) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
-        """All tokens of the step through the backbone; outputs and the caches with this step appended."""
+        """Run all tokens of the step through the backbone; outputs, and the KV caches with this step appended."""
         config = self.config
         first = self._steps * self._num_tokens
         positions_L = torch.arange(first, first + self._num_tokens)
@@ -88,7 +88,7 @@ class Baseline:
         return whole_LL[-self._num_tokens :] if num_steps <= 2 else self._long_mask(num_steps, history)
 
     def _long_mask(self, num_steps: int, history: int) -> Tensor:
-        """The mask's last rows without its millions of others."""
+        """The last rows of `attention_mask`, without building all of it."""
         recent = attention_mask(2, self.config.num_seen_tokens, self.policy.space.num_slots, history)
         past_LN, own_LN = torch.split(recent[self._num_tokens :], self._num_tokens, dim=1)
         age_K = torch.arange(num_steps - 1, 0, -1).repeat_interleave(self._num_tokens)
@@ -96,7 +96,7 @@ class Baseline:
         return torch.cat((past_LK, own_LN), dim=1)
 
     def _decode(self, out_D: Tensor, uniforms_A: Tensor, temperature: float) -> Tensor:
-        """One token after another, each from all inputs so far."""
+        """Sample the action tokens autoregressively, each from all inputs so far, without a cache."""
         policy, decoder = self.policy, self.policy.decoder
         heads = [index for index, head in enumerate(policy.space.heads) for _ in range(head.num_slots)]
         x_LD = decoder.input(out_D)[None]

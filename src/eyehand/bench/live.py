@@ -1,9 +1,9 @@
-"""`eyehand bench live`: from a captured picture to an action, tick by tick, on a full memory.
+"""`eyehand bench live`: latency from a captured picture to an action, tick by tick, on a full KV cache.
 
 Pictures of 640x480 go through all that live play does with them: resize, vision, backbone, decoder, decoding into
-keys and pixels. Nothing else runs, and no clock holds it back. Time stolen by the host is measured beside it, and the
-ticks of quiet seconds are summed up apart. With `is_baseline` the original's way of stepping (`baseline`) takes turns
-with ours on the same weights, tick by tick, so that a noisy machine is as noisy for both.
+keys and pixels, one after the other without pauses. Time stolen by the host is measured too, and the ticks of quiet
+seconds are summed up apart. With `is_baseline` the original algorithm (`baseline`) alternates with ours on the same
+weights, tick by tick, so that a noisy machine is as noisy for both.
 """
 
 from __future__ import annotations
@@ -44,18 +44,18 @@ _INSTRUCTION = "shoot the monster"
 
 @dataclass(frozen=True)
 class LiveBench:
-    """What was measured.
+    """The result of `bench_live`.
 
     Attributes:
         name: of the checkpoint or preset; parameters: of its network.
-        runtime, threads: what it ran on.
-        num_ticks, num_quiet: how many ticks were measured, and how many of them in quiet seconds.
-        ticks, quiet: frame to action over all ticks, and over those of quiet seconds (None: there was none).
+        runtime, threads: of the network.
+        num_ticks, num_quiet: all ticks, and those in quiet seconds.
+        ticks, quiet: latency over all ticks, and over those in quiet seconds (None: there were none).
         stages_ms: median of each stage.
         actions_per_s: ticks by the time that they took.
-        baseline: the original's way of stepping; ratio: by how much it is slower, median of pairs with 95% interval.
+        baseline: latency of the original algorithm; ratio: to ours, median of pairs with 95% interval.
         memory_bytes: peak of the process.
-        steal_mean, steal_max: share of the machine's time that the host took, over seconds.
+        steal_mean, steal_max: share of the machine's time stolen by the host, per second.
         machine: the processor, or the GPU that a CUDA graph ran on.
     """
 
@@ -99,10 +99,10 @@ def bench_live(
 
     Args:
         checkpoint, preset_name: one of the two.
-        runtime: see `model.runtime`.
+        runtime: see `inference.runtime`.
         threads: at most so many; fewer where more are not quicker.
         ticks: to measure, after a few to warm up.
-        is_baseline: let the original's way of stepping take turns.
+        is_baseline: alternate with the original algorithm.
 
     Raises:
         UserError: neither or both are given; no such checkpoint, preset or runtime; too few ticks; a baseline on a
@@ -131,7 +131,7 @@ def bench_live(
 
 
 class _Contest:
-    """Ticks of ours, and of the baseline in turns with them."""
+    """Alternating ticks of our engine and of the baseline, with their times."""
 
     def __init__(self, player: BatchPolicyPlayer, instruction: str | None, is_baseline: bool) -> None:
         self.player, self.instruction = player, instruction

@@ -1,4 +1,4 @@
-"""What a faster runtime changes: how far its distributions are from the trained network's, how often it acts alike.
+"""Accuracy of a runtime: KL divergence of its distributions from the trained network's, and agreement of actions.
 
 Both step through the same recorded clips with the true history and the same uniforms. Torch in float32 is the truth.
 """
@@ -26,7 +26,7 @@ __all__ = ["Clip", "Quality", "ScoredEngine", "compare", "read_clips"]
 
 @runtime_checkable
 class ScoredEngine(LiveEngine, Protocol):
-    """A runtime that can say how likely it finds given tokens."""
+    """A runtime that returns logits under teacher forcing."""
 
     def score(self, out_BD: Tensor, target_BA: Tensor) -> list[Tensor]:
         """Logits (1, choices) of every slot, were the slots before it drawn as `target_BA`."""
@@ -43,12 +43,12 @@ class Clip:
 
 @dataclass(frozen=True)
 class Quality:
-    """How near a runtime is to the trained network.
+    """The accuracy of a runtime against the trained network.
 
     Attributes:
         kl: mean Kullback-Leibler divergence of a slot's distribution, in nats.
         max_kl: the largest of a single slot.
-        agreement: share of ticks whose action is the same to the last token.
+        agreement: share of ticks whose action is the same in every token.
         num_ticks: compared.
     """
 

@@ -1,9 +1,8 @@
-"""One client at the other end of a socket: what it says becomes Requests, Answers become what it is told.
+"""One client connection of the model server: client messages become Requests, Answers become server messages.
 
-A client whose first message is no Hello gets the plain protocol and never sees anything else. Whatever a client does
-wrong ends this connection only: a message that makes no sense, a wrong token, no greeting in time where one is asked
-for, replies that it does not read. A client that sends much faster than any game is
-read no faster than `ClientLimits` says.
+A client whose first message is no Hello gets the plain protocol and never sees anything else. A client's fault ends its
+own connection only: an invalid message, a wrong token, no Hello in time where a token is required, replies that it does
+not read. A client that sends much faster than any game is read no faster than `ClientLimits` says.
 """
 
 from __future__ import annotations
@@ -36,13 +35,13 @@ _PARTING_S = 1.0
 
 @dataclass(frozen=True)
 class ClientLimits:
-    """What a server puts up with.
+    """The limits on clients of a model server.
 
     Attributes:
-        connections: at once; a further one is closed at once.
-        messages_per_s: of one client, on average; a faster one is left waiting.
+        connections: at once; a further one is closed immediately.
+        messages_per_s: of one client, on average; a faster one is read with delay.
         unread_bytes: of replies that a client has not read, beyond what the system holds; then it is disconnected.
-        greeting_s: until the Hello must have come, where a token is asked for.
+        greeting_s: time limit for the Hello, where a token is required.
     """
 
     connections: int = 64
@@ -53,14 +52,14 @@ class ClientLimits:
 
 @dataclass(frozen=True)
 class Service:
-    """What is served, told to clients that say Hello.
+    """The description of the served policy, sent to clients that send a Hello.
 
     Attributes:
         checkpoint: its name.
         fps: ticks per second that it was trained on.
-        frame_size: height and width in pixels of what it sees.
-        space: what it can press and move.
-        instruction: what clients want that do not say; None: nothing.
+        frame_size: height and width in pixels of its input pictures.
+        space: its action space.
+        instruction: for clients that send none; None: none.
     """
 
     checkpoint: str
@@ -72,7 +71,7 @@ class Service:
     def welcome(self, version: int) -> extended_pb2.ServerMessage:
         """The answer to a Hello."""
         space = self.space
-        told = extended_pb2.ActionSpace(
+        space_message = extended_pb2.ActionSpace(
             name=space.name,
             keys=space.keys,
             num_key_slots=space.num_key_slots,
@@ -87,21 +86,21 @@ class Service:
             fps=self.fps,
             frame_size=self.frame_size,
             resize_version=RESIZE_VERSION,
-            action_space=told,
+            action_space=space_message,
         )
         return extended_pb2.ServerMessage(welcome=welcome)
 
 
 class Connection(asyncio.Protocol):
-    """See the module. Lives on the event loop.
+    """The asyncio protocol of one client, on the server's event loop.
 
     Args:
-        service: what is served.
-        model: where decisions are made.
+        service: the served policy.
+        model: the thread that runs the policy.
         limits: see `ClientLimits`.
         name: for the log.
         token: what the Hello must carry; None: no Hello is needed.
-        connected: the connections of the server; this one is in it from its beginning to its end.
+        connected: the server's open connections; this one adds and removes itself.
     """
 
     def __init__(
@@ -157,7 +156,7 @@ class Connection(asyncio.Protocol):
         self._connected.discard(self)
 
     def end(self, reason: str, *, is_final: bool) -> None:
-        """Close the connection; a client of the extension is told why, and whether it is welcome back."""
+        """Close the connection; a client of the extension is sent the reason and whether it may reconnect."""
         transport = self._transport
         if self._reason or transport is None or transport.is_closing():
             return
@@ -190,7 +189,7 @@ class Connection(asyncio.Protocol):
         self._mailbox.put(Request(message.id, picture, arrived_ns, captured_ns, self._instruction, executed, seed))
 
     def _greet(self, message: extended_pb2.ClientMessage) -> None:
-        """The first message decides which protocol is spoken."""
+        """Choose the protocol by the first message, and check the token."""
         hello = message.hello
         self._is_extended = message.HasField("hello")
         if self._token is not None and not hmac.compare_digest(hello.token.encode(), self._token.encode()):
@@ -205,7 +204,7 @@ class Connection(asyncio.Protocol):
         self._send(self._service.welcome(min(hello.version, EXTENSION_VERSION)).SerializeToString())
 
     def _follow(self, message: extended_pb2.ClientMessage) -> None:
-        """Everything in a message of the extension but its picture."""
+        """Handle the extension's fields of a message: instruction, reset, heartbeat."""
         if message.HasField("instruction"):
             self._instruction = instruction_of(message)
         if message.HasField("reset"):
@@ -232,7 +231,7 @@ class Connection(asyncio.Protocol):
         self._send(message.SerializeToString())
 
     def _fail(self, error: Exception) -> None:
-        """What the player raised: the user's fault is told to the user, ours stands in the log."""
+        """Close after an exception of the player: a UserError is sent to the client, any other goes to the log."""
         if isinstance(error, UserError):
             self.end(str(error), is_final=True)
             return
@@ -240,7 +239,7 @@ class Connection(asyncio.Protocol):
         self.end("the model failed", is_final=False)
 
     def _from_model(self, function: Callable[..., None], *arguments: object) -> None:
-        """Have the event loop call this; the model's thread may outlive the loop by a turn."""
+        """Call this on the event loop, from the model's thread, which may outlive the loop by one decision."""
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(function, *arguments)
 
@@ -255,7 +254,7 @@ class Connection(asyncio.Protocol):
             transport.abort()
 
     def _pace(self, num_messages: int) -> None:
-        """A second's worth of messages may come at once, then only so many a second."""
+        """Limit the rate of messages with a token bucket of one second."""
         rate, now_s = self._limits.messages_per_s, self._loop.time()
         self._credit = min(rate, self._credit + (now_s - self._paced_s) * rate) - num_messages
         self._paced_s = now_s

@@ -1,10 +1,9 @@
-"""The one thread that the model runs on, and the mailboxes of the clients that share it.
+"""The thread that runs the model, and the mailboxes of the clients that share it.
 
     Request --> Mailbox (the newest wins) --> ModelThread: clients take turns --> Answer
 
 Each client has a player of its own (an episode, an instruction, random numbers) over one network, so nothing of one
-reaches another. Each turn decides on one frame of one client; who has just had its turn waits until all others that
-have a frame have had theirs. Knows no sockets.
+reaches another. Clients with a waiting frame are served round robin, one frame at a time. Knows no sockets.
 """
 
 from __future__ import annotations
@@ -27,17 +26,17 @@ __all__ = ["Answer", "Mailbox", "ModelThread", "Request"]
 
 @dataclass(frozen=True)
 class Request:
-    """One frame that wants an action.
+    """A client's frame that awaits an action.
 
     Attributes:
         frame_id: of the client; comes back in the Answer.
         pixels: uint8 RGB (H, W, 3), any size.
-        arrived_ns: when it was complete, on the monotonic clock.
-        captured_ns: when the client captured it, on the client's clock.
-        instruction: what is to be done.
-        executed: what was done since the frame before; None: what the last Answer said.
-        seed: an episode begins with this frame, its random numbers drawn from this seed; None: the episode goes on.
-        num_dropped: frames that this one has replaced.
+        arrived_ns: time of its complete arrival, on the monotonic clock.
+        captured_ns: time of capture, on the client's clock.
+        instruction: of the client; None: none.
+        executed: the action executed since the frame before; None: the one of the last Answer.
+        seed: of an episode that begins with this frame; None: the episode continues.
+        num_dropped: earlier frames that this one has replaced.
     """
 
     frame_id: int
@@ -50,7 +49,7 @@ class Request:
     num_dropped: int = 0
 
     def replacing(self, older: Request) -> Request:
-        """This request in the place of an older one that nobody took: what that one knew of the past is kept."""
+        """This request in place of an older unanswered one, whose seed and executed action it keeps."""
         num_dropped = self.num_dropped + older.num_dropped + 1
         if self.seed is not None:
             return replace(self, num_dropped=num_dropped)
@@ -62,11 +61,11 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """The decision on a Request.
+    """The player's action for a Request, with its timing.
 
     Attributes:
-        wait_ms: from the arrival of the frame until it was its turn.
-        decide_ms: the player's part; stage_ms its stages, where it knows them.
+        wait_ms: from the arrival of the frame to the start of the decision.
+        decide_ms: duration of the decision; stage_ms: of its stages, where the player measures them.
     """
 
     request: Request
@@ -77,7 +76,7 @@ class Answer:
 
 
 class Mailbox:
-    """One client at the ModelThread. Made by `ModelThread.mailbox`."""
+    """One client's newest Request and player at the ModelThread. Made by `ModelThread.mailbox`."""
 
     def __init__(
         self, thread: ModelThread, on_answer: Callable[[Answer], None], on_failure: Callable[[Exception], None]
@@ -90,11 +89,11 @@ class Mailbox:
         self.answered = NOTHING
 
     def put(self, request: Request) -> None:
-        """Ask for a decision on this frame; one that still waits is dropped."""
+        """Request a decision on this frame; it replaces one that still waits."""
         self._thread.put(self, request)
 
     def close(self) -> None:
-        """Nothing is answered any more, and the memory of the episode is given back."""
+        """Stop answering and free the player's memory."""
         self._thread.close(self)
 
 
@@ -123,11 +122,11 @@ class ModelThread:
         self._thread.join(timeout=5.0)
 
     def mailbox(self, on_answer: Callable[[Answer], None], on_failure: Callable[[Exception], None]) -> Mailbox:
-        """A client's place. Both functions are called on the thread and must return at once.
+        """A new client's mailbox. Both functions are called on the thread and must return at once.
 
         Args:
-            on_answer: told of every decision.
-            on_failure: told of what the player raised; the client should be closed then.
+            on_answer: called with every decision.
+            on_failure: called with an exception of the player; the client should be closed then.
         """
         return Mailbox(self, on_answer, on_failure)
 

@@ -1,4 +1,4 @@
-"""Serves a checkpoint until SIGINT or SIGTERM: sockets opened, model loaded and warm, clients let in."""
+"""Serves a checkpoint until SIGINT or SIGTERM: opens sockets, loads and warms up the model, accepts clients."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ _SWITCH_S = 0.0005
 
 @dataclass(frozen=True)
 class ServeOptions:
-    """What to serve, and where.
+    """The options of `serve`.
 
     Attributes:
         checkpoint: a bundled checkpoint's name or a folder.
         socket: path of a Unix socket; None: none.
         socket_mode: permissions of its file.
         tcp: HOST:PORT; None: no TCP.
-        token_file: what TCP clients must know; None: nothing, and only this machine can connect.
-        instruction: what clients want that cannot say it themselves.
+        token_file: file of the token that TCP clients must send; None: none, and only this machine can connect.
+        instruction: for clients that send none.
         temperature: of the sampling; None: the checkpoint's.
-        runtime: what the network runs on, see `model.runtime`.
+        runtime: of the network, see `inference.runtime`.
         threads: CPU threads of the network.
-        limits: what clients may do.
+        limits: on clients.
     """
 
     checkpoint: str
@@ -55,17 +55,17 @@ class ServeOptions:
 
 
 def serve(options: ServeOptions, on_ready: Callable[[list[Address]], None]) -> signal.Signals:
-    """Serve until a signal asks for the end; every socket is closed and its file removed then.
+    """Serve until SIGINT or SIGTERM; every socket is closed and its file removed then.
 
     Args:
-        options: see there.
-        on_ready: told where clients can connect now.
+        options: checkpoint, sockets and limits.
+        on_ready: called with the addresses once clients can connect.
 
     Returns:
         The signal: SIGINT or SIGTERM.
 
     Raises:
-        UserError: a checkpoint that cannot be used, or an address where it is impossible or unwise to listen.
+        UserError: an unusable checkpoint, or an address that cannot be bound or would be open without a token.
     """
     if options.token_file is not None and options.tcp is None:
         raise UserError("--token-file is for TCP clients: give --tcp HOST:PORT with it.")
@@ -89,7 +89,7 @@ def serve(options: ServeOptions, on_ready: Callable[[list[Address]], None]) -> s
 
 
 def _open_sockets(options: ServeOptions, stack: ExitStack) -> list[ListeningSocket]:
-    """Listen before the model is loaded: a wrong address is told at once, and early clients wait in the queue."""
+    """Open the sockets before the model is loaded: a wrong address fails at once, and early clients queue."""
     sockets = []
     if options.socket is not None:
         sockets.append(listen(Address(path=options.socket), mode=options.socket_mode))
@@ -104,7 +104,7 @@ def _open_sockets(options: ServeOptions, stack: ExitStack) -> list[ListeningSock
 
 
 def _be_punctual() -> None:
-    """Keep Python's garbage collector away from what stays, and let threads change over after half a millisecond."""
+    """Exempt loaded objects from garbage collection, and let threads switch every half millisecond."""
     gc.collect()
     gc.freeze()
     sys.setswitchinterval(_SWITCH_S)

@@ -1,6 +1,6 @@
-"""The server: accepts clients on its sockets until it is told to stop. One model, many connections.
+"""The model server: accepts clients on its sockets until it is stopped. One model, many connections.
 
-The event loop does the talking and never waits for the model; the model's thread never waits for a client.
+The event loop handles the sockets and never waits for the model; the model's thread never waits for a client.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ _KEEPALIVE = (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
 
 
 class Server:
-    """Serves players to clients.
+    """A server of one policy to many clients.
 
     Args:
-        service: what clients are told about the model.
+        service: the description of the policy that clients are sent.
         new_player: makes the player of one connection; all players share one network.
-        sockets: where to listen; closed at the end.
-        limits: what clients may do.
+        sockets: to accept clients on; closed at the end.
+        limits: on clients.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Server:
                 LOG.warning("%s: %s", name, error)
 
     async def _close_connections(self) -> None:
-        """Tell every client and wait until all are gone; who does not read is cut off after a second."""
+        """Close every connection and wait for its end; a client that does not read is aborted after a second."""
         for connection in tuple(self._connections):
             connection.end("the server ends", is_final=False)
         while self._connections:

@@ -1,5 +1,5 @@
 "use strict";
-// Shows what `Viewer` sends, and sends what the hands do while they have been asked for. A message to us: the length
+// Shows what `Viewer` sends, and sends keyboard and mouse while this page is in control. A message to us: the length
 // of the facts (uint32), the facts (JSON), the picture (JPEG). A message from us: JSON, see `Viewer._obey`.
 
 const ALWAYS = ["q", "w", "e", "a", "s", "d", "LeftShift", "Space"];

@@ -1,4 +1,4 @@
-"""Which plays of ours run on this machine and can be watched: a small file each, in a folder that only we can read."""
+"""The user's plays that run on this machine and can be watched: a small file each, in a folder private to the user."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["RunningPlay", "announce_play", "running_plays"]
 
 @dataclass(frozen=True)
 class RunningPlay:
-    """A play that can be watched.
+    """A running play with a viewer page.
 
     Attributes:
         pid: its process.
@@ -49,7 +49,7 @@ def announce_play(play: RunningPlay) -> Iterator[None]:
 
 
 def running_plays() -> list[RunningPlay]:
-    """The plays that run now, the newest first. What a killed one has left behind is removed."""
+    """The plays that run now, the newest first. Files of killed ones are removed."""
     plays: list[RunningPlay] = []
     for file in _folder().glob("*.json"):
         try:
@@ -71,10 +71,10 @@ def _is_running(play: RunningPlay) -> bool:
 
 
 def _folder() -> Path:
-    """A folder of ours alone, the same for all our processes; made if missing.
+    """The user's private folder for these files, made if missing.
 
     Raises:
-        UserError: somebody else has made it.
+        UserError: another user has made it.
     """
     base = os.environ.get("XDG_RUNTIME_DIR", "")
     user = os.getuid() if hasattr(os, "getuid") else 0

@@ -1,9 +1,9 @@
-"""Live play as a page in the browser: `Viewer` shows the newest picture with what the hands do and who has them.
+"""Live play as a page in the browser: `Viewer` shows the newest picture, the executed action, and who is in control.
 
-It watches a Session (an Observer, told also of every picture at the moment in which it is taken), and serves one page
-on one address. Everybody needs the token. A viewer is sent the next picture when it has shown the last one, so that a
-slow line shows fewer pictures and never late ones; nobody is waited for. Keys and mouse of a viewer that asks for the
-hands go to `Takeover.hear` as a person's far away; one that falls silent holds nothing.
+It observes a Session (and gets every picture when it is captured), and serves one page on one address. Every request
+needs the token. A page is sent the next picture when it has shown the last one: a slow line shows fewer pictures, never
+late ones, and the loop never waits. Keys and mouse of a page that takes over go to `Takeover.hear` as remote input;
+those of a silent page are released.
 """
 
 from __future__ import annotations
@@ -45,17 +45,17 @@ _HERE = Path(__file__).parent
 
 
 class Viewer:
-    """The page of one play. Made, it listens; `close` ends it.
+    """The web server of one play's page. It listens from construction to `close`.
 
     Args:
-        address: where to listen; port 0 takes a free one.
-        takeover: who is told of a viewer's keys and mouse; None: viewers only watch.
+        address: to listen on; port 0 takes a free one.
+        takeover: gets the pages' keys and mouse; None: pages only watch.
 
     Attributes:
         url: of the page, with its token.
 
     Raises:
-        UserError: the address cannot be had.
+        UserError: the address cannot be bound.
     """
 
     def __init__(self, address: Address, takeover: Takeover | None = None) -> None:
@@ -77,11 +77,11 @@ class Viewer:
 
     @property
     def num_watchers(self) -> int:
-        """How many pages are open."""
+        """Number of open pages."""
         return len(self._sockets)
 
     def look(self, frame: Frame) -> None:
-        """Show this picture from now on. Cheap: pictures are encoded by who sends them, if anybody watches."""
+        """Show this picture from now on. Cheap: the threads of the open pages encode it."""
         with self._changed:
             self._frame = frame
             self._number += 1
@@ -93,7 +93,7 @@ class Viewer:
         self._task = start.task.name
 
     def on_tick(self, tick: Tick) -> None:
-        """Show what the hands did; the picture too, if `look` is not told of pictures."""
+        """Show the executed action; the picture too, if `look` is not called."""
         action, decision = tick.executed, tick.decision
         self._facts = {
             "keys": sorted(action.keys),
@@ -112,7 +112,7 @@ class Viewer:
     def on_end(self, end: EpisodeEnd) -> None: ...
 
     def close(self) -> None:
-        """Say good-bye to everybody who watches. May be called twice."""
+        """Close all pages and stop the server. May be called twice."""
         with self._changed:
             if not self._is_open:
                 return
@@ -121,8 +121,8 @@ class Viewer:
             sockets = list(self._sockets)
         self._server.shutdown()
         self._server.server_close()
-        for one in sockets:
-            one.close()
+        for connection in sockets:
+            connection.close()
         self._thread.join()
 
     def attend(self, connection: WebSocket) -> None:
@@ -136,7 +136,7 @@ class Viewer:
         sender.start()
         try:
             while (message := connection.receive()) is not None:
-                self._obey(json.loads(message), watcher)
+                self._receive(json.loads(message), watcher)
         except (Broken, ValueError, TypeError, KeyError):
             connection.close()
         finally:
@@ -148,24 +148,24 @@ class Viewer:
                 self._far.leave(watcher, time.monotonic_ns())
             sender.join()
 
-    def _obey(self, said: Mapping[str, Any], watcher: _Watcher) -> None:
-        """What a page says: it has shown a picture, its hands do this, or one of its two buttons."""
-        if "shown" in said:
+    def _receive(self, message: Mapping[str, Any], watcher: _Watcher) -> None:
+        """Handle a page's message: a picture was shown, an input state, or one of the two buttons."""
+        if "shown" in message:
             with self._changed:
                 watcher.is_waiting = True
                 self._changed.notify_all()
         if self._far is None or self.takeover is None:
             return
         now_ns = time.monotonic_ns()
-        if "hands" in said:
-            self._far.hear(watcher, parse_remote_input(said["hands"]), now_ns)
-        if said.get("hand_back"):
+        if "hands" in message:
+            self._far.hear(watcher, parse_remote_input(message["hands"]), now_ns)
+        if message.get("hand_back"):
             self.takeover.hand_back(now_ns)
-        if said.get("stop"):
+        if message.get("stop"):
             self.takeover.panic(now_ns)
 
     def _send(self, connection: WebSocket, watcher: _Watcher) -> None:
-        """One picture after another, each as soon as the page is ready for it and there is a newer one."""
+        """Send pictures, each as soon as the page is ready for it and there is a newer one."""
         shown = 0
         while True:
             with self._changed:
@@ -213,7 +213,7 @@ class _Server(ThreadingHTTPServer):
         self.socket = listening
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A page that goes away in the middle of an answer is nobody's fault."""
+        """Ignore it: a page that closes in the middle of an answer is no fault."""
 
 
 def _handler(viewer: Viewer, token: str) -> type[BaseHTTPRequestHandler]:
@@ -264,6 +264,6 @@ def _handler(viewer: Viewer, token: str) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's name
-            """The terminal is the player's."""
+            """Log nothing: the terminal belongs to play."""
 
     return Handler

@@ -1,7 +1,7 @@
 """WebSockets, the server's side (RFC 6455): the answer to the handshake, and whole messages both ways on one socket.
 
-Knows nothing of what is said. Everything that comes from outside is checked: messages are limited in size, frames must
-be masked, and whoever breaks the protocol is disconnected.
+Knows nothing of the messages' content. Input is checked: messages are limited in size, frames must be masked, and a
+client that breaks the protocol is disconnected.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MAX_CONTROL = 125
 
 
 class Broken(Exception):  # noqa: N818 - a state of the connection
-    """The other end does not speak the protocol, or says too much at once."""
+    """The other end broke the protocol, or sent too long a message."""
 
 
 def accept_key(key: str) -> str:
@@ -42,10 +42,10 @@ class WebSocket:
         self._sending = threading.Lock()
 
     def receive(self) -> bytes | None:
-        """The next whole message, text or binary; None: the other end is gone or has said good-bye.
+        """The next whole message, text or binary; None: the connection is closed.
 
         Raises:
-            Broken: it does not keep to the protocol.
+            Broken: the other end broke the protocol.
         """
         message = b""
         is_begun = False
@@ -76,7 +76,7 @@ class WebSocket:
         return self._send(_BINARY, data)
 
     def close(self) -> None:
-        """Say good-bye, and let `receive` return."""
+        """Send a close frame, upon which `receive` returns."""
         self._send(_CLOSE, struct.pack(">H", 1001))
         with contextlib.suppress(OSError):
             self._connection.shutdown(socket.SHUT_RDWR)

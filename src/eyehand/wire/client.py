@@ -1,10 +1,10 @@
 """The client's side of the wire: a connection to a model server that reconnects by itself and never blocks its user.
 
     offer(Look) -> number     the newest Look is sent as soon as the one before is on its way; none queues up
-    reply(number) -> Reply    waits for the answer, or for silence, or for the end of the connection
+    reply(number) -> Reply    waits for the answer, a timeout, or the end of the connection
 
-A thread of its own talks. It sends heartbeats and takes a connection on which nothing comes back as lost. The first
-Look of every connection begins an episode, for the server has forgotten everything. Knows no players.
+The connection runs on a thread of its own, which sends heartbeats and drops a connection on which nothing comes back.
+The first Look of every connection begins an episode, for the server has no state of the old one. Knows no players.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ _UNSENT_BYTES = 64 * 1024
 
 @dataclass(frozen=True)
 class Look:
-    """What the server is shown.
+    """One observation for the server: picture, instruction and executed action.
 
     Attributes:
         pixels: uint8 RGB (H, W, 3).
         captured_ns: on the clock of this machine.
-        instruction: what is to be done; None: nothing is said.
-        executed: what was done since the Look before.
+        instruction: None: none.
+        executed: the action executed since the Look before.
         seed: of the episode's random numbers.
-        begins: whether the episode begins with this.
+        begins: whether it is the first of an episode.
     """
 
     pixels: NDArray[np.uint8]
@@ -58,13 +58,13 @@ class Look:
     begins: bool
 
     def replacing(self, older: Look) -> Look:
-        """This in the place of an older one that was not sent."""
+        """This Look in place of an older unsent one, whose motion and episode start it keeps."""
         if self.begins:
             return self
         return replace(self, executed=older.executed.then(self.executed), seed=older.seed, begins=older.begins)
 
-    def to_message(self, number: int, told: str | None) -> extended_pb2.ClientMessage:
-        """`told`: the instruction that the server has got on this connection; None: nothing was sent on it yet."""
+    def to_message(self, number: int, last_instruction: str | None) -> extended_pb2.ClientMessage:
+        """The client message. `last_instruction`: the last one sent on this connection; None: nothing was sent."""
         height, width, _ = self.pixels.shape
         message = extended_pb2.ClientMessage(
             width=width,
@@ -74,9 +74,9 @@ class Look:
             captured_ns=self.captured_ns,
             executed=action_to_message(self.executed),
         )
-        if told != (self.instruction or ""):
+        if last_instruction != (self.instruction or ""):
             message.instruction = self.instruction or ""
-        if self.begins or told is None:
+        if self.begins or last_instruction is None:
             message.reset.seed = self.seed
         return message
 
@@ -91,15 +91,15 @@ class Reply:
 
 
 class ModelClient:
-    """A connection that is kept up. Call `connect` before anything else, `close` at the end.
+    """A connection to a model server that reconnects. Call `connect` before anything else, `close` at the end.
 
     Args:
         address: of the server.
-        token: that it asks for, if it does.
-        dead_after_s: a connection on which nothing came for so long, heartbeats included, is given up.
+        token: that the server requires; None: none.
+        dead_after_s: a connection on which nothing arrives for so long, heartbeats included, is dropped.
 
     Attributes:
-        service: what the server said about itself; valid after `connect`.
+        service: the server's Welcome: policy and action space; valid after `connect`.
     """
 
     def __init__(self, address: Address, token: str | None = None, *, dead_after_s: float = 2.0) -> None:
@@ -122,10 +122,10 @@ class ModelClient:
         self._thread = threading.Thread(target=self._run, name="eyehand model client", daemon=True)
 
     def connect(self, timeout_s: float = 10.0) -> None:
-        """Start talking; returns when the server has welcomed us.
+        """Connect; returns when the server has sent its Welcome.
 
         Raises:
-            UserError: it is not there, is no eyehand server, or does not want us.
+            UserError: there is no eyehand server at the address, or it refuses the client.
         """
         self._thread.start()
         with self._changed:
@@ -148,10 +148,10 @@ class ModelClient:
         self._thread.join(timeout=5.0)
 
     def offer(self, look: Look) -> int:
-        """Show this to the server; its number, for `reply`. 0 without a connection.
+        """Send a Look as soon as possible; returns its number, for `reply`. 0 without a connection.
 
         Raises:
-            UserError: the server does not want us any more.
+            UserError: the server has refused the client.
         """
         with self._changed:
             if self._is_refused:
@@ -170,11 +170,11 @@ class ModelClient:
 
         Args:
             number: from `offer`.
-            since_s: silence before this time (of `time.monotonic`) is not counted.
-            silence_s: how long to wait after the last word from the server.
+            since_s: start of the timeout at the earliest, on `time.monotonic`.
+            silence_s: timeout after the last message from the server.
 
         Returns:
-            None: nothing was heard for too long, or the connection is lost.
+            None: the timeout passed, or the connection is lost.
         """
         with self._changed:
             while self._is_connected and number >= self._first_number:
@@ -198,7 +198,7 @@ class ModelClient:
             self._loop.close()
 
     def _on_loop(self, function: Callable[[], None]) -> None:
-        """Have the loop call this, unless it has just ended."""
+        """Call this on the event loop, unless it has just ended."""
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(function)
 
@@ -228,7 +228,7 @@ class ModelClient:
                 await self._loop.create_connection(lambda: line, self.address.host, self.address.port)
 
     async def _watch(self, line: _Line) -> None:
-        """Until this connection ends. Heartbeats keep a living one from looking dead."""
+        """Send heartbeats, and drop a silent connection, until the connection ends."""
         try:
             while not line.ended.done():
                 await asyncio.wait({line.ended}, timeout=_HEARTBEAT_S)
@@ -240,7 +240,7 @@ class ModelClient:
             await line.ended
 
     def _flush(self) -> None:
-        """On the loop: send the newest Look if the one before has left."""
+        """Send the newest Look if the one before has been written. On the event loop."""
         line = self._line
         if line is None or not line.is_clear:
             return
@@ -273,7 +273,7 @@ class ModelClient:
 
 
 class _Line(asyncio.Protocol):
-    """One connection, on the client's loop."""
+    """The asyncio protocol of one connection, on the client's event loop."""
 
     def __init__(self, client: ModelClient, token: str) -> None:
         self._client, self._token = client, token
@@ -325,7 +325,7 @@ class _Line(asyncio.Protocol):
             self._transport.abort()
 
     def beat(self) -> None:
-        """Send a heartbeat, unless a picture is on its way still."""
+        """Send a heartbeat, unless a picture is still being written."""
         if self.is_clear:
             self._send(extended_pb2.ClientMessage(heartbeat=time.monotonic_ns()))
 
@@ -350,6 +350,6 @@ class _Line(asyncio.Protocol):
 
 
 def _keep_short(connection: socket.socket) -> None:
-    """Let the system queue only little on a slow line, so that the pictures on it are new ones."""
+    """Limit the kernel's send buffer, so that a slow line carries recent pictures."""
     if connection.family in (socket.AF_INET, socket.AF_INET6) and hasattr(socket, "TCP_NOTSENT_LOWAT"):
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT_BYTES)

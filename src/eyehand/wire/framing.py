@@ -19,11 +19,11 @@ _LENGTH = struct.Struct("<I")
 
 
 class ProtocolError(Exception):
-    """The other side said something that the protocol does not know: the connection ends, with this sentence."""
+    """An invalid message from the other end: the connection is closed, with this sentence as the reason."""
 
 
 def pack(message: bytes) -> bytes:
-    """A message with its length before it.
+    """A message with its length prefix.
 
     Raises:
         ValueError: it is empty or longer than `MAX_MESSAGE_BYTES`.
@@ -34,7 +34,7 @@ def pack(message: bytes) -> bytes:
 
 
 class Unpacker:
-    """Takes a stream apart.
+    """An incremental parser of a byte stream into messages.
 
     Attributes:
         max_bytes: longest message accepted; may be changed between messages.
@@ -46,7 +46,7 @@ class Unpacker:
 
     @property
     def num_waiting(self) -> int:
-        """Bytes kept of a message that is not complete yet."""
+        """Bytes buffered of an incomplete message."""
         return len(self._received)
 
     def feed(self, data: bytes) -> Iterator[bytes]:

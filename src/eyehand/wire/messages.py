@@ -68,7 +68,7 @@ def instruction_of(message: extended_pb2.ClientMessage) -> str | None:
 
 
 def fill_action(message: live_pb2.Action | extended_pb2.ServerMessage, frame_id: int, action: Action) -> None:
-    """Make this message the answer to a Frame. The mouse is always there: without it, held buttons would stay held."""
+    """Write an Action as the answer to a Frame. The mouse is always set: without it, held buttons would stay held."""
     message.id = frame_id
     message.keys.extend(sorted(action.keys))
     mouse = message.mouse_action

@@ -19,11 +19,11 @@ _BACKLOG = 128
 
 @dataclass(frozen=True)
 class ListeningSocket:
-    """A socket that clients can connect to, and what they need.
+    """A listening socket with its address and token.
 
     Attributes:
         address: with the real port.
-        token: what a client's Hello must carry; None: nothing is asked for.
+        token: that a client's Hello must carry; None: none is required.
         file_id: device and inode of a Unix socket's file.
     """
 
