@@ -1,6 +1,6 @@
 "use strict";
 // Shows what `Viewer` sends, and sends keyboard and mouse while this page is in control. A message to us: the length
-// of the facts (uint32), the facts (JSON), the picture (JPEG). A message from us: JSON, see `Viewer._obey`.
+// of the facts (uint32), the facts (JSON), the picture (JPEG). A message from us: JSON, see `Viewer._receive`.
 
 const ALWAYS = ["q", "w", "e", "a", "s", "d", "LeftShift", "Space"];
 const BUTTONS = { 0: "0", 2: "1", 1: "2", 3: "3", 4: "4" }; // the browser counts left, middle, right
