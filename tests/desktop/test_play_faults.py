@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -83,7 +84,10 @@ def test_the_window_is_closed(
 
     assert _play(tmp_path, ["--window", "Freedoom"], close) == 2
     said = [line for line in capsys.readouterr().err.splitlines() if "you play" not in line]
-    assert said == ["eyehand: The window was closed: everything is released."]
+    sentence = "The window was closed: everything is released."
+    assert said[-1] == f"eyehand: {sentence}"
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["end"] == sentence
+    assert (tmp_path / "out" / "report.html").is_file()
     assert not keys_down(display)
     assert not buttons_down(display)
     _check_recording(tmp_path)

@@ -114,8 +114,9 @@ class StagedPlayer:
 def test_stages_and_age_add_up_to_the_latency(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = FakeClock(start_ns=1_000 * MS)
     monkeypatch.setattr("eyehand.play.latency.time.monotonic_ns", clock.now_ns)
-    game, player = TimedGame(SlowGame(clock)), StagedPlayer(clock)
-    observer = LatencyObserver(game, player_stages(player))
+    player = StagedPlayer(clock)
+    game = TimedGame(SlowGame(clock), player_stages(player))
+    observer = LatencyObserver(game)
     Session(game, player, [observer], clock=clock).run_episode(0)
     timings = observer.timings()
     assert len(timings) == 3
@@ -126,6 +127,42 @@ def test_stages_and_age_add_up_to_the_latency(monkeypatch: pytest.MonkeyPatch) -
         )
         assert timing.latency_ms == pytest.approx(29)
         assert timing.reaction_ms == pytest.approx(9)
+
+
+class OldPictures(SlowGame):
+    """Its picture number k is 10 * k ms old."""
+
+    def observe(self) -> Frame:
+        return Frame(np.zeros((2, 2, 3), np.uint8), self.clock.now_ns() - 10 * MS * self.num_acts)
+
+
+class CountingStages(StagedPlayer):
+    """Says that decision number k took k ms."""
+
+    def act(self, observation: Observation) -> Decision:
+        self.stage_ms = {"vision": self.stage_ms.get("vision", -1.0) + 1}
+        return Decision(NOTHING)
+
+
+class Unchanged:
+    """What was done is known one tick later, and is what the Session asked for."""
+
+    def executed_action(
+        self, decision: Decision | None, executed: Action, until_ns: int
+    ) -> tuple[Decision | None, Action]:
+        return decision, executed
+
+
+def test_a_tick_that_is_told_late_has_its_own_stages_and_age(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = FakeClock(start_ns=1_000 * MS)
+    monkeypatch.setattr("eyehand.play.latency.time.monotonic_ns", clock.now_ns)
+    player = CountingStages(clock)
+    game = TimedGame(OldPictures(clock), player_stages(player))
+    observer = LatencyObserver(game)
+    Session(game, player, [observer], clock=clock, source=Unchanged()).run_episode(0)
+    timings = observer.timings()
+    assert [timing.age_ms for timing in timings] == pytest.approx([0, 10, 20])
+    assert [timing.stages_ms["vision"] for timing in timings] == [0, 1, 2]
 
 
 def test_a_player_without_stages_has_none() -> None:

@@ -77,12 +77,56 @@ def test_ctrl_c_gives_the_report_of_what_was_played(tmp_path: Path) -> None:
     options = PlayOptions("test/short", "random", instruction="", seconds=60, record=tmp_path / "data", out=tmp_path)
     report = play_with(game, RandomPlayer(), options, interrupt)
     assert report.is_interrupted
+    assert report.end == "Ctrl-C"
     assert [(episode.score, episode.is_finished) for episode in report.episodes] == [(4.0, False)]
     assert report.instruction is None
     assert not game.is_held
     assert (tmp_path / "report.html").is_file()
     assert report.video == "play.mp4"
     assert len(report.recordings) == 1
+
+
+@pytest.mark.parametrize(
+    ("failure", "end"),
+    [
+        (UserError("The window was closed: everything is released."), "The window was closed: everything is released."),
+        (RuntimeError("it fell over"), "RuntimeError: it fell over"),
+        (SystemExit(143), "a signal (status 143)"),
+    ],
+)
+def test_whatever_ends_play_the_report_is_there(
+    failure: BaseException, end: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class FragileGame(ShortGame):
+        def observe(self) -> Frame:
+            if self.num_acts == 4:
+                raise failure
+            return super().observe()
+
+    game = FragileGame(is_realtime=False)
+    options = PlayOptions("test/short", "random", seconds=60, record=tmp_path / "data", out=tmp_path)
+    with pytest.raises(type(failure)) as raised:
+        play_with(game, RandomPlayer(), options)
+    assert raised.value is failure
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert (report["end"], report["is_interrupted"]) == (end, False)
+    assert [(episode["score"], episode["is_finished"]) for episode in report["episodes"]] == [(4.0, False)]
+    assert end in (tmp_path / "report.html").read_text()
+    assert str(tmp_path / "report.html") in capsys.readouterr().err
+    with av.open(str(tmp_path / "play.mp4")) as video:
+        assert sum(1 for _ in video.decode(video=0)) == len(report["ticks"]["time_s"]) == 4
+
+
+def test_nothing_played_leaves_the_report_of_the_last_time(tmp_path: Path) -> None:
+    class NoGame(ShortGame):
+        def reset(self, seed: int) -> None:
+            raise UserError("No window matches.")
+
+    (tmp_path / "report.json").write_text("the last one")
+    options = PlayOptions("test/short", "random", video=False, out=tmp_path)
+    with pytest.raises(UserError, match="No window"):
+        play_with(NoGame(is_realtime=True), RandomPlayer(), options)
+    assert (tmp_path / "report.json").read_text() == "the last one"
 
 
 def test_bad_options_are_told_before_anything_starts(tmp_path: Path) -> None:

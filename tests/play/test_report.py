@@ -49,6 +49,7 @@ NOTHING_PLAYED = replace(
     quiet=summarise([], 20.0),
     seconds=(),
     ticks=(),
+    end="Ctrl-C",
     is_interrupted=True,
 )
 
@@ -123,7 +124,7 @@ def test_page_with_a_large_video_links_to_it(tmp_path: Path, monkeypatch: pytest
 def test_page_without_anything_played(tmp_path: Path) -> None:
     _, html_path = write_report(NOTHING_PLAYED, tmp_path)
     assert read_page(html_path).loads == []
-    assert "Interrupted" in html_path.read_text(encoding="utf-8")
+    assert "until its end: Ctrl-C" in html_path.read_text(encoding="utf-8")
 
 
 def test_terminal_shows_score_and_timing() -> None:

@@ -12,11 +12,9 @@ from __future__ import annotations
 
 import contextlib
 import enum
-import gc
-import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
@@ -26,7 +24,7 @@ import xcffib
 from numpy.typing import NDArray
 
 from eyehand.announce import announce
-from eyehand.clock import FPS
+from eyehand.clock import FPS, punctual
 from eyehand.collect.background import BackgroundObserver
 from eyehand.collect.instant_replay import InstantReplay
 from eyehand.collect.recorder import Recorder
@@ -43,7 +41,6 @@ from eyehand.session import EpisodeEnd, EpisodeStart, Session, Tick
 __all__ = ["PersonReport", "RecordKeys", "RecordPersonOptions", "RecordingState", "record_person"]
 
 _LOOK_S = 0.05
-_SWITCH_S = 0.0005
 _SHOWN_MS = 2.0
 
 
@@ -151,7 +148,7 @@ def record_person(
     assert window is not None
     listener = Listener(window.display.name, window.authority, hears_injected=options.hears_injected, clock=game.clock)
     listener.subscribe(desk.hear)
-    with listener, _punctual_python():
+    with listener, punctual():
         desk.person.hold(listener.held.keys, listener.held.buttons)
         desk.person.catch_up = listener.catch_up
         if typed is not None:
@@ -353,17 +350,3 @@ class _FrameTimes:
         off_ms = (times_ns - times_ns[0]) / 1e6 - (indices - indices[0]) * 1e3 / self._fps
         self.deviations_ms.append(off_ms - np.median(off_ms))
         self._signal(False)
-
-
-@contextlib.contextmanager
-def _punctual_python() -> Iterator[None]:
-    """Garbage collection leaves alone what was loaded so far, and the interpreter's lock changes hands sooner."""
-    switch_s = sys.getswitchinterval()
-    gc.collect()
-    gc.freeze()
-    sys.setswitchinterval(_SWITCH_S)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(switch_s)
-        gc.unfreeze()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -100,14 +101,29 @@ class Timing:
     seconds: float
 
 
-class TimedGame:
-    """A Game that notes how long its last `observe` and `act` took and how old the picture was; else unchanged."""
+@dataclass(slots=True)
+class FrameTiming:
+    """How old a picture was when the loop took it, and how long `observe`, the player's stages and `act` on it took."""
 
-    def __init__(self, game: Game) -> None:
+    frame: Frame
+    age_ms: float
+    observe_ms: float
+    player_ms: Mapping[str, float] = field(default_factory=dict)
+    act_ms: float = 0.0
+
+
+class TimedGame:
+    """A Game that notes the timing of its last two pictures, for a tick may be told when the next one is there already.
+
+    Args:
+        game: what is played.
+        stages: gives the player's stages of its last decision, in milliseconds (`player_stages`).
+    """
+
+    def __init__(self, game: Game, stages: Callable[[], Mapping[str, float]] = dict) -> None:
         self._game = game
-        self.age_ms = 0.0
-        self.observe_ms = 0.0
-        self.act_ms = 0.0
+        self._stages = stages
+        self._timings: deque[FrameTiming] = deque(maxlen=2)
         self.task = game.task
         self.fps = game.fps
         self.is_realtime = game.is_realtime
@@ -122,15 +138,21 @@ class TimedGame:
     def observe(self) -> Frame:
         start_ns = time.monotonic_ns()
         frame = self._game.observe()
-        self.age_ms = max(0.0, (start_ns - frame.time_ns) / 1e6)
+        age_ms = max(0.0, (start_ns - frame.time_ns) / 1e6)
         # The latency counts from the frame's capture, so that is where its first stage begins.
-        self.observe_ms = (time.monotonic_ns() - max(start_ns, frame.time_ns)) / 1e6
+        observe_ms = (time.monotonic_ns() - max(start_ns, frame.time_ns)) / 1e6
+        self._timings.append(FrameTiming(frame, age_ms, observe_ms))
         return frame
+
+    def timing_of(self, frame: Frame) -> FrameTiming:
+        """Of one of the last two pictures."""
+        return next(timing for timing in self._timings if timing.frame is frame)
 
     def act(self, action: Action) -> Action | None:
         start_ns = time.monotonic_ns()
         done = self._game.act(action)
-        self.act_ms = (time.monotonic_ns() - start_ns) / 1e6
+        timing = self._timings[-1]
+        timing.player_ms, timing.act_ms = self._stages(), (time.monotonic_ns() - start_ns) / 1e6
         return done
 
     def outcome(self) -> Outcome:
@@ -147,13 +169,11 @@ class LatencyObserver:
     """Notes the timing of every tick and watches the machine.
 
     Args:
-        game: where `observe` and `act` are timed; None leaves these stages out.
-        stages: gives the player's stages of its last decision, in milliseconds (`player_stages`).
+        game: where the stages are timed; None: nowhere.
     """
 
-    def __init__(self, game: TimedGame | None = None, stages: Callable[[], Mapping[str, float]] | None = None) -> None:
+    def __init__(self, game: TimedGame | None = None) -> None:
         self._game = game
-        self._stages = stages
         self._timings: list[TickTiming] = []
         self._times_ns: list[int] = []
         self._first_ns: int | None = None
@@ -169,14 +189,15 @@ class LatencyObserver:
         if self._first_ns is None:
             self._first_ns = begun_ns
         latency_ms = None if tick.latency_ns is None else tick.latency_ns / 1e6
+        timing = None if self._game is None else self._game.timing_of(tick.frame)
         self._timings.append(
             TickTiming(
                 time_s=(begun_ns - self._first_ns) / 1e9,
                 late_ms=tick.late_ns / 1e6,
                 latency_ms=latency_ms,
                 num_skipped=tick.index - self._last_index - 1,
-                age_ms=self._game.age_ms if self._game is not None else 0.0,
-                stages_ms={} if latency_ms is None else self._stages_of(latency_ms),
+                age_ms=0.0 if timing is None else timing.age_ms,
+                stages_ms={} if latency_ms is None or timing is None else _stages(timing, latency_ms),
             )
         )
         self._times_ns.append(begun_ns)
@@ -185,19 +206,6 @@ class LatencyObserver:
 
     def on_end(self, end: EpisodeEnd) -> None:
         self._watch.poll(is_last=True)
-
-    def _stages_of(self, latency_ms: float) -> dict[str, float]:
-        stages: dict[str, float] = {}
-        if self._game is not None:
-            stages["observe"] = self._game.observe_ms
-        if self._stages is not None:
-            stages.update(self._stages())
-        if self._game is not None:
-            stages["act"] = self._game.act_ms
-        if stages:
-            age_ms = self._game.age_ms if self._game is not None else 0.0
-            stages["handover"] = max(0.0, latency_ms - age_ms - sum(stages.values()))
-        return stages
 
     @property
     def windows(self) -> Sequence[MachineWindow]:
@@ -216,6 +224,11 @@ class LatencyObserver:
             index = max(0, bisect_right(starts_ns, time_ns) - 1)
             timings.append(replace(timing, steal=self.windows[index].steal) if starts_ns else timing)
         return timings
+
+
+def _stages(timing: FrameTiming, latency_ms: float) -> dict[str, float]:
+    stages = {"observe": timing.observe_ms, **timing.player_ms, "act": timing.act_ms}
+    return {**stages, "handover": max(0.0, latency_ms - timing.age_ms - sum(stages.values()))}
 
 
 def player_stages(player: object) -> Callable[[], Mapping[str, float]]:

@@ -1,15 +1,13 @@
 """Live play with a report: `play_live` lets a player play a real-time game for a while and measures all of it.
 
-Episodes follow one another until the time is over or Ctrl-C is pressed; either way every key is released, recordings
-and video are closed, and the report covers what was played.
+Episodes follow one another until the time is over, Ctrl-C is pressed, or something fails; whatever it is, every key is
+released, recordings and video are closed, and the report covers what was played and says what ended it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import gc
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -17,15 +15,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from eyehand.announce import announce
+from eyehand.clock import punctual
 from eyehand.errors import UserError
 from eyehand.frame import resize
 from eyehand.game import Game, TaskInfo
 from eyehand.machine import MachineWindow, cpu_name, num_cores
 from eyehand.play.latency import LatencyObserver, TimedGame, player_stages, summarise
 from eyehand.play.overlay import OverlayObserver
-from eyehand.play.report import EpisodeReport, Machine, PlayReport, Second, write_report
+from eyehand.play.report import TIME_IS_OVER, EpisodeReport, Machine, PlayReport, Second, write_report
 from eyehand.play.shared import SharedPlay, TakeoverOptions, share
 from eyehand.player import Player
+from eyehand.players.takeover import Takeover, Turn
 from eyehand.session import EpisodeEnd, EpisodeStart, Observer, Session, Tick
 
 if TYPE_CHECKING:
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     from eyehand.viewer.viewer import Viewer
 
 __all__ = ["PlayOptions", "play_live", "play_with"]
-
-_SWITCH_S = 0.0005
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,8 @@ def play_live(options: PlayOptions, on_score: Callable[[float, float], None] | N
         on_score: told after every tick of the seconds played and the score, for a progress display.
 
     Raises:
-        UserError: an unknown game or player, a bad option, or a folder that cannot be written.
+        UserError: an unknown game or player, a bad option, or a folder that cannot be written; or play could not go on
+            (the window was closed). What was played until then is in the report.
     """
     from eyehand.games.registry import open_game
     from eyehand.players.registry import needs_state, open_player
@@ -127,33 +127,55 @@ def _play(
     game, player, takeover = shared.game, shared.player, shared.takeover
     date = datetime.now().astimezone().isoformat(timespec="seconds")
     instruction = (options.instruction if options.instruction is not None else game.task.instructions[0]) or None
-    timed = TimedGame(game)
+    timed = TimedGame(game, player_stages(player))
     watchers = _Watchers(
-        LatencyObserver(timed, player_stages(player)),
+        LatencyObserver(timed),
         _Scores(on_score, game.fps),
         OverlayObserver(options.out / "play.mp4", Path(options.player).name, game.fps) if options.video else None,
         _open_recorder(options, shared),
         shared.viewer,
     )
-    is_interrupted = False
+    failure: BaseException | None = None
     try:
         if watchers.overlay is not None:
             watchers.overlay.wait_ready()
-        with _punctual_python():
+        with punctual():
             session = Session(timed, player, watchers.observers, instruction=instruction, source=takeover)
             _play_episodes(session, options, has_ended)
-    except KeyboardInterrupt:
-        is_interrupted = True
+    except BaseException as error:  # raised again when the report is there
+        failure = error
     finally:
         if watchers.overlay is not None:
             watchers.overlay.close()
+    is_interrupted = isinstance(failure, KeyboardInterrupt)
     report = replace(
         watchers.report(game.task, game.fps, Path(options.player).name, instruction),
+        end=_end(failure, takeover, has_ended),
         is_interrupted=is_interrupted,
         date=date,
     )
-    write_report(report, options.out)
+    if failure is not None and not is_interrupted and not report.ticks:
+        raise failure
+    try:
+        write_report(report, options.out)
+    except OSError as error:
+        told = UserError(f"Cannot write the report into {options.out} ({error.strerror}): choose another --out.")
+        raise failure or told from error
+    if failure is not None and not is_interrupted:
+        announce(f"what was played until it ended is in {options.out / 'report.html'}")
+        raise failure
     return report
+
+
+def _end(failure: BaseException | None, takeover: Takeover | None, has_ended: Callable[[], bool]) -> str:
+    """What ended play, in words."""
+    if failure is None:
+        return "the game was left" if has_ended() else TIME_IS_OVER
+    if isinstance(failure, KeyboardInterrupt):
+        return "the panic key" if takeover is not None and takeover.turn is Turn.NOBODY else "Ctrl-C"
+    if isinstance(failure, SystemExit):
+        return f"a signal (status {failure.code})"
+    return str(failure) if isinstance(failure, UserError) else f"{type(failure).__name__}: {failure}"
 
 
 def _check(options: PlayOptions) -> None:
@@ -182,24 +204,6 @@ def _play_episodes(session: Session, options: PlayOptions, has_ended: Callable[[
         # An episode that ends in its first tick must not be played for ever.
         left_s -= max(end.seconds, 1 / session.game.fps)
         seed += 1
-
-
-@contextlib.contextmanager
-def _punctual_python() -> Iterator[None]:
-    """Make Python itself wait less, while we play in real time.
-
-    Its garbage collector is kept away from everything loaded so far (walking it takes tens of milliseconds), and a
-    thread that has something to do gets the global lock after half a millisecond instead of five.
-    """
-    switch_s = sys.getswitchinterval()
-    gc.collect()
-    gc.freeze()
-    sys.setswitchinterval(_SWITCH_S)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(switch_s)
-        gc.unfreeze()
 
 
 class _Scores:

@@ -18,10 +18,12 @@ from eyehand.replaced import replaced
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["EpisodeReport", "Machine", "PlayReport", "Second", "print_report", "write_report"]
+__all__ = ["TIME_IS_OVER", "EpisodeReport", "Machine", "PlayReport", "Second", "print_report", "write_report"]
 
 _EMBED_BYTES = 8_000_000
 """A video up to this size goes into the page itself, so that the page can be sent around alone."""
+
+TIME_IS_OVER = "the time was over"
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class PlayReport:
         ticks: every tick.
         video: file of the video; None where there is none. frames_dropped: frames that it lacks.
         recordings: folders of the recorded episodes.
-        is_interrupted: ended by Ctrl-C.
+        end: what ended it. is_interrupted: it was Ctrl-C or the panic key.
         date: when it began, ISO 8601. problem: something that went wrong beside the play.
     """
 
@@ -114,6 +116,7 @@ class PlayReport:
     video: str | None
     frames_dropped: int
     recordings: tuple[str, ...]
+    end: str = TIME_IS_OVER
     is_interrupted: bool = False
     date: str = ""
     problem: str | None = None
@@ -223,7 +226,7 @@ def _html(report: PlayReport, folder: Path) -> str:
     machine = report.machine
     lead.append(f"{report.date[:16].replace('T', ' ')} · {machine.cpu}, {machine.num_cores} cores")
     lead += [report.problem] if report.problem else []
-    lead += ["Interrupted: figures for what was played."] if report.is_interrupted else []
+    lead += [f"Figures for what was played until its end: {report.end}"] if report.end != TIME_IS_OVER else []
     heading = f"{escape(report.game)} <small>{escape(report.player)}</small>"
     body = page.facts(_headline(report)) + f'<div class="grid">{"".join(card for card in cards if card)}</div>'
     return page.page(f"{report.game}, played by {report.player}", heading, lead, body)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import signal
-import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from eyehand.checkpoint import load_checkpoint
+from eyehand.clock import punctual
 from eyehand.errors import UserError
 from eyehand.inference.runtime import Runtime
 from eyehand.players.policy import PolicyPlayer
@@ -21,8 +20,6 @@ from eyehand.wire.address import Address, read_token
 from eyehand.wire.sockets import ListeningSocket, listen
 
 __all__ = ["ServeOptions", "serve"]
-
-_SWITCH_S = 0.0005
 
 
 @dataclass(frozen=True)
@@ -84,7 +81,7 @@ def serve(options: ServeOptions, on_ready: Callable[[list[Address]], None]) -> s
             instruction=options.instruction or None,
         )
         server = Server(service, player.sibling, sockets, options.limits)
-        _be_punctual()
+        stack.enter_context(punctual())
         return asyncio.run(_until_signal(server, lambda: on_ready([listening.address for listening in sockets])))
 
 
@@ -101,13 +98,6 @@ def _open_sockets(options: ServeOptions, stack: ExitStack) -> list[ListeningSock
     if not sockets:
         raise UserError("There is nowhere to serve: give --socket PATH or --tcp HOST:PORT.")
     return sockets
-
-
-def _be_punctual() -> None:
-    """Exempt loaded objects from garbage collection, and let threads switch every half millisecond."""
-    gc.collect()
-    gc.freeze()
-    sys.setswitchinterval(_SWITCH_S)
 
 
 async def _until_signal(server: Server, on_listening: Callable[[], None]) -> signal.Signals:
