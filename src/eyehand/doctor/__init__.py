@@ -1,1 +1,1 @@
-"""Is it working? Checks of this machine, of the display, and of a running game."""
+"""Self-tests of this machine, of the display, and of a running game: `eyehand doctor` and `games check`."""

@@ -1,7 +1,7 @@
-"""Does a running game obey? Closed-loop checks: do something, look whether the picture answers.
+"""Closed-loop checks of a running game: inject an action and test whether the picture answers.
 
-Every check gives one `Finding` that passes, fails with what to do about it, or was not tried. The checks scorer by
-comparison (acting against doing nothing), so that a game that moves by itself does not pass for it.
+Every check gives one `Finding` that passes, fails with what to do about it, or was not tried. The checks compare
+acting with doing nothing, so that a game that moves by itself does not pass.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ _CLEAR_PAIRS = 30
 
 _TURN_MEASUREMENTS = 2
 _CALM_S = 0.6
-"""What was begun before has come to rest by then: Doom's player slides on for a while."""
+"""Earlier motion has come to rest by then: Doom's player slides on for a while."""
 
 _STEER_ATTEMPTS = 2
 _STEER_TURNS = 5
 _STEER_NOISE = 3.0
 _STEER_PICTURES = 8
 _STEER_LIMIT_S = 4.0
-"""A game on a busy machine draws few pictures, and shows late what was done: a turn lasts for so many of them."""
+"""Pictures that a turn lasts for: a game on a busy machine draws few, and shows actions late."""
 
 _STEER_PLACES = 8
 _TICK_S = 1 / FPS
@@ -54,12 +54,12 @@ _BLUR_PX = 8
 
 @dataclass(frozen=True)
 class Finding:
-    """What came of one check.
+    """The result of one check.
 
     Attributes:
-        name: what was checked.
+        name: of the check.
         passed: None: not tried.
-        text: what was seen; for a failure also what to do.
+        text: the observation; for a failure also what to do.
     """
 
     name: str
@@ -68,7 +68,7 @@ class Finding:
 
 
 class Playable(Protocol):
-    """As much of a desktop game as the checks need; they wait on its clock."""
+    """The part of a desktop game that the checks use; they wait on its clock."""
 
     clock: Clock
 
@@ -83,9 +83,9 @@ def run_checks(game: Playable, profile: Profile, only: Container[str] | None = N
     """Check a game that stands at the beginning of a round, one finding after the other.
 
     Args:
-        game: played.
-        profile: what to try.
-        only: names of the findings that are wanted; None: all.
+        game: the running game.
+        profile: has the steps to try.
+        only: names of the checks to run; None: all.
     """
     tried = profile.checks
     checks: list[tuple[str, Callable[[str], Finding]]] = [("picture", lambda name: _picture(game, name))]
@@ -111,7 +111,7 @@ def run_checks(game: Playable, profile: Profile, only: Container[str] | None = N
 
 
 def measure_px_per_degree(game: Playable, expected: float) -> float | None:
-    """Turn once around and see after how many pixels the first picture comes back.
+    """Mouse pixels for one degree: turn once around until the first picture comes back.
 
     Args:
         game: standing where nothing big moves.
@@ -167,7 +167,7 @@ def _sleep(game: Playable, seconds: float) -> None:
 
 
 def _picture(game: Playable, name: str) -> Finding:
-    """Size, and how often it becomes another one."""
+    """The picture's size and rate of change."""
     distinct, start_s = 0, _now_s(game)
     last = game.observe().pixels
     while _now_s(game) - start_s < 1.0:
@@ -182,7 +182,7 @@ def _picture(game: Playable, name: str) -> Finding:
 
 
 def _obeys(game: Playable, name: str, step: Step, factor: float) -> Finding:
-    """Acting must change the picture more than waiting for as long does.
+    """Whether a step changes the picture more than waiting for as long does.
 
     One attempt is enough if it goes clearly beyond everything that happened while waiting. Otherwise, since one event
     (a bot that comes by, a stall) may have spoilt a wait or an attempt, all are compared with all in the end.
@@ -204,7 +204,7 @@ def _obeys(game: Playable, name: str, step: Step, factor: float) -> Finding:
 
 
 def _steers(game: Playable, name: str, left: Step, right: Step) -> Finding:
-    """Left and right in turns: no other division of the pictures into two halves may tell them further apart.
+    """Whether left and right alternately give pictures that no other division into two halves separates better.
 
     With 5 and 5 pictures there are 126 divisions. A collision may spoil an attempt, so there are two, and a game that
     does not listen passes in 1 of 63 checks.
@@ -243,8 +243,8 @@ def _in_turns(game: Playable, left: Step, right: Step) -> NDArray[np.float32]:
 
 
 def _apart(stack: NDArray[np.float32], chosen: tuple[int, ...]) -> float:
-    """Where the chosen pictures differ most from the others: by how much, measured by how much each half differs in
-    itself there."""
+    """The largest difference over places between the means of the chosen and the other pictures, relative to the
+    differences within each half there."""
     is_chosen = np.isin(np.arange(len(stack)), chosen)
     first, second = stack[is_chosen], stack[~is_chosen]
     within = np.sqrt(first.var(axis=0) + second.var(axis=0)) + _STEER_NOISE
@@ -253,7 +253,7 @@ def _apart(stack: NDArray[np.float32], chosen: tuple[int, ...]) -> float:
 
 
 def _largest_change(game: Playable, action: Action, step: Step) -> float:
-    """The largest change of the picture while this is done for the step's time."""
+    """The largest change of the picture while the action is held for the step's time."""
     before = game.observe().pixels
     end_s = _now_s(game) + step.hold_s + step.wait_s + _TICK_S
     release_s = end_s - step.wait_s
@@ -268,7 +268,7 @@ def _largest_change(game: Playable, action: Action, step: Step) -> float:
 
 
 def _turning(game: Playable, name: str, expected: float) -> Finding:
-    """Measured again where it is far off: a game that stalls may lose motion."""
+    """Whether the profile's pixels per degree are right; a failure is measured again, for stalls lose motion."""
     is_near = False
     for _ in range(_TURN_MEASUREMENTS):
         measured = measure_px_per_degree(game, expected)
@@ -293,7 +293,7 @@ def _latency(game: Playable, name: str, step: Step) -> Finding:
 
 
 def _blurred(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Means of small squares: a picture that is half a degree off still looks like itself."""
+    """Means of small squares, in which half a degree makes little difference."""
     height, width = (side // _BLUR_PX * _BLUR_PX for side in pixels.shape[:2])
     blocks = pixels[:height, :width].reshape(height // _BLUR_PX, _BLUR_PX, width // _BLUR_PX, _BLUR_PX, 3)
     means: NDArray[np.float32] = blocks.mean(axis=(1, 3), dtype=np.float32)
@@ -301,7 +301,7 @@ def _blurred(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _turn(game: Playable, px: int) -> int:
-    """Turn right by this many mouse pixels, a few at a time, each when the picture shows those before."""
+    """Turn right by this many mouse pixels, a few at a time, each once the picture shows those before."""
     left = px
     while left > 0:
         now = min(left, _MAX_TURN_PX)

@@ -1,4 +1,4 @@
-"""Is it working? Checks of the display, of the input, and of a running game, each of which passes or says what to do.
+"""Self-tests of display, input and a running game, each of which passes or says what to do.
 
 `check_display` looks at the screen alone, `check_game` starts a game from its profile and plays it for a few seconds.
 Findings come one by one, so that the user sees how far it got.
@@ -102,9 +102,9 @@ def check_own_screen() -> Iterator[Finding]:
 
 
 def check_game(profile: Profile, own_screen: str | None) -> Iterator[Finding]:
-    """Start a game in a calm round, see whether it obeys, end it.
+    """Start a game in a calm round, run its closed-loop checks, end it.
 
-    What fails is tried again in further rounds, since a game that begins on a busy machine may miss a key of its menus,
+    Failures are tried again in further rounds, since a game that begins on a busy machine may miss a key of its menus,
     and a race may end in a tree.
 
     Args:
@@ -203,7 +203,7 @@ def _raw_events(display: XDisplay) -> Finding:
 
 
 def _watchdog(display: XDisplay, authority: str | None) -> Finding:
-    """Whether the process that lets go of keys can reach this display."""
+    """Whether the watchdog, which releases keys, can reach this display."""
     try:
         with contextlib.closing(Guard()) as guard:
             guard.watch(display.name, authority, display.root)

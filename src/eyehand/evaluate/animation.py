@@ -1,4 +1,4 @@
-"""A short animation for a README out of a video of play, small enough to load anywhere."""
+"""A short GIF or WebP animation, cut from a video of play, for a README."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def make_animation(
     """Make a GIF or WebP animation that runs for ever; returns its size in bytes.
 
     Args:
-        video: what to take it from.
+        video: the source.
         out: a .gif, or a .webp, which is sharper at the same size.
         seconds: how much of the video, from second `start` on.
         width: in pixels; made narrower until the file fits.

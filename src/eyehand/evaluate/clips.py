@@ -1,7 +1,7 @@
-"""Clips of a recording as a policy's inputs, and what the policy makes of them, without learning or playing.
+"""Clips of a recording as a policy's inputs, and the policy's log probabilities on them under teacher forcing.
 
 Clips are drawn by a seed and the recording's id, one from each of as many equal stretches, so that a recording gives
-the same ones whatever else is looked at. The policy sees true pictures and true history (teacher forcing).
+the same ones in any data set. The policy sees the recorded pictures and the recorded history.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ _BATCH_FRAMES = 128
 
 @dataclass(frozen=True)
 class PolicyClip:
-    """T steps of play.
+    """T steps of a recording as inputs and targets of a policy.
 
     Attributes:
         start: the first frame.
-        frames_THWC: uint8 RGB as the network sees it.
+        frames_THWC: uint8 RGB at the network's size.
         text_TND: float32 embeddings of the instructions.
-        executed_TA, target_TA: int64 tokens of what was done, and of what the user did or would have done.
+        executed_TA, target_TA: int64 tokens of the executed actions, and of the user's actions or labels.
         known_T: bool, where the target is known.
     """
 
@@ -90,7 +90,7 @@ def read_policy_clips(
 
 
 def log_probabilities(policy: Policy, clips: Sequence[PolicyClip]) -> list[tuple[Tensor, ...]]:
-    """For every clip and head the logarithm of its distributions, float32 (T, slots, choices). All of one length."""
+    """Log probabilities of every clip and head, float32 (T, slots, choices). All clips have one length."""
     if not clips:
         return []
     size = max(1, _BATCH_FRAMES // len(clips[0].known_T))
@@ -110,7 +110,7 @@ def log_probabilities(policy: Policy, clips: Sequence[PolicyClip]) -> list[tuple
 
 
 def token_log_probabilities(outputs: Sequence[Tensor], tokens_TA: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The logarithm of the probability of each token, (T, A), under one clip's distributions."""
+    """Log probability of each token, (T, A), from the outputs for one clip."""
     joined = [slot_TC for head_TSC in outputs for slot_TC in head_TSC.unbind(1)]
     columns = [slot_TC.gather(1, torch.from_numpy(tokens_TA[:, a : a + 1])) for a, slot_TC in enumerate(joined)]
     found: NDArray[np.float64] = torch.cat(columns, dim=1).double().numpy()
@@ -127,7 +127,7 @@ def _starts(num_steps: int, length: int, num_clips: int, seed: int, key: str) ->
 
 
 def _embedded(recording: Recording, instruction: str | None, config: PolicyConfig) -> NDArray[np.float32]:
-    """The instruction's vectors: those that are stored with it, or else the encoder's."""
+    """The instruction's embedding: the one stored in the recording, or else the encoder's."""
     nothing = np.zeros((config.num_text_tokens, config.text_dim), np.float32)
     if not instruction:
         return nothing

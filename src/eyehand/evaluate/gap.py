@@ -1,9 +1,9 @@
-"""How far recorded pictures are from live ones, for a policy: `measure_gap`, in nats between its distributions.
+"""The gap between recorded and live pictures for a policy: `measure_gap`, the KL divergence of its outputs in nats.
 
-A policy learns from pictures that went through a codec and plays on pictures that did not. Both kinds of the same
-moments go through the policy, with the same history; the Kullback-Leibler divergence of its distributions on the one
-from those on the other is what the codec changes for it. Pixels that differ a lot may mean nothing to it, and the other
-way round. As a yardstick the same is measured for pictures that come one tick late.
+A policy trains on pictures that went through a codec and plays on pictures that did not. Both kinds of the same
+moments go through the policy, with the same history; the Kullback-Leibler divergence between its two outputs is the
+effect of the codec on it. Pixels that differ a lot may mean nothing to it, and the other way round. As a yardstick the
+same is measured for pictures that come one tick late.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Outputs = tuple[NDArray[np.float64], ...]
 
 @dataclass(frozen=True)
 class Quantiles:
-    """Of one figure per frame: its mean, and how it is spread."""
+    """Mean and quantiles of a figure over the frames."""
 
     mean: float
     sd: float
@@ -46,16 +46,16 @@ class Quantiles:
 
 @dataclass(frozen=True)
 class Gap:
-    """How far one kind of pictures is from another, over N frames.
+    """Differences in a policy's outputs and in pixels between two kinds of pictures of the same frames.
 
     Attributes:
-        name: of the kind.
+        name: of the variant.
         num_frames: compared.
-        heads: KL in nats of each head, its slots added up.
-        total: of all heads together: of the whole action.
+        heads: KL in nats of each head, summed over its slots.
+        total: KL in nats of the whole action, summed over the heads.
         same: share of the frames whose likeliest token is the same in every slot.
         psnr_db: of the pixels; infinite where they are the same.
-        brightness: by how much the mean pixel is brighter, of 255.
+        brightness: difference of the mean pixel, of 255.
     """
 
     name: str
@@ -73,7 +73,7 @@ def measure_gap(policy: Policy, live: Sequence[PolicyClip], variants: dict[str, 
     Args:
         policy: in evaluation mode, on the CPU.
         live: clips with the pictures to compare with.
-        variants: other pictures of the same moments, by name.
+        variants: other pictures of the same frames, by name.
 
     Raises:
         UserError: there is no clip.
@@ -85,12 +85,12 @@ def measure_gap(policy: Policy, live: Sequence[PolicyClip], variants: dict[str, 
 
 
 def recompressed(coding: Coding) -> Variant:
-    """The pictures of the clip, through the codec once."""
+    """A variant: the pictures of the clip, encoded and decoded once."""
     return lambda clip: recompress(clip.frames_THWC, coding)
 
 
 def late_pictures(clip: PolicyClip) -> NDArray[np.uint8]:
-    """The pictures of the clip, each one tick late: what a slow screen would do."""
+    """A variant: the pictures of the clip, each one tick late, as on a slow screen."""
     return np.concatenate([clip.frames_THWC[:1], clip.frames_THWC[:-1]])
 
 
@@ -119,7 +119,7 @@ def _gap(policy: Policy, name: str, live: Sequence[PolicyClip], outputs: Sequenc
 
 
 def _outputs(policy: Policy, clips: Sequence[PolicyClip]) -> list[Outputs]:
-    """Of every clip, in order; clips of one length go through the network together."""
+    """The policy's outputs for every clip, in order; clips of one length are batched."""
     found: dict[int, Outputs] = {}
     for length in sorted({len(clip.known_T) for clip in clips}):
         places = [place for place, clip in enumerate(clips) if len(clip.known_T) == length]
@@ -137,7 +137,7 @@ def _psnr_db(pairs: Sequence[tuple[NDArray[np.uint8], NDArray[np.uint8]]]) -> fl
 
 
 def print_gaps(gaps: Sequence[Gap], title: str, console: Console) -> None:
-    """A line per kind: KL of each head and of the whole action, what it means for choices, and for pixels."""
+    """Print a row per variant: KL of each head and of the whole action, agreement of likeliest tokens, and pixels."""
     table = Table(title=title, box=None, padding=(0, 0, 0, 2), pad_edge=False)
     table.add_column("pictures", no_wrap=True)
     for heading in (*gaps[0].heads, "action", "sd", "95%", "same", "dB"):

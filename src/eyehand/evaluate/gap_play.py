@@ -1,5 +1,5 @@
-"""Live pictures and recorded ones of the same moments: a stepped game is played and recorded while its raw pictures are
-kept. Beside `gap.py`, which compares them.
+"""Live and recorded pictures of the same frames, for `gap.py`: a stepped game is played and recorded, and its raw
+pictures are kept.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ _MAX_EPISODES = 1000
 
 @dataclass(frozen=True)
 class PlayedClips:
-    """What was played.
+    """Clips with the live pictures, and the recorded pictures of the same frames.
 
     Attributes:
         live: clips whose pictures are the game's own, resized once.
-        recorded: the same moments as the recording's small video has them, by the clip's place in `live`.
-        captured: as its large video has them, resized once.
+        recorded: pictures of the recordings' 192x192.mp4, by the clip's place in `live`.
+        captured: pictures of the recordings' video.mp4, resized once.
     """
 
     live: tuple[PolicyClip, ...]
@@ -54,7 +54,7 @@ class PlayedClips:
 
 
 class _Raw:
-    """An observer that keeps every picture as the network would see it live."""
+    """An observer that keeps every raw picture at the network's size."""
 
     def __init__(self, size: int) -> None:
         self.frames: list[NDArray[np.uint8]] = []
@@ -71,7 +71,7 @@ class _Raw:
 
 
 def play_and_record(game_name: str, player_name: str, config: PolicyConfig, num_clips: int, seed: int) -> PlayedClips:
-    """Play seeded episodes of at most half a minute until there are so many clips, a few of each episode.
+    """Play and record seeded episodes of at most half a minute until there are `num_clips` clips, a few of each.
 
     Raises:
         UserError: there is no such game or player, the game does not wait for its player, or the disk is full.

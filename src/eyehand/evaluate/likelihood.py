@@ -1,6 +1,6 @@
-"""How likely a policy finds what the user did: `Likelihood`, the part of the reference's filter that needs a policy.
+"""Likelihood of a user's actions under a policy: `Likelihood`, the part of the reference's filter that needs one.
 
-What is far from everything that a policy has learnt is often no play at all: a menu, a chat, hands that are elsewhere.
+Recordings far from a policy's training data are often no play at all: a menu, a chat, an absent player.
 It may also be what the policy lacks, so the threshold is to be chosen with a look at the recordings below it.
 """
 
@@ -25,13 +25,13 @@ __all__ = ["Likelihood"]
 
 @dataclass(frozen=True)
 class Likelihood:
-    """Scores recordings by a policy; made once, used in any process.
+    """A scorer of recordings: the likelihood of their actions under a checkpoint's policy. Picklable.
 
     Attributes:
         checkpoint: its folder.
-        digest: of the checkpoint's description, which holds that of its weights.
-        num_clips: of a full history, looked at in each recording.
-        seed: of where they lie.
+        digest: of checkpoint.json, which holds that of its weights.
+        num_clips: of a full history, from each recording.
+        seed: of the clips' positions.
     """
 
     checkpoint: Path
@@ -41,7 +41,7 @@ class Likelihood:
 
     @staticmethod
     def of(name: str, num_clips: int = 4, seed: int = 0) -> Likelihood:
-        """By the checkpoint of this name or folder, which is read once to see that it is whole.
+        """The scorer of the checkpoint of this name or folder, which is read once as a check.
 
         Raises:
             UserError: it is missing or damaged.
@@ -52,7 +52,7 @@ class Likelihood:
         return Likelihood(folder, digest, num_clips, seed)
 
     def __call__(self, recording: Recording) -> float | None:
-        """The geometric mean, over frames, of the probability of the user's whole action, given what came before.
+        """Geometric mean over frames of the probability of the user's whole action, given pictures and history.
 
         None where no frame of the clips has a user's action.
 

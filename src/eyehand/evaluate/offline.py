@@ -1,8 +1,8 @@
-"""What a policy's predictions cost on recordings that it never learnt from: perplexity per head, beside two baselines.
+"""Offline evaluation: perplexity per head of a policy on recordings that it was not trained on, and two baselines.
 
 Teacher-forced, with the true history, over every step of the recordings, in clips of the policy's history length that
-begin with an empty one. `marginal` knows how often each token occurs, `copy_last` that the last action goes on (see
-`train.validation`, which training uses on its held-out part). None of it says how well the policy plays.
+begin with an empty one. `marginal` predicts token frequencies, `copy_last` the last executed action (see
+`train.validation`, which training uses on its held-out part). None of it measures how well the policy plays.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ _BATCH_CLIPS = 4
 
 @dataclass(frozen=True)
 class OfflineReport:
-    """What predictions cost.
+    """The result of `evaluate_offline`.
 
     Attributes:
         checkpoint: the policy's.
-        data: the recordings that were predicted.
-        baseline_data: the recordings in which the baselines counted; equal to `data` where none were named, which lets
-            them know what they are to predict.
-        num_recordings, num_steps: that were predicted; steps whose user action is known.
+        data: the evaluated recordings.
+        baseline_data: the recordings that the baselines' statistics are from; `data` where none were named, which
+            favours the baselines.
+        num_recordings, num_steps: evaluated; steps with a known user action.
         scores: of `policy`, `marginal` and `copy_last`.
     """
 
@@ -54,7 +54,7 @@ class OfflineReport:
     scores: dict[str, Scores]
 
     def to_json(self) -> dict[str, Any]:
-        """Everything, with the perplexity of every head."""
+        """The report as JSON values, with the perplexity of every head."""
         return {
             "checkpoint": self.checkpoint,
             "data": self.data,
@@ -77,15 +77,15 @@ def evaluate_offline(
     device: str = "auto",
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> OfflineReport:
-    """Measure a checkpoint on recordings.
+    """Evaluate a checkpoint's predictions on recordings.
 
     Args:
         checkpoint: a bundled checkpoint's name or a folder.
-        data: folders of recordings, or indexes, that the policy has not learnt from.
-        baseline_data: where the baselines count: what the policy has learnt from. Empty: `data`.
+        data: folders of recordings, or indexes, that the policy was not trained on.
+        baseline_data: the policy's training data, for the baselines' statistics. Empty: `data`.
         where: a condition on the rows of the indexes in `data`.
         device: `auto`, `cpu`, `cuda`.
-        progress: is told how many of the clips are done.
+        progress: called with the number of clips done, and of all.
 
     Raises:
         UserError: the checkpoint or the recordings cannot be used.
@@ -120,7 +120,7 @@ def evaluate_offline(
 
 
 def print_offline(report: OfflineReport, console: Console) -> None:
-    """Perplexities as a table; lower is better, 1 is certainty."""
+    """Print the perplexities as a table; lower is better, 1 is certainty."""
     from rich.table import Table
 
     heads = list(next(iter(report.scores.values())).cross_entropy)

@@ -1,8 +1,8 @@
-"""Closed-loop scores: `evaluate` plays many seeded, stepped episodes over all cores and compares who played.
+"""Closed-loop scores: `evaluate` plays many seeded, stepped episodes over all cores and compares the players.
 
-Random, demonstrator and agent play the same seeds of the same games, so that one's luck is the others' too. Every
-episode is kept with its score and with a few measures of behaviour; the figures are made from these alone
-(`EvaluationReport`), so a file of episodes is enough to make them again, or to spare the baselines the next time.
+Random, demonstrator and agent play the same seeds of the same games, so that scores are paired. Every episode is kept
+with its score and a few measures of behaviour; the figures are made from these alone (`EvaluationReport`), so a file of
+episodes is enough to make them again, or to reuse the baselines the next time.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ _WALKING_KEYS = frozenset("wasd")
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """What to measure.
+    """The options of `evaluate`.
 
     Attributes:
         checkpoint: the agent, by name or folder; None plays the baselines only.
         game: games: a family (doom), one game (doom/aim), or several with commas between.
         episodes: seeded episodes per game and player.
-        first_seed: the first seed; training data is made from seeds above 1,000,000, so that nothing was seen before.
+        first_seed: the first seed; training data uses seeds above 1,000,000, so these episodes are held out.
         workers: processes; 0: one per core.
-        instruction: what the agent is told in every game; None: the game's own instructions in turn.
-        baselines: a result of an earlier run, from which the episodes of random and demonstrator are taken.
+        instruction: for the agent in every game; None: the game's own instructions in turn.
+        baselines: the result file of an earlier run, whose episodes of random and demonstrator are reused.
         swap: two games on one map, with a comma between (doom/aim,doom/approach): the agent also plays each of them
             with the other's instruction.
     """
@@ -64,11 +64,11 @@ class EvaluateOptions:
 
 @dataclass(frozen=True, slots=True)
 class EpisodeScore:
-    """One episode and how its player behaved.
+    """Score and behaviour of a player in one episode.
 
     Attributes:
-        game, player, seed, instruction: what was played by whom.
-        told: whose instruction it was: the game's own name, another game's (a swap), or "custom".
+        game, player, seed, instruction: of the episode.
+        told: the game whose instruction it was: the same, another one (a swap), or "custom".
         score: at the end of the episode. seconds: its length in game time.
         trigger_pulls: how often the left button went down.
         walking: share of the ticks in which W, A, S or D was held.
@@ -91,12 +91,12 @@ class EpisodeScore:
 
 @dataclass(frozen=True)
 class EvaluationReport:
-    """All episodes of an evaluation, and what follows from them.
+    """All episodes of an evaluation, and the statistics of them.
 
     Attributes:
         agent: the checkpoint's name; None for baselines only.
         games: in order; score_names: what their scores count.
-        episodes: of all players. date: when it was made, ISO 8601. machine: on what.
+        episodes: of all players. date: ISO 8601. machine: processor and cores.
     """
 
     agent: str | None
@@ -111,7 +111,7 @@ class EvaluationReport:
         return (*BASELINES, *([self.agent] if self.agent else []))
 
     def scores(self, player: str) -> dict[str, list[float]]:
-        """Scores by game, without the swapped instructions; only games that this player played."""
+        """Scores of a player by game, without the swapped instructions."""
         found: dict[str, list[float]] = {}
         for episode in self.episodes:
             if episode.player == player and episode.game in self.games and episode.told in (episode.game, "custom"):
@@ -119,7 +119,7 @@ class EvaluationReport:
         return {game: found[game] for game in self.games if game in found}
 
     def mean(self, player: str, game: str) -> Estimate | None:
-        """Mean score with its 95% interval; None if this player did not play it."""
+        """Mean score with its 95% bootstrap interval; None if this player did not play the game."""
         scores = self.scores(player).get(game)
         return mean_estimate(scores) if scores else None
 
@@ -131,7 +131,7 @@ class EvaluationReport:
         return normalised_scores(self.scores(self.agent), floor, ceiling)
 
     def swaps(self) -> dict[tuple[str, str], list[EpisodeScore]]:
-        """The agent's episodes by (game, whose instruction it was told), for the games that were swapped."""
+        """The agent's episodes by (game, game of the instruction), for the swapped games."""
         swapped = {e.game for e in self.episodes if e.player == self.agent and e.told not in (e.game, "custom")}
         found: dict[tuple[str, str], list[EpisodeScore]] = {}
         for episode in self.episodes:
@@ -173,11 +173,11 @@ def read_report(path: Path) -> EvaluationReport:
 
 
 def evaluate(options: EvaluateOptions, on_progress: Callable[[int, int, str], None] | None = None) -> EvaluationReport:
-    """Play everything that is asked for.
+    """Play all episodes that the options name and score them.
 
     Args:
-        options: what to measure.
-        on_progress: told (episodes done, of how many, what was played last).
+        options: games, players and seeds.
+        on_progress: called with (episodes done, of all, a label of the last one).
 
     Raises:
         UserError: an unknown game, an unusable checkpoint or baselines file, or workers that die.
@@ -216,7 +216,7 @@ def evaluate(options: EvaluateOptions, on_progress: Callable[[int, int, str], No
 
 @dataclass(frozen=True)
 class _Job:
-    """A few episodes of one player in one game. `player` is what opens it, `label` what it is called."""
+    """Episodes of one player in one game, for one worker. `player` is the name that opens it, `label` the one shown."""
 
     game: str
     player: str
@@ -231,7 +231,7 @@ class _Job:
 
 @dataclass(frozen=True)
 class _Done:
-    """What came of a job."""
+    """The scored episodes of a job."""
 
     game: str
     player: str
@@ -240,7 +240,7 @@ class _Done:
 
 
 def _agent_name(options: EvaluateOptions) -> str | None:
-    """The checkpoint's name; a checkpoint whose folder is called like a baseline keeps its own name."""
+    """The checkpoint's name, changed if it is that of a baseline."""
     if options.checkpoint is None:
         return None
     name = Path(options.checkpoint).name
@@ -248,7 +248,7 @@ def _agent_name(options: EvaluateOptions) -> str | None:
 
 
 def _check_checkpoint(name: str) -> None:
-    """Say that a checkpoint is unusable before the baselines have played for minutes."""
+    """Raise UserError for an unusable checkpoint before the baselines have played for minutes."""
     from eyehand.checkpoint import load_checkpoint
 
     load_checkpoint(name)
@@ -266,7 +266,7 @@ def _swapped(options: EvaluateOptions) -> list[str]:
 
 
 def _known_baselines(options: EvaluateOptions, games: Sequence[str]) -> list[EpisodeScore]:
-    """Episodes of the baselines file that need not be played again."""
+    """The baselines' episodes in the file of an earlier run that are among those to be played."""
     if options.baselines is None:
         return []
     seeds = range(options.first_seed, options.first_seed + options.episodes)
@@ -280,7 +280,7 @@ def _known_baselines(options: EvaluateOptions, games: Sequence[str]) -> list[Epi
 def _jobs(
     options: EvaluateOptions, games: Sequence[str], swapped: Sequence[str], known: set[tuple[str, str, int]]
 ) -> list[_Job]:
-    """All that is to be played, the slowest player first, so that no long job is left for the end."""
+    """The jobs of all episodes, the slowest player first, so that no long job is left for the end."""
     seeds = range(options.first_seed, options.first_seed + options.episodes)
     jobs: list[_Job] = []
     label = _agent_name(options)
@@ -339,14 +339,14 @@ def _play(job: _Job, seeds: Sequence[int], batched: Player | None) -> list[Episo
 
 
 def _sayings(job: _Job) -> Sequence[str]:
-    """What the player is told, one of these per seed."""
+    """The player's instructions, used in turn by seed."""
     if job.told == "custom":
         return (job.instruction or "",)
     return task_info(job.told or job.game).instructions
 
 
 class _EpisodeObserver:
-    """Counts what was done in one episode."""
+    """An observer that measures trigger pulls, walking and turning in one episode."""
 
     def __init__(self) -> None:
         self._seed = 0

@@ -1,4 +1,4 @@
-"""Shows an `EvaluationReport`: in the terminal, as JSON, as one HTML page, and as an SVG for a README."""
+"""Output of an `EvaluationReport`: in the terminal, as JSON, as one HTML page, and as an SVG for a README."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def write_scores(report: EvaluationReport, json_path: Path) -> list[Path]:
 
 
 def print_scores(report: EvaluationReport, console: Console) -> None:
-    """The table of means and normalised scores, then the swapped instructions if there are any."""
+    """Print the table of means and normalised scores, then that of the swapped instructions."""
     from rich.table import Table
 
     columns, rows = _score_table(report)
@@ -156,7 +156,7 @@ def _bar(name: str, estimate: Estimate, colour: int) -> plots.Bar:
 
 
 def _svg_file(report: EvaluationReport) -> str:
-    """The plot of the normalised scores as a file of its own, with its colours inside for light and dark pages."""
+    """The plot of the normalised scores as an SVG file with its own colours for light and dark pages."""
     themes = (
         "svg{--text:#1c2128;--dim:#6b7480;--line:#dde1e6;--bad:#d1242f}"
         "@media(prefers-color-scheme:dark){svg{--text:#e6edf3;--dim:#8b949e;--line:#2a313a;--bad:#ff6b6b}}"

@@ -40,7 +40,7 @@ class Normalised:
 
 
 def mean_estimate(scores: Sequence[float]) -> Estimate:
-    """The mean of at least one score; one score alone has no width."""
+    """The mean of at least one score with its 95% bootstrap interval; that of one score has no width."""
     values = np.asarray(scores, dtype=float)
     return _estimate(float(values.mean()), _mean_draws(values, _rng("mean")), len(values))
 

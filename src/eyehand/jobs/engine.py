@@ -1,11 +1,11 @@
-"""Engines: who works through many items, and what becomes of an item whose worker dies.
+"""Engines: run a function over many items in worker processes, and retry an item whose worker dies.
 
     for done in engine.run(function, items):
         done.item, done.result        # or done.problem: one sentence on why there is no result
 
 `LocalEngine` (`local.py`) has one process per core of this machine, `RayEngine` (`ray_cluster.py`) all cores of a Ray
-cluster. Results come in the order in which they are finished, and mean the same whoever made them. Knows nothing about
-recordings; what is done so far is kept by `journal.py`.
+cluster. Results come in the order in which they are finished, and do not depend on the engine. Knows nothing about
+recordings; `journal.py` keeps finished results.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Done(Generic[Item, Result]):
-    """What became of one item.
+    """The result of one item, or why there is none.
 
     Attributes:
         number: its place among the items.
-        item: itself.
-        result: what the function made of it; None where there is a problem.
-        problem: one sentence on why it was given up: it killed its worker every time.
+        item: the item.
+        result: of the function; None where there is a problem.
+        problem: one sentence on why it was given up: its worker died every time.
     """
 
     number: int
@@ -40,19 +40,19 @@ class Done(Generic[Item, Result]):
 
 
 class Engine(Protocol):
-    """Runs a function over items."""
+    """A pool of workers that runs a function over items."""
 
     @property
     def num_workers(self) -> int:
-        """How many items are worked on at once."""
+        """Number of items in progress at once."""
         ...
 
     def run(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Done[Item, Result]]:
-        """Yield what became of every item, in the order in which they are finished.
+        """Yield a Done for every item, in the order in which they are finished.
 
         Args:
             function: importable by name, and pure: an item may be worked on again when its worker dies.
-            items: picklable; worked off in this order. `str(item)` names one in messages.
+            items: picklable; started in this order. `str(item)` names one in messages.
 
         Raises:
             what the function raises: the rest is abandoned, and the workers ended.
@@ -61,7 +61,7 @@ class Engine(Protocol):
 
 
 def results_of(done: Iterable[Done[Item, Result]]) -> Iterator[Result]:
-    """The results, where every item must have one.
+    """The results of all items.
 
     Raises:
         UserError: an item was given up.

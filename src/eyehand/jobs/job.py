@@ -1,10 +1,10 @@
-"""`Job`: what is done to each of many recordings, and `run_job`, which does it once to each, whatever is killed.
+"""`Job`: a function over many recordings, and `run_job`, which runs it once for each and survives killed processes.
 
-    items --engine--> results --one line each--> journal --all of them--> what the command makes
+    items --engine--> results --one line each--> journal --all of them--> the command's output
 
 A job is a pure function from an item to a small result. Its workers share nothing but file systems; the results come
-to this process, which notes each in the journal before it counts as done. A killed worker costs one item's work, a
-killed driver what its workers were busy with.
+to this process, which writes each to the journal before it counts as done. A killed worker costs the work on one item,
+a killed driver that on the items in progress.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 Progress = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done, and of how much."""
+"""Progress callback: (name of the step, number of items done, number of all items)."""
 
 
 @dataclass(frozen=True)
 class Job(Generic[Item, Result]):
-    """What is done to each item.
+    """A function over items, and how its results are stored.
 
     Attributes:
-        name: for people and in the journal: `read`.
-        function: importable by name. What it raises ends the run, so that a recording's faults belong into results.
-        given_up: the result of an item that killed its workers, from the item and a sentence.
-        is_final: whether a later run keeps this result; what could not be used may have been repaired meanwhile.
-        to_json, from_json: a result as JSON can hold it, and back.
+        name: in messages and in the journal: `read`.
+        function: importable by name. An exception ends the run, so a recording's faults belong into results.
+        given_up: makes the result of an item whose workers died, from the item and a sentence.
+        is_final: whether a later run keeps this result; an unusable recording may have been repaired meanwhile.
+        to_json, from_json: conversion of a result to JSON values and back.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Job(Generic[Item, Result]):
 
 
 def no_progress(what: str, num_done: int, total: int) -> None:
-    """Says nothing."""
+    """A progress callback that shows nothing."""
 
 
 def run_job(
@@ -56,7 +56,7 @@ def run_job(
     journal: Journal | None = None,
     progress: Progress = no_progress,
 ) -> dict[str, Result]:
-    """Do it to every item that the journal does not have, and return all results, in the order of the items.
+    """Run a job on every item that the journal lacks, and return all results, in the order of the items.
 
     Raises:
         UserError: the journal cannot be written.

@@ -1,7 +1,7 @@
-"""What a job has done so far, on disk, so that a run that was killed goes on: `Journal`.
+"""`Journal`: the finished results of a job, on disk, from which a killed run resumes.
 
-One JSON line per result, each in one write; a line that a kill cut off is taken away. The first line holds the options
-that the job was begun with: results made with others are not mixed. Only one run at a time may hold a journal.
+One JSON line per result, each in one write; an incomplete last line is removed. The first line holds the job's options:
+a run with other options is refused. A journal is locked by one run at a time.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ except ImportError:  # Windows has no such locks: there two runs at once are not
 __all__ = ["Journal", "locked"]
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
-"""What file systems without locks say (NFS, Lustre, FUSE)."""
+"""Errors of file systems without locks (NFS, Lustre, FUSE)."""
 
 
 class Journal:
-    """Results by key. A context manager; everything raises UserError when the disk is full.
+    """The results of a job by key. A context manager; every method raises UserError when the disk is full.
 
     Attributes:
         path: of the file.
-        results: what is done, from earlier runs too.
+        results: of this and earlier runs.
     """
 
     def __init__(self, path: Path, options: Mapping[str, Any], begin: Callable[[], None] | None = None) -> None:
-        """Of a job with these options (as JSON); `begin` is called when it is begun anew."""
+        """The journal of a job with these options (JSON values); `begin` is called when there is none yet."""
         self.path = path
         self.results: dict[str, Any] = {}
         self._options = json.loads(json.dumps(dict(options)))
@@ -69,16 +69,16 @@ class Journal:
             self._file = None
 
     def add(self, key: str, result: object) -> None:
-        """Note a result, which JSON can hold."""
+        """Append a result, a JSON value."""
         self._write({"key": key, "result": result})
         self.results[key] = result
 
     def remove(self) -> None:
-        """What the job makes is written: the journal has done its work."""
+        """Delete the journal of a finished job."""
         self.path.unlink()
 
     def _whole_lines(self) -> list[dict[str, Any]]:
-        """What an earlier run noted; a last line that was cut off by a kill is taken away."""
+        """The lines of earlier runs; an incomplete last line is truncated."""
         assert self._file is not None
         self._file.seek(0)
         data = self._file.read()

@@ -1,7 +1,7 @@
-"""Items over processes of this machine, in which a process that dies is noticed, named and survived by the others.
+"""`LocalEngine`: items over processes of this machine; one that dies is replaced, and its item tried again.
 
-The standard pools say only that "a process was terminated abruptly" and lose what it was busy with; here the item is
-tried again, and only then given up. Workers are spawned, own one core each, and end with us, however we end.
+The standard pools say only that "a process was terminated abruptly" and lose the item that it worked on. Workers are
+spawned, use one core each, and end with their parent, however it ends.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _END_TIMEOUT_S = 5.0
 
 @dataclass(eq=False)
 class _Worker:
-    """A process; `task` is the number of the item that it has and which try at it this is."""
+    """A worker process; `task` is the number of its item, and the number of this attempt at it."""
 
     process: BaseProcess
     connection: Connection
@@ -42,12 +42,12 @@ class _Worker:
 
 @dataclass(frozen=True)
 class LocalEngine:
-    """One process per worker; with one worker, or one item, this process does all the work."""
+    """An engine of local processes; with one worker, or one item, this process does all the work."""
 
     num_workers: int = 1
 
     def run(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Done[Item, Result]]:
-        """See `Engine.run`. An item is given up when two workers have died of it."""
+        """See `Engine.run`. An item is given up after two workers died on it."""
         if self.num_workers <= 1 or len(items) <= 1:
             for number, item in enumerate(items):
                 yield Done(number, item, function(item))
@@ -102,14 +102,14 @@ def _start(function: Callable[[Any], object]) -> _Worker:
 
 
 def _bury(worker: _Worker) -> int | None:
-    """The exit status of a worker that died."""
+    """Join a dead worker and return its exit status."""
     worker.process.join(_END_TIMEOUT_S)
     worker.connection.close()
     return worker.process.exitcode
 
 
 def _end(workers: Sequence[_Worker]) -> None:
-    """Idle workers end when their pipe closes; busy ones are told to close what they have open, then killed."""
+    """End the workers: idle ones when their pipe closes, busy ones by SIGTERM, then SIGKILL."""
     for worker in workers:
         worker.connection.close()
         if worker.task is not None:
@@ -122,7 +122,7 @@ def _end(workers: Sequence[_Worker]) -> None:
 
 
 def _work(function: Callable[[Any], object], connection: Connection) -> None:
-    """The worker: items in, (result, error) out, until the pipe closes."""
+    """A worker's main loop: receives items and sends (result, error) until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that owns us
     signal.signal(signal.SIGTERM, _leave)  # as an exception, so that games are closed on the way out
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -140,7 +140,7 @@ def _work(function: Callable[[Any], object], connection: Connection) -> None:
 
 
 def _end_with_parent() -> None:
-    """End at once when the process that owns us is killed: it is begun again, and two must not write the same."""
+    """End at once when the parent is killed: it may be restarted, and two workers must not write the same file."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()

@@ -1,4 +1,4 @@
-"""Shows how far a job is, on standard error: a bar where somebody looks at it, else a line now and then."""
+"""The progress of a job on standard error: a bar on a terminal, else a line every half minute."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from eyehand.announce import print_line
-from eyehand.jobs.job import Progress as Told
+from eyehand.jobs.job import Progress as ProgressCallback
 
 __all__ = ["shown_progress"]
 
@@ -19,8 +19,8 @@ _LINE_EVERY_S = 30.0
 
 
 @contextmanager
-def shown_progress() -> Iterator[Told]:
-    """Something to tell progress to; what it shows ends with the block."""
+def shown_progress() -> Iterator[ProgressCallback]:
+    """A progress callback that draws bars or prints lines until the end of the block."""
     console = Console(file=sys.stderr)
     if not console.is_terminal:
         yield _Lines()
@@ -38,12 +38,12 @@ def shown_progress() -> Iterator[Told]:
 
 
 class _Lines:
-    """Prints a line when half a minute has passed since the last."""
+    """A progress callback that prints a line when half a minute has passed since the last."""
 
     def __init__(self) -> None:
-        self._said_s = time.monotonic()
+        self._printed_s = time.monotonic()
 
     def __call__(self, what: str, num_done: int, total: int) -> None:
-        if time.monotonic() - self._said_s >= _LINE_EVERY_S:
-            self._said_s = time.monotonic()
+        if time.monotonic() - self._printed_s >= _LINE_EVERY_S:
+            self._printed_s = time.monotonic()
             print_line(f"{what}: {num_done:,} of {total:,}")

@@ -1,6 +1,6 @@
-"""Items over the cores of a Ray cluster: `RayEngine`, behind `--engine ray`.
+"""`RayEngine`: items over the cores of a Ray cluster, behind `--engine ray`.
 
-One task per item, a few of them under way per core. A task whose worker or node dies is begun again elsewhere; nodes
+One task per item, a few of them queued per core. A task whose worker or node dies is restarted elsewhere; nodes
 may come and go. Results are small and come back to this process, so nothing is lost with a node. Recordings and
 outputs must lie where every node sees them under the same name, and eyehand be installed on each.
 """
@@ -33,7 +33,7 @@ _AHEAD = 2
 
 
 class RayEngine:
-    """A Ray cluster. It is joined when first needed, and left when a run ends."""
+    """An engine on a Ray cluster, joined when first needed and left when a run ends."""
 
     def __init__(self, address: str | None = None, workers: int | None = None) -> None:
         """Args:
@@ -54,13 +54,13 @@ class RayEngine:
 
     @property
     def num_workers(self) -> int:
-        """Tasks at once; the cluster is asked if it is joined."""
+        """Number of tasks at once; the cluster's cores if it is joined."""
         if self._workers is not None:
             return self._workers
         return max(1, int(self._ray.cluster_resources().get("CPU", 1))) if self._ray.is_initialized() else 1
 
     def run(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Done[Item, Result]]:
-        """See `Engine.run`. An item is given up when four workers have died of it.
+        """See `Engine.run`. An item is given up after four workers died on it.
 
         Raises:
             UserError: there is no such cluster, or it went away.
@@ -93,7 +93,7 @@ class RayEngine:
 
     @contextlib.contextmanager
     def _joined(self) -> Iterator[None]:
-        """Be part of the cluster; a run that is abandoned takes its tasks with it."""
+        """Join the cluster; on exit all tasks are cancelled and it is left."""
         ray = self._ray
         if ray.is_initialized():
             yield
@@ -115,7 +115,7 @@ class RayEngine:
 
 
 def _check_reachable(address: str) -> None:
-    """Raises OSError or ValueError if nobody listens at HOST:PORT; other addresses are Ray's to check."""
+    """Raise OSError or ValueError if nothing listens at HOST:PORT; Ray checks other addresses."""
     if address != "auto" and "://" not in address:
         host, _, port = address.rpartition(":")
         socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_S).close()

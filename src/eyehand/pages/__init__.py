@@ -1,1 +1,1 @@
-"""Pages and charts to look at, each one HTML file without anything from outside."""
+"""Reports and charts as self-contained HTML files."""

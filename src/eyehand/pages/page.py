@@ -1,4 +1,4 @@
-"""The frame of every report: one HTML file without anything from outside, for phones and desks, light and dark."""
+"""The layout of every report: one self-contained HTML file, for small and large screens, light and dark."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def page(title: str, heading: str, lead: Sequence[str], body: str) -> str:
 
 
 def facts(items: Sequence[tuple[str, str, str]]) -> str:
-    """The row of large figures: (value, what it is, "good", "bad" or "")."""
+    """The row of large figures: (value, its name, "good", "bad" or "")."""
     cells = "".join(
         f'<div class="fact"><b class="{escape(mood)}">{escape(value)}</b><span>{escape(name)}</span></div>'
         for value, name, mood in items

@@ -71,13 +71,13 @@ class _Axes:
 
 
 def histogram(values: Sequence[float], label: str, marks: Mapping[str, float], limit: float | None = None) -> str:
-    """How often each value occurs.
+    """A histogram of values.
 
     Args:
-        values: what to count; all >= 0.
+        values: all >= 0.
         label: names the values with their unit.
         marks: vertical lines, e.g. {"p50": 8.1}.
-        limit: a further line in the colour of trouble.
+        limit: a further line in the warning colour.
     """
     if not values:
         return _svg(60, [_text(_WIDTH / 2, 34, "nothing was measured", "middle")], label)
@@ -103,7 +103,7 @@ def histogram(values: Sequence[float], label: str, marks: Mapping[str, float], l
 
 
 def columns(names: Sequence[str], values: Sequence[float], x_label: str, y_label: str) -> str:
-    """A column for every name; names that would overlap are left out evenly."""
+    """A column chart; names that would overlap are left out evenly."""
     if not any(values):
         return _svg(60, [_text(_WIDTH / 2, 34, "there is none", "middle")], x_label)
     axes = _Axes(float(len(names)), _ceiling(max(values)), height=190)
@@ -146,10 +146,10 @@ def stacked_timeline(
     """Stacked bars over time.
 
     Args:
-        times_s: when, ascending; long series are cut to the highest stack of each of at most 240 stretches.
+        times_s: ascending; of long series the highest stack in each of at most 240 stretches is drawn.
         layers: values of each layer at these times.
         label: names the values with their unit.
-        limit: a horizontal line in the colour of trouble.
+        limit: a horizontal line in the warning colour.
         failures_s: times marked with a cross at the top.
     """
     if not times_s or not layers:
@@ -252,7 +252,7 @@ def _legend(names: Sequence[str], colours: Sequence[str] | None = None) -> list[
 
 
 def _step(span: float) -> float:
-    """A round distance between about four to six grid lines."""
+    """A round distance for about four to six grid lines."""
     power = 10.0 ** math.floor(math.log10(span / 4))
     return next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor * 5 >= span)
 

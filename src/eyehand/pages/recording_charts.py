@@ -1,4 +1,4 @@
-"""The histograms and tables beneath a recording, or beneath several together: what was held, how long, how far.
+"""Histograms and tables of one or several recordings: keys held, lengths of presses, mouse motion.
 
 Knows timelines and reports, no video and no page.
 """
@@ -49,7 +49,7 @@ def recording_charts(timelines: Sequence[Timeline]) -> str:
 
 
 def recording_facts(report: RecordingReport) -> str:
-    """The row of large figures."""
+    """The row of large figures of one recording."""
     lag = "not told" if report.label_lag is None else f"{report.label_lag:+d} ticks" if report.label_lag else "agree"
     return facts(
         [
@@ -81,14 +81,14 @@ def _named(name: str) -> str:
 
 
 def _hold_histogram(lengths: Sequence[int]) -> tuple[list[str], list[float]]:
-    """Presses by how many frames they last, in bins that grow."""
+    """Histogram of the lengths of presses in frames, in growing bins: names and counts."""
     names = [str(start) if after - start == 1 else f"{start}-{after - 1}" for start, after in pairwise(_HOLD_EDGES)]
     counts, _ = np.histogram(lengths, bins=[*_HOLD_EDGES, np.inf])
     return [*names, f"{_HOLD_EDGES[-1]}+"], counts.astype(float).tolist()
 
 
 def _motion(values_N: NDArray[np.int64], axis: Axis) -> tuple[list[str], list[float]]:
-    """Frames with motion in each bin of the vocabulary. No motion is left out: it would dwarf all others."""
+    """Histogram of mouse motion over the vocabulary's bins. Frames without motion are left out: they would dwarf it."""
     moved = [axis.bin_of(int(value)) for value in values_N if value]
     counts = np.bincount(np.array(moved, np.int64), minlength=axis.num_bins)
     return [f"{centre:g}" for centre in axis.mean], counts.astype(float).tolist()

@@ -1,6 +1,6 @@
-"""Recordings as one HTML page to look at: video, action and timeline of the same frame, histograms, an index of a set.
+"""Recordings as one HTML page: video, action and timeline of the same frame, histograms, an index of a set.
 
-The page needs nothing from outside: the videos are inside it, copied from the recordings without being decoded. It is
+The page is self-contained: the videos are inside it, copied from the recordings without being decoded. It is
 bounded: where the captured videos are too large together, the network's small ones are shown, and then only as many as
 fit. What happens in the browser is `recording_page.js`.
 """
@@ -44,7 +44,7 @@ _NO_ROOM = "There was no room for its pictures: make a page of this recording al
 
 @dataclass(frozen=True)
 class _Shown:
-    """One recording of the page: its report, what was done, and its video (None: without)."""
+    """One recording of the page: its report, its timeline, and its video (None: none is shown)."""
 
     number: int
     report: RecordingReport
@@ -65,9 +65,9 @@ def write_page(
     Args:
         reports: from `inspect`; damaged recordings get a line in the index.
         target: the file to write.
-        picture: which video is shown, if there is room.
-        max_bytes: how large the page may become.
-        tell: is told, a sentence each, what had to be left out.
+        picture: the video to show, if there is room.
+        max_bytes: size limit of the page.
+        tell: called with a sentence for everything that is left out.
 
     Raises:
         UserError: there are too many recordings, or the file cannot be written.
@@ -82,7 +82,7 @@ def write_page(
 
 
 def _plan(reports: Sequence[RecordingReport], picture: Picture, max_bytes: int) -> tuple[list[str], list[_Shown]]:
-    """Which recordings get a video, and which; what had to be left out."""
+    """Sentences on what is left out, and every recording with the video that it gets."""
     timelines = [None if report.error else _timeline(Path(report.path)) for report in reports]
     room = max_bytes - sum(_size_of(timeline) for timeline in timelines if timeline)
     if room < 0:
@@ -126,7 +126,7 @@ def _video(report: RecordingReport, picture: Picture) -> Path:
 
 
 def _bytes_in_page(videos: Sequence[Path]) -> int:
-    """Base64 makes four characters of three bytes."""
+    """Size of these videos in base64: four characters for three bytes."""
     return sum(video.stat().st_size * 4 // 3 for video in videos)
 
 
@@ -199,7 +199,7 @@ def _video_bytes(path: Path, num_frames: int) -> tuple[bytes, list[int]]:
 
 
 def _encoded(reader: VideoReader, target: Path, num_frames: int) -> Path:
-    """The same pictures in the one coding that every browser knows."""
+    """The video's first frames encoded anew as H.264 with 4:2:0 chroma, which every browser plays."""
     height, width = reader.size
     writer = VideoWriter(target, height // 2 * 2, width // 2 * 2, reader.fps, CAPTURED)
     try:
@@ -211,7 +211,7 @@ def _encoded(reader: VideoReader, target: Path, num_frames: int) -> Path:
 
 
 def _steps(times_us: Sequence[int]) -> list[list[int]]:
-    """[how often, by how much] the time grows from frame to frame, from 0 on, summed up."""
+    """Frame times as differences, run-length encoded: [count, difference], from 0 on."""
     steps: list[list[int]] = []
     for step in np.diff([0, *times_us]).tolist():
         if steps and steps[-1][1] == step:
@@ -229,8 +229,8 @@ def _lead(report: RecordingReport) -> str:
 
 
 def _index(shown: Sequence[_Shown], seconds: float) -> str:
-    """The chooser: a row for every recording, damaged ones too."""
-    heads = ("recording", "game", "played by", "frames", "s", "user", "system", "told", "")
+    """The index: a table row for every recording, damaged ones too."""
+    heads = ("recording", "game", "played by", "frames", "s", "user", "system", "instruction", "")
     rows = []
     for each in shown:
         report, name = each.report, escape(Path(each.report.path).name)
@@ -238,9 +238,9 @@ def _index(shown: Sequence[_Shown], seconds: float) -> str:
             rows.append(f'<tr><td>{name}</td><td class="wrong" colspan="8">{escape(report.error)}</td></tr>')
             continue
         texts = [text for text in report.instructions if text]
-        said = texts[0] if len(texts) == 1 else f"{len(texts)} instructions" if texts else ""
+        instruction = texts[0] if len(texts) == 1 else f"{len(texts)} instructions" if texts else ""
         cells = [report.env, report.user, str(report.num_frames), f"{report.seconds:.0f}", f"{report.user_share:.0%}"]
-        cells += [f"{report.system_share:.0%}", said[:60]]
+        cells += [f"{report.system_share:.0%}", instruction[:60]]
         wrong = f'<td class="wrong">{escape(" ".join(report.problems))}</td>'
         rows.append(
             f'<tr data-index="{each.number}"><td><a href="#{each.number}">{name}</a></td>'

@@ -1,1 +1,1 @@
-"""Checkpoints of the reference, Open P2P, in and out."""
+"""Conversion of checkpoints from and to the reference, Open P2P."""

@@ -1,7 +1,7 @@
 """The reference's `model_config.yaml` as a PolicyConfig, and back.
 
 Reads what shapes the network and how it is sampled; the rest of the file (training, data) is of no interest here.
-A value that is missing, wrong, or that our network cannot follow is one clear sentence. The reference fixes its action
+A value that is missing, wrong, or unsupported by our network raises UserError. The reference fixes its action
 decoder's depth, heads and sinks whatever the file says. Keys and defaults: Open P2P's public code.
 """
 
@@ -40,11 +40,11 @@ _SHORT.maxlevel = 2  # aliases can make a small file an endless value
 
 @dataclass(frozen=True)
 class ReferenceConfig:
-    """What a model_config.yaml says.
+    """The policy and its sampling in a model_config.yaml.
 
     Attributes:
         policy: the network's shape.
-        mouse_sampling, temperature: how it is meant to be sampled.
+        mouse_sampling, temperature: of the sampling.
         top_p: likewise; None: not restricted.
     """
 
@@ -108,7 +108,7 @@ def read_reference_config(path: Path) -> ReferenceConfig:
 
 
 def config_text(config: PolicyConfig, mouse_sampling: MouseSampling, temperature: float) -> str:
-    """A model_config.yaml for this network; what it leaves out has the reference's defaults.
+    """The text of a model_config.yaml for this network; keys left out have the reference's defaults.
 
     Raises:
         UserError: the reference has no such network.
@@ -155,15 +155,15 @@ def config_text(config: PolicyConfig, mouse_sampling: MouseSampling, temperature
 def config_from_shapes(
     state: Mapping[str, Tensor], file: Path, history_steps: int | None = None, num_q_heads: int | None = None
 ) -> PolicyConfig:
-    """The network that has the tensors of a reference checkpoint without a model_config.yaml.
+    """The PolicyConfig derived from the tensor shapes of a reference checkpoint without a model_config.yaml.
 
     Args:
         state: the reference's state_dict; only shapes are looked at.
         file: for error messages.
-        history_steps, num_q_heads: what shapes do not tell. (With sinks they tell the heads.)
+        history_steps, num_q_heads: not in the shapes (with sinks, num_q_heads is).
 
     Raises:
-        UserError: it is no network of the reference, or one of the two is needed.
+        UserError: it is no network of the reference, or one of these two is needed.
     """
 
     def size(name: str, axis: int) -> int:
@@ -253,7 +253,7 @@ _HIDDEN = ("ffn_hidden", "decoder_ffn_hidden")
 
 
 class _Values:
-    """The values of a YAML file by dotted key, each checked when it is asked for."""
+    """The values of a YAML file by dotted key, each checked on access."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

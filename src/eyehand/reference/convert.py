@@ -35,12 +35,12 @@ _LIGHTNING_VERSION = "2.5.5"
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import did.
+    """The result of an import.
 
     Attributes:
         folder: the checkpoint written.
-        config: what was read, or derived from the tensors.
-        num_used: tensors of the file that became weights.
+        config: from its model_config.yaml, or derived from the tensors.
+        num_used: tensors of the file that are weights.
         num_repeated: tensors that only repeat another one (checked).
         ignored: entries of the file beside its weights: optimizer state and the like.
     """
@@ -63,10 +63,10 @@ def import_reference(
     """Turn a `.ckpt` of the reference into a checkpoint.
 
     Args:
-        source: the file.
+        source: the `.ckpt` file.
         out: folder to write; an older checkpoint there is replaced.
-        config: its model_config.yaml. Default: the one beside the file; without any, shapes tell what they can.
-        history_steps, num_q_heads: what shapes do not tell; only without a model_config.yaml.
+        config: its model_config.yaml. Default: the one beside the file; without any, it is derived from the shapes.
+        history_steps, num_q_heads: not in the shapes; only without a model_config.yaml.
 
     Raises:
         UserError: a file that is missing, damaged, no Open P2P checkpoint, or does not fit its configuration.
@@ -136,7 +136,7 @@ def export_reference(name: Path | str, out: Path | None = None) -> Path:
 
 
 def _separate(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Contiguous tensors of which no two share memory. A file of Lightning holds nothing else, so nothing is copied."""
+    """Contiguous tensors of which no two share memory. Those of a Lightning file are, so nothing is copied then."""
     separate: dict[str, Tensor] = {}
     seen: set[int] = set()
     for name, tensor in state.items():

@@ -1,4 +1,4 @@
-"""Outputs of the reference's own code for given inputs, and how far a network of ours is from them.
+"""Outputs of the reference's own code for given inputs, and their differences from a network of ours.
 
 A `reference.npz` holds pictures, instructions, teacher-forced tokens, and what the original computed from them: image
 tokens, logits, and actions drawn step by step with given uniform numbers. Nothing in the file is executed.
@@ -31,7 +31,7 @@ HEADS = ("keys", "mouse_buttons", "mouse_delta_x", "mouse_delta_y")
 
 @dataclass(frozen=True)
 class ReferenceOutputs:
-    """What a reference.npz holds, one clip. F pictures, of which the first T are teacher-forced; A action slots.
+    """The content of a reference.npz: one clip of F pictures, the first T of them teacher-forced; A action slots.
 
     Attributes:
         frames_FCHW: uint8 RGB.
@@ -39,8 +39,8 @@ class ReferenceOutputs:
         ids_TA: int64 tokens, both history and target.
         image_TKD: float32 image tokens.
         logits: per head, float32 (T, slots of the head, choices).
-        uniforms_FA: float32 in [0, 1), one per token drawn live.
-        actions_FA: int64 tokens drawn live.
+        uniforms_FA: float32 in [0, 1), one per token sampled live.
+        actions_FA: int64 tokens sampled live.
     """
 
     frames_FCHW: Tensor
@@ -54,12 +54,12 @@ class ReferenceOutputs:
 
 @dataclass(frozen=True)
 class Differences:
-    """How far a network is from the reference.
+    """Differences of a network's outputs from the reference's.
 
     Attributes:
         image: largest absolute difference of the image tokens.
         logits: likewise per head, by the reference's name of it.
-        num_actions, num_differing: live actions, and how many of them differ in any token.
+        num_actions, num_differing: live actions, and those that differ in any token.
     """
 
     image: float
@@ -69,7 +69,7 @@ class Differences:
 
     @property
     def is_exact(self) -> bool:
-        """Within the tolerance everywhere, and not one action differs. (NaN is not within it.)"""
+        """Whether all outputs are within the tolerance (NaN is not) and no action differs."""
         within = all(difference <= TOLERANCE for difference in (self.image, *self.logits.values()))
         return within and self.num_differing == 0
 
@@ -140,7 +140,7 @@ def differences(policy: Policy, outputs: ReferenceOutputs) -> Differences:
 
 
 def _live_actions(policy: Policy, outputs: ReferenceOutputs) -> Tensor:
-    """The tokens that live play draws, (F, A)."""
+    """The tokens that step-by-step inference samples, (F, A)."""
     live = LivePolicy(policy)
     state, previous_BA = live.new_state(), torch.zeros_like(outputs.actions_FA[:1])
     silence_ND = torch.zeros_like(outputs.text_TND[0])
@@ -158,7 +158,7 @@ def _largest(ours: Tensor, theirs: Tensor) -> float:
 
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays that we compare with, and no others."""
+    """The arrays of the file that are compared, and no others."""
     names = ["frames", "text", "image_tokens", "live_uniforms", "live_actions"]
     names += [f"{kind}_{head}" for head in HEADS for kind in ("in", "logits")]
     try:

@@ -190,7 +190,7 @@ def reference_state_of(state: Mapping[str, Tensor], config: PolicyConfig) -> dic
 
 
 def read_reference(path: Path) -> dict[str, Any]:
-    """What a Lightning checkpoint holds; its `state_dict` is checked to be one, its tensors are mapped from the file.
+    """The content of a Lightning checkpoint; its `state_dict` is checked, its tensors are mapped from the file.
 
     Raises:
         UserError: the file is missing, damaged, holds anything but data, or holds no network.
