@@ -129,7 +129,7 @@ def replay(demo: LmpDemo, wads: Wads) -> Replay:
         UserError: dsda-doom is not installed, cannot play the demo with these WADs, or does not play it to its end.
     """
     with _folder(demo) as folder:
-        arguments = ["-fastdemo", "demo.lmp", "-nodraw", "-levelstat", "-export_ghost", "ghost"]
+        arguments = ["-fastdemo", "demo.lmp", *demo.options, "-nodraw", "-levelstat", "-export_ghost", "ghost"]
         with open(folder / "said", "wb") as said:
             process = _start(arguments, wads, folder, said.fileno())
             with _ended(process):
@@ -160,7 +160,8 @@ def pictures(demo: LmpDemo, wads: Wads, player: int) -> Iterator[NDArray[np.uint
             (folder / "dsda.cfg").write_text(_CONFIGURATION.format(fd=theirs), "ascii")
             with contextlib.suppress(OSError, AttributeError):  # only faster
                 fcntl.fcntl(ours, fcntl.F_SETPIPE_SZ, 1 << 20)
-            arguments = ["-timedemo", "demo.lmp", "-viddump", "unused", "-consoleplayer", str(player), "-window"]
+            arguments = ["-timedemo", "demo.lmp", *demo.options, "-viddump", "unused", "-consoleplayer", str(player)]
+            arguments.append("-window")
             with open(folder / "said", "wb") as said:
                 process = _start(arguments, wads, folder, said.fileno(), theirs)
         finally:

@@ -5,13 +5,15 @@
     Boom, MBF, PrBoom (201-214)      a header of 109 bytes with options; 4 bytes (214: 5) per tic and player
     MBF21 (221)                      a header with a list of rules, 5 bytes per tic and player
 
-A demo ends with 0x80; source ports write a footer behind it, with the files that it was recorded with.
+A demo ends with 0x80 in the place of a command; source ports write a footer behind it, with the files and options that
+it was recorded with.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +32,15 @@ _END = 0x80
 _MAX_PLAYERS = 4
 _BOOM_OPTIONS, _PLAYERS = 64, 32
 _NUM_MBF21_RULES_AT = 32
+_FLAGS = ("-solo-net", "-coop_spawns")
+_VALUES = {
+    "-complevel": r"1?\d|2[01]",
+    "-emulate": r"[\d.]+",
+    "-spechit": r"\d+",
+    "-set": r"overrun_(spechit|reject|intercept|playeringame|donut|missedbackside)_emulate=[01]",
+}
+"""Options of a footer that are passed on to the game, with what their values look like."""
+
 _LXDOOM = b"\xcb\x1dB"  # says the version of MBF, but has no flag
 
 
@@ -47,8 +58,9 @@ class LmpDemo:
         players: the numbers of those who take part, from 0.
         commands_TPC: int32 (tics, players, 4): forward and side move, turn in units of 1/65536 (positive: to the left),
             buttons.
-        data: its bytes without the footer.
+        data: its bytes, whole tics without the footer.
         iwad, files: names of the files that the footer says it was recorded with; empty where it says nothing.
+        options: of the footer, those that change how the game plays and name no file, as dsda-doom takes them.
     """
 
     name: str
@@ -63,6 +75,7 @@ class LmpDemo:
     data: bytes
     iwad: str
     files: tuple[str, ...]
+    options: tuple[str, ...]
 
     @property
     def num_tics(self) -> int:
@@ -95,17 +108,14 @@ def parse_lmp(data: bytes, name: str) -> LmpDemo:
     players = tuple(number for number, is_there in enumerate(present) if is_there)
     if not players or not 0 <= skill <= 4 or len(data) <= header:
         raise UserError(f"{name} is no demo, or a damaged one (its header makes no sense): leave it out.")
-    size = (5 if is_long else 4) * len(players)
+    size = 5 if is_long else 4
     body = np.frombuffer(data, np.uint8, offset=header)
-    body_TB = body[: len(body) // size * size].reshape(-1, size)
-    ends = [*np.flatnonzero(body_TB[:, 0] == _END)]
-    if not ends and body[len(body_TB) * size :][:1].tobytes() == bytes([_END]):
-        ends = [len(body_TB)]
-    if not ends or ends[0] == 0:
+    ends = np.flatnonzero(body[::size] == _END)  # where any player's command would begin
+    num_tics = int(ends[0]) // len(players) if len(ends) else 0
+    if num_tics == 0:
         raise UserError(f"{name} is cut off (its end mark is missing) or empty: fetch it again or leave it out.")
-    num_tics = int(ends[0])
-    end = header + num_tics * size + 1
-    iwad, files = _recorded_with(data[end:])
+    end = num_tics * len(players) * size
+    iwad, files, options = _recorded_with(data[header + int(ends[0]) * size + 1 :])
     return LmpDemo(
         name,
         version,
@@ -115,10 +125,11 @@ def parse_lmp(data: bytes, name: str) -> LmpDemo:
         bool(deathmatch),
         version <= 111 and bool(data[7]),
         players,
-        _commands(body_TB[:num_tics].reshape(num_tics, len(players), -1)),
-        data[:end],
+        _commands(body[:end].reshape(num_tics, len(players), size)),
+        data[: header + end] + bytes([_END]),
         iwad,
         files,
+        options,
     )
 
 
@@ -154,15 +165,22 @@ def _commands(body_TPB: NDArray[np.uint8]) -> NDArray[np.int32]:
     return commands_TPC
 
 
-def _recorded_with(footer: bytes) -> tuple[str, tuple[str, ...]]:
-    """The game and the files that a port's footer names: a command line such as `-iwad "doom2.wad" -file "av.wad"`."""
+def _recorded_with(footer: bytes) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
+    """Game, files and options of a port's footer, such as `-iwad "doom2.wad" -file "av.wad" -solo-net`."""
     text = footer.decode("latin-1")
-    game = re.search(r'-iwad\s+"([^"\n\0]+)"', text)
-    files: list[str] = []
-    for group in re.findall(r'-(?:file|deh)((?:\s+"[^"\n\0]+")+)', text):
-        files += re.findall(r'"([^"]+)"', group)
-    return (_base_name(game[1]) if game else "", tuple(map(_base_name, files)))
+    named: dict[str, list[str]] = {"iwad": [], "file": [], "deh": []}
+    for kind, group in re.findall(r'-(iwad|file|deh)((?:\s+"[^"\n\0]+")+)', text):
+        ending = ".deh" if kind == "deh" else ".wad"
+        named[kind] += [_base_name(path, ending) for path in re.findall(r'"([^"]+)"', group)]
+    words = re.sub(r'"[^"]*"', '""', text).replace("\0", " ").split()  # what a file's name says is no option
+    options = [word for word in words if word in _FLAGS]
+    for word, value in pairwise(words):
+        if word in _VALUES and re.fullmatch(_VALUES[word], value):
+            options += ["-assign" if word == "-set" else word, value]
+    return "".join(named["iwad"][:1]), (*named["file"], *named["deh"]), tuple(options)
 
 
-def _base_name(path: str) -> str:
-    return re.split(r"[\\/]", path)[-1].lower()
+def _base_name(path: str, ending: str) -> str:
+    """The name of a file in small letters; as every Doom does, one without an ending gets the usual one."""
+    name = re.split(r"[\\/]", path)[-1].lower()
+    return name if "." in name else name + ending
