@@ -103,6 +103,7 @@ class DoomDemos(Workers):
         files: additions to the game (PWADs, .deh patches) that .lmp files were recorded with.
         part: all, test (the last demo of every WAD) or train (the others).
         instruction: what there was to do, stated in every recording. Default: as the kind of game has it; '': nothing.
+        anyway: import demos that seem to be recorded with other files all the same.
     """
 
     sources: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="WAD_OR_LMP [WAD_OR_LMP ...]")]
@@ -111,6 +112,7 @@ class DoomDemos(Workers):
     files: tuple[Path, ...] = ()
     part: Literal["all", "train", "test"] = "all"
     instruction: str | None = None
+    anyway: bool = False
 
     def importer(self) -> Importer:
         from eyehand.formats.doom.demos import DoomDemoImporter
@@ -121,6 +123,7 @@ class DoomDemos(Workers):
             files=self.files,
             part=self.part,
             instruction=self.instruction,
+            anyway=self.anyway,
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 import subprocess
@@ -16,9 +17,9 @@ from doom_lmp import commands, freedoom, lmp, needs_dsda, wad
 from eyehand.cli import main
 from eyehand.errors import UserError
 from eyehand.formats.doom.demos import INSTRUCTIONS, DoomDemoImporter, Part
-from eyehand.formats.doom.dsda import Wads, pictures, replay
+from eyehand.formats.doom.dsda import Replay, Wads, pictures, replay
 from eyehand.formats.doom.lmp import parse_lmp
-from eyehand.formats.doom.sync import IN_STEP, in_step
+from eyehand.formats.doom.sync import IN_STEP, Agreement, in_step
 from eyehand.formats.doom.wad import WadFile
 from eyehand.formats.importing import ImportReport, import_recordings
 from eyehand.recording.reader import Recording
@@ -41,6 +42,12 @@ def own_demo(name: str) -> bytes:
     """A demo out of Freedoom's second game."""
     game = WadFile(freedoom(2))
     return game.read(next(lump for lump in game.lumps if lump.name == name))
+
+
+def level_lumps(level: str) -> list[tuple[str, bytes]]:
+    """A level of Freedoom's second game, to be put into another WAD."""
+    names = ("LINEDEFS", "SIDEDEFS", "VERTEXES", "SEGS", "SSECTORS", "NODES", "SECTORS", "REJECT", "BLOCKMAP")
+    return [(name, WadFile(freedoom(2)).level_lump(level, name)) for name in ("THINGS", *names)]
 
 
 def changes(recording: Recording, num_frames: int) -> np.ndarray:
@@ -122,8 +129,89 @@ def test_demos_for_other_files_are_refused_in_a_sentence(tmp_path: Path) -> None
 def test_the_walk_of_a_demo_agrees_with_its_level_alone() -> None:
     own, game = own_demo("DEMO1"), Wads(freedoom(2))
     demo, moved = parse_lmp(own, "own"), parse_lmp(own[:3] + b"\x0b" + own[4:], "in MAP11")
-    assert in_step(demo, replay(demo, game)) > IN_STEP + 0.04
-    assert in_step(moved, replay(moved, game)) < IN_STEP - 0.04
+    assert in_step(demo, replay(demo, game)).share > IN_STEP + 0.04
+    assert in_step(moved, replay(moved, game)).share < IN_STEP - 0.04
+
+
+def lying_dead(num_alive: int, num_dead: int) -> Agreement:
+    """How a walk to the east agrees with a demo that goes on pressing for so long after the player's death."""
+    num_tics = num_alive + num_dead
+    demo = parse_lmp(lmp([commands(num_tics, dict.fromkeys(range(num_tics), (25, 0, 0, 0)))]), "x")
+    speeds, xy_TP2 = [0.0], np.zeros((num_tics, 1, 2))
+    for tic in range(1, num_tics):
+        speeds.append(speeds[-1] * 0xE800 / 0x10000 + 25 * 2048 / 65536 if tic < num_alive else 0.0)
+        xy_TP2[tic, 0, 0] = xy_TP2[tic - 1, 0, 0] + speeds[-1]
+    is_dead_TP = np.arange(num_tics)[:, None] >= num_alive
+    return in_step(demo, Replay(0, xy_TP2, np.zeros((num_tics, 1)), is_dead_TP, np.ones((num_tics, 2), np.int32), ()))
+
+
+def test_the_dead_do_not_count_unless_they_go_on_pressing() -> None:
+    assert lying_dead(200, 170).share > 0.95, "less than five seconds"
+    assert lying_dead(1000, 400).share > 0.95, "less than three tenths"
+    assert lying_dead(200, 600).share < 0.5
+    assert lying_dead(200, 170).num_stuck in range(168, 173)
+
+
+WALL = dict.fromkeys(range(20, 420), (50, 0, 0, 0))
+
+
+@needs_dsda
+def test_a_demo_that_walks_against_a_wall_is_imported_and_says_so(tmp_path: Path) -> None:
+    report = bring_in([written(tmp_path, "wall.lmp", lmp([commands(440, WALL)]))], tmp_path / "out")
+    assert (len(report.written), report.problems) == (1, [])
+    (note,) = report.notes[0][1]
+    stuck = re.search(r"\((\d+) of 400 tics do not count: dead, or against a wall\)", note)
+    assert stuck is not None
+    assert int(stuck[1]) > 300
+
+
+@pytest.mark.slow
+@needs_dsda
+def test_the_user_may_insist(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """On a demo out of step, on other names of files, and on a level without monsters."""
+    own = own_demo("DEMO1")
+    renamed = lmp([commands(50)], footer=b'-iwad "doom2.wad"\n')
+    moved = own[:3] + b"\x04" + own[4 : 13 + 4 * 1000] + b"\x80"
+    paths = [written(tmp_path, "moved.lmp", moved), written(tmp_path, "named.lmp", renamed)]
+    arguments = ["import", "doom-demos", *map(str, paths), "--iwad", str(freedoom(2)), "--out", str(tmp_path / "out")]
+    assert main(arguments) == 2
+    printed = capsys.readouterr()
+    assert printed.err.count("give those with --iwad and --files, or --anyway if these are right.") == 2
+    assert main([*arguments, "--anyway"]) == 0
+    printed = capsys.readouterr()
+    assert "wrote 2 recordings" in printed.out
+    assert "moved.lmp is not played as it was recorded" in printed.out
+    assert "named.lmp was recorded with doom2.wad, not with freedoom2.wad" in printed.out
+
+
+@needs_dsda
+def test_names_without_an_ending_are_those_of_wads(tmp_path: Path) -> None:
+    mine = wad(tmp_path / "mylevel.wad", [("MAP01", b""), *level_lumps("MAP01")])
+    game = wad(tmp_path / "doom2.wad", [])
+    game.write_bytes(freedoom(2).read_bytes())
+    for name, footer in (("a", b'-iwad "doom2.wad" -file "mylevel"'), ("b", b'-iwad "DOOM2" -file "x/MyLevel.wad"')):
+        demo = written(
+            tmp_path, f"{name}.lmp", lmp([commands(50 + len(footer))], footer=footer + b" -complevel vanilla\n")
+        )
+        importer = DoomDemoImporter([demo], iwad=game, files=[mine])
+        report = import_recordings(importer, tmp_path / "out")
+        assert (len(report.written), report.problems) == (1, [])
+
+
+@needs_dsda
+def test_options_of_the_footer_reach_the_game(tmp_path: Path) -> None:
+    """With -solo-net a level has what it has for several players: there is more to see in MAP01 of Freedoom."""
+    walk, seen, ids = dict.fromkeys(range(20, 60), (50, 0, 0, 0)), [], []
+    for name, footer in (("alone", b"\n"), ("net", b"-complevel 2 -solo-net \n"), ("level", b"-complevel 2 \n")):
+        path = written(tmp_path, f"{name}.lmp", lmp([commands(70, walk)], footer=footer))
+        report = bring_in([path], tmp_path / name)
+        assert report.problems == []
+        ids.append(report.written[0].name)
+        with Recording.open(report.written[0]) as recording:
+            seen.append(recording.decode_captured(recording.num_frames - 1, 1))
+    assert np.abs(seen[0].astype(int) - seen[1]).max() > 60
+    assert (seen[0] == seen[2]).all()
+    assert ids[0] == ids[2] != ids[1]
 
 
 def test_patches_are_given_as_what_they_are() -> None:
@@ -136,11 +224,9 @@ def test_patches_are_given_as_what_they_are() -> None:
 @needs_dsda
 def test_a_lone_player_without_monsters_is_in_the_wrong_game(tmp_path: Path) -> None:
     """A demo with monsters, in a level that has none: nothing would stop its player going wrong unseen."""
-    things = WadFile(freedoom(2)).level_lump("MAP01", "THINGS")
+    (_, things), *level = level_lumps("MAP01")
     kinds = np.frombuffer(things, "<i2").reshape(-1, 5)
     alone = kinds[np.isin(kinds[:, 3], (1, 2, 3, 4, 11))].tobytes()
-    names = ("LINEDEFS", "SIDEDEFS", "VERTEXES", "SEGS", "SSECTORS", "NODES", "SECTORS", "REJECT", "BLOCKMAP")
-    level = [(name, WadFile(freedoom(2)).level_lump("MAP01", name)) for name in names]
     empty = wad(tmp_path / "empty.wad", [("MAP01", b""), ("THINGS", alone), *level])
     alone_demo = written(tmp_path, "alone.lmp", lmp([commands(50)], no_monsters=0))
     report = bring_in([alone_demo], tmp_path / "out", files=[empty])

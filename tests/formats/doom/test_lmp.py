@@ -62,8 +62,35 @@ def test_weapons_before_boom_have_three_bits() -> None:
 def test_the_footer_says_what_it_was_recorded_with() -> None:
     footer = b'PWAD...CMDLINE\0-iwad "C:\\Games\\DOOM2.WAD" -file "/home/a/Av.wad" "av.deh" -complevel 2\n'
     demo = parse_lmp(lmp([FIRST], footer=footer), "x")
-    assert (demo.iwad, demo.files) == ("doom2.wad", ("av.wad", "av.deh"))
+    assert (demo.iwad, demo.files, demo.options) == ("doom2.wad", ("av.wad", "av.deh"), ("-complevel", "2"))
     assert demo.data == lmp([FIRST]), "the footer must not reach the game"
+
+
+def test_a_bare_name_is_that_of_a_wad_or_a_patch() -> None:
+    footer = b'-iwad "doom2" -file "mylevel" "odd.v2" -deh "C:\\mine"\n'
+    demo = parse_lmp(lmp([FIRST], footer=footer), "x")
+    assert (demo.iwad, demo.files) == ("doom2.wad", ("mylevel.wad", "odd.v2", "mine.deh"))
+
+
+def test_options_that_change_play_are_kept_and_no_others() -> None:
+    footer = (
+        b'PORTNAME\0-iwad "doom2.wad" -file "a -fast -solo-net b.wad" -solo-net -coop_spawns -emulate 2.5.1.4 '
+        b"-spechit 1234 -set overrun_spechit_emulate=1 -set savegame=/etc/passwd -complevel vanilla -complevel 99 "
+        b"-config mine.cfg -record over -spechit_overflow 1 \n\nPWAD"
+    )
+    demo = parse_lmp(lmp([FIRST], footer=footer), "x")
+    assert demo.options == (
+        *("-solo-net", "-coop_spawns", "-emulate", "2.5.1.4", "-spechit", "1234"),
+        *("-assign", "overrun_spechit_emulate=1"),
+    )
+
+
+def test_the_end_mark_may_lie_between_the_commands_of_two_players() -> None:
+    whole = lmp([FIRST, SECOND])
+    cut = whole[:-1] + bytes([50, 0, 0, 0]) + b"\x80" + b'-iwad "doom2.wad"\n'
+    demo = parse_lmp(cut, "x")
+    assert (demo.num_tics, demo.players, demo.data, demo.iwad) == (5, (0, 1), whole, "doom2.wad")
+    np.testing.assert_array_equal(demo.commands_TPC, parse_lmp(whole, "x").commands_TPC)
 
 
 def test_the_end_is_where_a_tic_would_begin() -> None:

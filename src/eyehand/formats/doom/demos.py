@@ -7,6 +7,7 @@ that after tic 0, whose commands nobody saw a picture for. Demos that are not pl
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +17,11 @@ import numpy as np
 
 from eyehand.clock import SECOND_NS
 from eyehand.errors import UserError
-from eyehand.formats.doom.dsda import Wads, dsda_version, pictures, replay
+from eyehand.formats.doom.dsda import Replay, Wads, dsda_version, pictures, replay
 from eyehand.formats.doom.lmp import LmpDemo, parse_lmp
 from eyehand.formats.doom.lmp_hands import DemoTick, ticks_of
 from eyehand.formats.doom.run import level_name
-from eyehand.formats.doom.sync import IN_STEP, in_step
+from eyehand.formats.doom.sync import IN_STEP, Agreement, in_step
 from eyehand.formats.doom.wad import WadFile
 from eyehand.formats.importing import ImportedFrame, Take, file_digest, recording_id
 from eyehand.frame import Frame
@@ -61,6 +62,7 @@ class DoomDemoImporter:
         files: additions to the game (PWADs, .deh and .bex patches), for .lmp files.
         part: which of the demos.
         instruction: stated in every recording; None: INSTRUCTIONS for this kind of game; empty: none is stated.
+        anyway: import demos that seem to be recorded with other files all the same.
     """
 
     format = "doom-demos"
@@ -79,12 +81,14 @@ class DoomDemoImporter:
         files: Sequence[Path] = (),
         part: Part = "all",
         instruction: str | None = None,
+        anyway: bool = False,
     ) -> None:
         self._paths = paths
         self._iwad = iwad
         self._files = tuple(files)
         self._part = part
         self._instruction = instruction
+        self._anyway = anyway
         self._sources: dict[str, _Source] = {}
 
     def sources(self) -> list[str]:
@@ -114,22 +118,17 @@ class DoomDemoImporter:
         """
         origin = self._sources[source]
         demo = self._parse(origin)
-        level = _check_level(demo, origin.wads)
-        if origin.lump is None:
-            _check_files(demo, origin.wads)
+        level = _level(demo, origin.wads)
+        doubts = [self._checked(_doubt_of_files(demo, level, origin))]
         played = replay(demo, origin.wads)
-        share = in_step(demo, played)
-        if share < IN_STEP and not (played.exits and not demo.is_deathmatch):
-            raise UserError(
-                f"{source} is not played as it was recorded (its players go where they are told in {share:.0%} of the "
-                f"time, and 90% is usual): it was recorded with other files than "
-                f"{' and '.join(path.name for path in origin.wads.all)}; give those."
-            )
+        agreement = in_step(demo, played)
+        doubts.append(self._checked(_doubt_of_walk(demo, played, agreement, origin)))
+        options = re.sub(r"-complevel \d+", "", " ".join(demo.options)).split()  # that is what the version says
         instruction = INSTRUCTIONS[demo.is_deathmatch] if self._instruction is None else self._instruction or None
         digests = [file_digest(path) for path in origin.wads.all]
         for row, player in enumerate(demo.players):
             info = RecordingInfo(
-                id=recording_id(self.format, *digests, demo.data.hex(), f"{player} {instruction}"),
+                id=recording_id(self.format, *digests, demo.data.hex(), *options, f"{player} {instruction}"),
                 env="doom-demos",
                 env_subtype=f"{origin.wads.wads[-1].stem.lower()}-{level.lower()}",
                 env_version=dsda_version(),
@@ -145,9 +144,12 @@ class DoomDemoImporter:
                 "deathmatch": float(demo.is_deathmatch),
                 "deaths": float(played.num_deaths[row]),
                 "exits": float(len(played.exits)),
-                "in_step": share,
+                "in_step": agreement.share,
             }
-            notes = (f"{source}, player {player}: goes where it is told in {share:.1%} of the time",)
+            walk = f"{source}, player {player}: goes where it is told in {agreement.share:.1%} of the time"
+            if agreement.num_stuck:
+                walk += f" ({agreement.num_stuck} of {agreement.num_told} tics do not count: dead, or against a wall)"
+            notes = (walk, *filter(None, doubts))
             yield Take(info, self._moments(demo, origin.wads, row, instruction), outcome, notes)
 
     def _moments(self, demo: LmpDemo, wads: Wads, row: int, instruction: str | None) -> Iterator[ImportedFrame]:
@@ -163,6 +165,16 @@ class DoomDemoImporter:
             executed = None if tick is None else Decision(tick.action, by_user=True)
             yield ImportedFrame(frame, executed, instruction, () if tick is None else tick.events)
             index += 1
+
+    def _checked(self, doubt: str | None) -> str | None:
+        """The doubt, if this demo is imported all the same.
+
+        Raises:
+            UserError: there is one, and the user does not insist.
+        """
+        if doubt is not None and not self._anyway:
+            raise UserError(f"{doubt}; give those with --iwad and --files, or --anyway if these are right.")
+        return doubt
 
     def _parse(self, origin: _Source) -> LmpDemo:
         if origin.lump is None:
@@ -190,7 +202,7 @@ class DoomDemoImporter:
         return wads
 
 
-def _check_level(demo: LmpDemo, wads: Wads) -> str:
+def _level(demo: LmpDemo, wads: Wads) -> str:
     """The name of the demo's level, which the WADs must have."""
     level = level_name(demo.episode, demo.map, wads)
     if not any(level in WadFile(path).levels for path in wads.wads):
@@ -198,26 +210,35 @@ def _check_level(demo: LmpDemo, wads: Wads) -> str:
             f"{demo.name} begins in {level}, which {' and '.join(path.name for path in wads.all)} has not: "
             "it was recorded with other files; give those."
         )
-    if not (demo.is_deathmatch or demo.is_without_monsters or _has_monsters(level, wads)):
-        raise UserError(
-            f"{demo.name} is no deathmatch, but {level} of {wads.wads[-1].name} has no monsters: it was recorded with "
-            "other files; give those."
-        )
     return level
+
+
+def _doubt_of_files(demo: LmpDemo, level: str, origin: _Source) -> str | None:
+    """Why these WADs are not the demo's: its footer names others, or nobody is there to fight."""
+    given = {path.name.lower() for path in origin.wads.all}
+    missing = [name for name in (demo.iwad, *demo.files) if name and name not in given]
+    if missing and origin.lump is None:
+        return f"{demo.name} was recorded with {' and '.join(missing)}, not with {' and '.join(sorted(given))}"
+    if demo.is_deathmatch or demo.is_without_monsters or _has_monsters(level, origin.wads):
+        return None
+    return (
+        f"{demo.name} is no deathmatch, but {level} of {origin.wads.wads[-1].name} has no monsters: it was recorded "
+        "with other files"
+    )
+
+
+def _doubt_of_walk(demo: LmpDemo, played: Replay, agreement: Agreement, origin: _Source) -> str | None:
+    """Why these WADs are not the demo's: its players do not go where they are told, and no level is finished."""
+    if agreement.share >= IN_STEP or (played.exits and not demo.is_deathmatch):
+        return None
+    return (
+        f"{demo.name} is not played as it was recorded (its players go where they are told in {agreement.share:.0%} of "
+        f"the time, and 90% is usual): it was recorded with other files than "
+        f"{' and '.join(path.name for path in origin.wads.all)}"
+    )
 
 
 def _has_monsters(level: str, wads: Wads) -> bool:
     wad = next(wad for wad in map(WadFile, reversed(wads.wads)) if level in wad.levels)
     things = np.frombuffer(wad.level_lump(level, "THINGS"), "<i2").reshape(-1, 5)  # x, y, angle, kind, flags
     return bool(np.isin(things[:, 3], _MONSTERS).any())
-
-
-def _check_files(demo: LmpDemo, wads: Wads) -> None:
-    """Refuse WADs that are not those that the demo's footer names, where it names any."""
-    given = {path.name.lower() for path in wads.all}
-    missing = [name for name in (demo.iwad, *demo.files) if name and name not in given]
-    if missing:
-        raise UserError(
-            f"{demo.name} was recorded with {' and '.join(missing)}, not with {' and '.join(sorted(given))}: "
-            "give that with --iwad and --files."
-        )
