@@ -1,6 +1,6 @@
-"""Actions as Doom's controls: keys and buttons to engine buttons, mouse pixels to exact angles.
+"""Actions as the Doom engine's input: keys and buttons to engine buttons, mouse pixels to exact angles.
 
-The only place that knows which key does what. Every task gets the same controls, so that one policy plays them all.
+The only place with the key bindings. Every task gets the same controls, so that one policy plays them all.
 Knows the engine's names for its buttons, but does not import it.
 """
 
@@ -55,7 +55,7 @@ _PIXELS_PER_TURN = 3600  # 0.1 degree a pixel
 
 
 def held_buttons(action: Action) -> list[float]:
-    """The engine's buttons (1.0 held, 0.0 not) for what is held; turn and look are 0."""
+    """The engine's button values (1.0 held, 0.0 not) for an Action; turn and look are 0."""
     held = {_BUTTON_OF_KEY[key] for key in action.keys if key in _BUTTON_OF_KEY}
     held |= {_BUTTON_OF_MOUSE[button] for button in action.buttons if button in _BUTTON_OF_MOUSE}
     return [float(name in held) for name in ENGINE_BUTTONS]
@@ -82,12 +82,12 @@ class AngleMotion:
         self._units_wanted = 0
 
     def add(self, pixels: int) -> None:
-        """Mouse motion that is to be turned."""
+        """Add mouse motion in pixels."""
         self._pixels += pixels
         self._units_wanted = (2 * self._pixels * _ANGLE_UNITS_PER_TURN + _PIXELS_PER_TURN) // (2 * _PIXELS_PER_TURN)
 
     def take(self, num_tics: int) -> float:
-        """Degrees to turn in the next tic if what is left is to be spread over `num_tics` tics; 0.0 if none is."""
+        """Degrees to turn in the next tic: the remaining angle, spread over `num_tics` tics."""
         left = self._units_wanted - self._units_sent
         units = left // num_tics
         self._units_sent += units

@@ -2,7 +2,7 @@
 
 Stepped, each `act` advances one tick (2, 2, 2, 1, ... tics), and one seed gives one episode, picture by picture. In
 real time a `RealTimePlay` runs the very same tics on the clock, `observe` gives the newest picture, and `act` changes
-what the hands do. What keys do is in `controls`, tasks are in `tasks`, the engine is in `engine`.
+the held input. Key bindings are in `controls`, tasks in `tasks`, the engine in `engine`.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ __all__ = ["DoomGame", "open_doom"]
 
 
 class DoomGame:
-    """A Doom task with a picture and controls. The engine starts with the first `reset`.
+    """A Doom task as a Game. The engine starts with the first `reset`.
 
     Args:
-        task: what to play.
+        task: level, instructions and score.
         realtime: run on by the clock instead of waiting for `act`.
         visible: show the engine's window.
         with_state: provide `state` (slower; the pictures are the same).
@@ -79,7 +79,7 @@ class DoomGame:
         return self._current().frame
 
     def act(self, action: Action) -> None:
-        """Hold and do this; stepped, for one tick. Once the episode is over nothing happens."""
+        """Execute an Action; stepped, for one tick. No effect once the episode is over."""
         if self._play is not None:
             self._play.hold(action)
         elif not self._current().outcome.done:
@@ -89,11 +89,11 @@ class DoomGame:
             self._moment = self._episode.advance(num_tics, spread=num_tics)
 
     def outcome(self) -> Outcome:
-        """How the episode stands now."""
+        """Whether the episode is over, and its score."""
         return self._current().outcome if self._play is None else self._play.newest().outcome
 
     def release(self) -> None:
-        """Let go of everything. Stepped, nothing lasts longer than its tick, so there is nothing to let go of."""
+        """Release all input. A no-op in a stepped game, in which input lasts for its tick only."""
         if self._play is not None:
             with contextlib.suppress(Exception):
                 self._play.hold(NOTHING)

@@ -32,10 +32,10 @@ _DEATHMATCH_ARGS = (
 
 
 class DoomEngine:
-    """A Doom engine for one task.
+    """A ViZDoom engine for one task.
 
     Args:
-        task: what to load.
+        task: level and settings.
         visible: show the game's window.
         with_state: make `state` available.
         screen: width and height of the picture in pixels, one of the engine's resolutions.
@@ -65,7 +65,7 @@ class DoomEngine:
         self._look: Any = None
 
     def begin(self, seed: int) -> None:
-        """Start an episode. One seed gives one episode, whatever was played before."""
+        """Start an episode. One seed gives one episode, independent of earlier ones."""
         # A network game goes on counting and drawing random numbers from one level to the next: start it afresh.
         if self._game is None or self._task.num_bots or not self._game.is_running():
             self._start(seed)
@@ -112,7 +112,7 @@ class DoomEngine:
 
     @property
     def is_over(self) -> bool:
-        """Whether the player died for good or the level ended; the engine cannot be advanced then."""
+        """Whether the player died without respawn or the level ended; the engine cannot be advanced then."""
         return bool(self._game.is_episode_finished())
 
     def _seen(self) -> Any:
@@ -130,7 +130,7 @@ class DoomEngine:
         return float(self._game.get_game_variable(getattr(self._variables, name)))
 
     def facts(self, seconds: float) -> DoomFacts:
-        """What the game counts at this moment."""
+        """The engine's counters at this tic."""
         is_dead = bool(self._game.is_player_dead())
         is_over = self.is_over
         monsters: tuple[tuple[float, float], ...] = ()
@@ -158,7 +158,7 @@ class DoomEngine:
         )
 
     def state(self, tick: int, facts: DoomFacts, start: DoomFacts) -> DoomState:
-        """Everything that may be known at this moment. Not to be called when the episode is over."""
+        """The privileged state at this tic. Not to be called when the episode is over."""
         state = self._seen()
         boxes = {label.object_id: (label.x, label.y, label.width, label.height) for label in state.labels}
         is_deathmatch = self._task.num_bots > 0
@@ -213,7 +213,7 @@ class DoomEngine:
                 guard.release()
 
     def abandon(self) -> None:
-        """Remove what is left of an engine that does not answer; asking it to close would wait for ever."""
+        """Kill an engine that does not answer and remove its files; asking it to close would wait for ever."""
         guard, self._guard = self._guard, None
         if guard is not None:
             guard.kill()

@@ -1,6 +1,6 @@
-"""One Doom episode after another on one engine: Actions in, Moments out, in tics. Shared by stepped and real-time play.
+"""Doom episodes on one engine, in tics: Actions in, Moments out. Shared by stepped and real-time play.
 
-A `Moment` is what there is to see, to know and to scorer at one tic. Knows nothing about ticks or waiting.
+A `Moment` is the picture, privileged state and outcome of one tic. Knows nothing about ticks or waiting.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["DoomEpisode", "Moment"]
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What belongs together: a picture, the privileged state behind it, and how the episode stands."""
+    """The picture, the privileged state and the outcome of one tic."""
 
     frame: Frame
     state: DoomState | None
@@ -33,7 +33,7 @@ class DoomEpisode:
     """Plays a task on an engine, tic by tic.
 
     Args:
-        task: what to do.
+        task: level and score.
         engine: an engine for this task.
         with_state: capture the state with every picture.
         clock: stamps the pictures.
@@ -49,7 +49,7 @@ class DoomEpisode:
         self._scorer: Score
 
     def begin(self, seed: int) -> Moment:
-        """Start an episode; the moment before anything was done."""
+        """Start an episode; returns its first Moment."""
         self._engine.begin(seed)
         self._tics = 0
         self._buttons = held_buttons(NOTHING)
@@ -60,16 +60,16 @@ class DoomEpisode:
         return self._moment
 
     def hold(self, action: Action) -> None:
-        """This is held from now on; its motion is added to what is still to be turned."""
+        """Hold an Action from now on; its motion is added to the remaining turn."""
         self._buttons = held_buttons(action)
         self._turn.add(action.dx)
         if self._task.is_free_look:
             self._look.add(action.dy)
 
     def advance(self, num_tics: int, *, spread: int, draw: bool = True) -> Moment:
-        """Play so many tics, with the motion that is left spread evenly over the next `spread` tics.
+        """Play `num_tics` tics, with the remaining motion spread evenly over the next `spread` tics.
 
-        Without `draw` the moment stays as it was, unless the episode ends. After its end nothing happens any more.
+        Without `draw` the Moment is the last one, unless the episode ends. No effect after its end.
         """
         if self._moment.outcome.done:
             return self._moment

@@ -1,4 +1,4 @@
-"""No engine outlives us: a guard that ends the Doom process when Python dies, even by SIGKILL.
+"""A guard that ends the Doom engine's process when Python dies, even by SIGKILL.
 
 ViZDoom starts its engine as a child which waits for ever for a parent that was killed. We let it start a small shell
 script instead, which leaves a watcher behind and becomes the engine. The watcher sleeps on a FIFO that only this Python
@@ -59,11 +59,11 @@ class EngineGuard:
         """Where the engine may write its settings (it would write them into the current directory)."""
 
     def release(self) -> None:
-        """The engine has ended: let the watcher go and remove the files. May be called twice."""
+        """End the watcher of an engine that has ended and remove the files. May be called twice."""
         self._end(b"released\n")
 
     def kill(self) -> None:
-        """The engine does not answer: let the watcher kill it, and remove the files."""
+        """Have the watcher kill an engine that does not answer, and remove the files."""
         self._end(b"killed\n")
 
     def _end(self, word: bytes) -> None:

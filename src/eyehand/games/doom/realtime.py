@@ -1,4 +1,4 @@
-"""Doom in real time: a thread plays the tics of every 1/20 s on absolute deadlines, with whatever is held then.
+"""Doom in real time: a thread plays the tics of every 1/20 s on absolute deadlines, with the input held then.
 
 Time is cut as in stepped play (2, 2, 2, 1 tics to a tick), and the first look at a new episode starts it, so that the
 ticks of a session that looks once a tick are the ticks of the game: a player that answers in time plays the very game
@@ -34,11 +34,11 @@ class RealTimePlay:
     """Runs the episodes of one `DoomEpisode` by the clock. Every method may be called from any thread.
 
     Args:
-        episode: what to play; nobody else touches it between `start` and `stop`.
+        episode: used by this object alone between `start` and `stop`.
         clock: the clock to run by.
 
     Attributes:
-        lateness: how long after it was due each tic was finished, for the episode that runs or ran last.
+        lateness: of the tics' ends after their deadlines, in the current or last episode.
     """
 
     def __init__(self, episode: DoomEpisode, clock: Clock) -> None:
@@ -56,7 +56,7 @@ class RealTimePlay:
         self.lateness = Lateness()
 
     def start(self, moment: Moment) -> None:
-        """Let time run from this moment on, as soon as somebody looks at it."""
+        """Begin an episode at this Moment; its time starts with the first `look`."""
         self.lateness = Lateness()
         self._is_stopped.clear()
         self._is_begun.clear()
@@ -65,7 +65,7 @@ class RealTimePlay:
         self._thread.start()
 
     def stop(self) -> bool:
-        """Stand still. May be called twice.
+        """Stop the thread. May be called twice.
 
         Returns:
             Whether the thread has ended. An engine that was killed in the middle of a tic never answers again.
@@ -80,12 +80,12 @@ class RealTimePlay:
         return True
 
     def hold(self, action: Action) -> None:
-        """This is held from the next tic on; its motion is spread over what is left of the tick."""
+        """Hold an Action from the next tic on; its motion is spread over the rest of the tick."""
         with self._lock:
             self._pending = self._pending.then(action)
 
     def look(self) -> Moment:
-        """The newest moment; the first look at an episode starts its time.
+        """The newest Moment; the first look at an episode starts its time.
 
         Raises:
             RuntimeError: as `newest`.
@@ -97,7 +97,7 @@ class RealTimePlay:
         return moment
 
     def newest(self) -> Moment:
-        """The newest moment.
+        """The newest Moment.
 
         Raises:
             RuntimeError: nothing was started yet, or the engine failed.

@@ -1,7 +1,7 @@
-"""How an episode of Doom is judged: one small class for each kind of score, fed with the facts of every tick.
+"""Scorers of Doom episodes: one small class for each kind of score, updated with the facts of every tick.
 
-A score is 0 when the episode begins, higher is better, and it is taken from what the game itself counts, never from
-what the player says. Knows nothing about the engine's interface: `doom_engine.py` collects the `DoomFacts`.
+A score is 0 when the episode begins, higher is better, and comes from the game's own counters, never from the player.
+Knows nothing about the engine's interface: `engine.py` collects the `DoomFacts`.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class DoomFacts:
-    """What the engine counts, at one tick.
+    """The engine's counters at one tick.
 
     Attributes:
         seconds: game time since the episode began.
         x, y: the player's position in map units.
         health, armor, ammo: as on the status bar.
         kills, frags, deaths: since the engine started the level; frags are other players killed, less suicides.
-        reward: what the level's own script counts.
+        reward: the counter of the level's own script.
         pickups: the second counter of the level's script (100 for each good item, -100 for each bad one).
         is_dead: the player lies dead.
         is_left: the level has ended (its exit was reached, or its script ended it).
@@ -57,11 +57,11 @@ class DoomFacts:
 
 
 class Score(ABC):
-    """Scores one episode. `update` is called with the facts of every tick after `start`.
+    """A scorer of one episode. `update` is called with the facts of every tick after `start`.
 
     Attributes:
         value: the score so far.
-        is_won: the task is fulfilled and the episode ends.
+        is_won: the task is done and the episode ends.
         facts: more numbers worth keeping.
     """
 
@@ -79,7 +79,7 @@ class Score(ABC):
 
 
 class Reward(Score):
-    """What the level's own script counts."""
+    """The counter of the level's own script."""
 
     def update(self, now: DoomFacts) -> None:
         self.value = now.reward - self.start.reward
@@ -110,7 +110,7 @@ class Closeness(Score):
         self._num_shots = 0
 
     def _gap(self, facts: DoomFacts) -> float:
-        """Map units that the player would still have to walk until it touches, along the longer axis."""
+        """Remaining distance to the touch along the longer axis, in map units."""
         distances = (max(abs(x - facts.x), abs(y - facts.y)) for x, y in facts.monsters)
         return max(0.0, min(distances, default=math.inf) - self._TOUCH)
 

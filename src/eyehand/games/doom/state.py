@@ -1,7 +1,7 @@
-"""What a scripted Doom player may know: `DoomState`, captured with a picture. A policy never sees it.
+"""The privileged state of Doom: `DoomState`, captured with a picture, for scripted experts. A policy never sees it.
 
 Lengths are Doom map units, angles degrees, speeds map units per tic (1/35 s). x grows to the east, y to the north; an
-angle of 0 looks east and grows counter-clockwise. Knows nothing about the engine: `doom.py` fills these in.
+angle of 0 looks east and grows counter-clockwise. Knows nothing about the engine: `engine.py` fills these in.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ __all__ = ["DoomLine", "DoomObject", "DoomSector", "DoomState"]
 
 @dataclass(frozen=True, slots=True)
 class DoomObject:
-    """One thing in the level: a monster, a pickup, a missile, a decoration, another player.
+    """One object in the level: a monster, a pickup, a missile, a decoration, another player.
 
     Attributes:
-        id: stays the same for as long as the thing exists.
+        id: constant while the object exists.
         name: the engine's class name, e.g. "Cacodemon", "CustomMedikit", "DoomPlayer"; "Dead..." for corpses.
         x, y, z: position; angle_deg: where it faces; vx, vy: its speed in units per tic.
         is_visible: whether any of its pixels are in the picture.
@@ -60,7 +60,7 @@ class DoomSector:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DoomState:
-    """Everything at one tick.
+    """The privileged state at one tick.
 
     Attributes:
         tick: ticks (1/20 s) since the episode began.

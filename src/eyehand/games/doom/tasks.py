@@ -1,4 +1,4 @@
-"""The tasks of Doom: which level, how hard, how long, what counts, and how one says it in English.
+"""The tasks of Doom: level, difficulty, time limit, score, and instructions in English.
 
 All levels come with the vizdoom package (its scenarios and Freedoom's Phase 2), nothing is downloaded. Importing this
 module does not load the engine, so that the command line can list tasks quickly.
@@ -27,14 +27,14 @@ __all__ = ["DOOM_TASKS", "DoomTask", "doom_task"]
 
 @dataclass(frozen=True)
 class DoomTask:
-    """One thing to do in Doom.
+    """A task in Doom.
 
     Attributes:
         name: as typed after `doom/`.
         wad: a file of the vizdoom package: a scenario's, or freedoom2.wad.
-        instructions: ways to say in English what to do; the first is the usual one.
+        instructions: the task in English, in several wordings; the first is the usual one.
         time_limit_s: an episode ends after this many seconds of game time.
-        score: how it is judged, in words; scorer: the class that does.
+        score: what the score counts, in words; scorer: its class.
         map: the level within the file.
         skill: 1 (easiest) to 5.
         engine_args: more arguments for the engine.
@@ -59,7 +59,7 @@ class DoomTask:
 
     @property
     def info(self) -> TaskInfo:
-        """The task as every game describes it."""
+        """The task's TaskInfo."""
         return TaskInfo(f"doom/{self.name}", "doom", self.name, self.instructions, self.time_limit_s, self.score)
 
 

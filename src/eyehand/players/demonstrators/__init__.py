@@ -1,1 +1,1 @@
-"""Scripted experts: they read the game's privileged state and act through a motor model at human speed."""
+"""Scripted experts for Doom: they read the game's privileged state and act through a motor model at human speed."""

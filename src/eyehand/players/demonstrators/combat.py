@@ -1,7 +1,7 @@
-"""Demonstrators that aim and shoot: aim, approach, center, line, corridor, lead.
+"""Experts for the tasks of aiming and shooting: aim, approach, center, line, corridor, lead.
 
-All aim alike: turn to what is in view and nearest to the crosshair, follow it, pull the trigger when the crosshair is
-well inside it, let go until the weapon is ready again. With nothing in view they turn right.
+All aim alike: turn to the visible target nearest to the crosshair, track it, pull the trigger when the crosshair is
+well inside it, release it until the weapon is ready again. Without a visible target they turn right.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ SEARCH_DEG = 18.0
 
 
 class Marksman(Demonstrator):
-    """Aims at one monster after the other and shoots.
+    """Base of the shooting experts: aims at one monster after the other and shoots.
 
     Attributes:
         aim_share: shoot when the crosshair is within this share of the target's half width.
-        hysteresis_deg: another target must be so much nearer to the crosshair to be preferred.
-        click_ticks, ready_ticks: let go of the trigger so many ticks after it was pulled, pull again after so many.
-            A pistol that is let go in between hits where it is aimed at.
+        hysteresis_deg: another target must be this much nearer to the crosshair to be preferred.
+        click_ticks, ready_ticks: the trigger is released this long after it was pulled, and pulled again after that.
+            A pistol whose trigger is released in between hits where it is aimed at.
     """
 
     aim_share = 0.7
@@ -55,15 +55,15 @@ class Marksman(Demonstrator):
         return self.search(scene) if target is None else self.engage(scene, target)
 
     def targets(self, scene: Scene) -> list[Sighting]:
-        """What may be shot at: the living monsters in view."""
+        """The possible targets: the living monsters in view."""
         return [thing for thing in scene.sightings if thing.name in MONSTERS and thing.is_in_view]
 
     def effort_deg(self, target: Sighting) -> float:
-        """How little a target is preferred: its angle from the crosshair, and a little of its distance."""
+        """The cost of a target in degrees: its angle from the crosshair, and a little for its distance."""
         return abs(target.aim_deg) + target.distance / 40.0
 
     def choose(self, targets: Iterable[Sighting]) -> Sighting | None:
-        """The target with the least effort; the one before is kept unless another is clearly better."""
+        """The target of the lowest cost; the previous one is kept unless another is clearly better."""
 
         def effort(target: Sighting) -> tuple[float, int]:
             kept = self.hysteresis_deg if target.id == self._target_id else 0.0
@@ -83,7 +83,7 @@ class Marksman(Demonstrator):
         return is_aimed and is_ready
 
     def search(self, scene: Scene) -> Intent:
-        """Nothing in view: turn right."""
+        """The intent without a visible target: turn right."""
         return Intent(SEARCH_DEG)
 
 
@@ -130,12 +130,12 @@ class Corridor(Marksman):
 
 
 class Rocketeer(Marksman):
-    """Shoots rockets: aims where the target will be when the rocket arrives.
+    """Base of the rocket shooters: aims where the target will be when the rocket arrives.
 
     Attributes:
         rocket_units_per_tic: speed of a rocket.
-        launch_tics: from the trigger to the rocket. The aim may not move on in this time.
-        steady_ticks: how long a target must have been watched before its speed is believed.
+        launch_tics: from the trigger to the rocket. The aim must stay still in this time.
+        steady_ticks: a target must have been tracked this long before its speed is used.
     """
 
     rocket_units_per_tic = 20.0
@@ -155,7 +155,7 @@ class Rocketeer(Marksman):
         return Intent(bearing, wrap_deg(later - bearing), fire=is_aimed and is_steady)
 
     def meeting_point(self, scene: Scene, target: Sighting) -> tuple[float, float]:
-        """Where rocket and target meet if the target goes on as it does."""
+        """Where rocket and target meet if the target keeps its velocity, x and y in map units."""
         x, y = target.x, target.y
         to_launch_tics = self.launch_tics - scene.trigger_ticks * TICS_PER_TICK
         if to_launch_tics <= 0.0:
@@ -171,9 +171,9 @@ class Lead(Rocketeer):
     """One rocket for a monster that runs to and fro between the walls.
 
     Attributes:
-        aim_share: much smaller than for what stands still: the one rocket must hit.
+        aim_share: much smaller than for targets that stand still: the one rocket must hit.
         turning_y: no rocket at a point that lies farther north or south: the monster turns before it.
-        least_speed: no rocket at a monster that has not kept north or south (6.7 units per tic) while it was watched.
+        least_speed: no rocket at a monster that has not kept north or south (6.7 units per tic) while it was tracked.
     """
 
     aim_share = 0.4

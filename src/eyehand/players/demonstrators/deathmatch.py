@@ -1,4 +1,4 @@
-"""The demonstrator for the deathmatch: walk about, shoot rockets at who comes into view, keep a distance."""
+"""The expert for deathmatch: walks about, shoots rockets at players in view, keeps a distance."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Deathmatch(Rocketeer):
     """Fights other players with the rocket launcher.
 
     Attributes:
-        too_near: no rocket at what is nearer than this: its blast would hit the shooter.
+        too_near: no rocket at a target nearer than this: its blast would hit the shooter.
     """
 
     too_near = 160.0

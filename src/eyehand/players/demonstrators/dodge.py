@@ -1,8 +1,8 @@
-"""The demonstrator that dodges: faces the throwers and never stands still.
+"""The expert for dodging fireballs: faces the throwers and never stands still.
 
-It runs to one side until it comes near the wall and turns round there, or earlier if going on would be hit: at every
-tick it compares four plans (run this or that way, then this or that) by when the first fireball would hit. Throwers
-aim at where one is, so that running is most of it, and where a runner turns round can be seen.
+It runs to one side until it comes near the wall and turns round there, or earlier if it would be hit: at every tick it
+compares four plans (run left or right, then left or right) by when the first fireball would hit. Throwers aim at the
+player's place, so that running helps most, and the picture shows where a runner turns round.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ _FRICTION = 0.90625
 
 
 class Dodge(Demonstrator):
-    """Runs from fireballs that come from the east.
+    """The expert that runs from fireballs that come from the east.
 
     Attributes:
-        facing_deg: where to look.
-        horizon_tics: how far ahead is looked.
+        facing_deg: direction of view.
+        horizon_tics: length of a plan.
         first_tics: how long the first key of a plan is held.
-        reach: how near the middle of a fireball may come along each axis: their half widths (16 + 6) and a margin.
-        comfort: gaps are worth something up to this width.
-        margin: so near to a wall one turns round.
-        steadiness: going on as before is worth so many tics of safety. Standing still where nothing would hit was
+        reach: distance to a fireball's middle along each axis that counts as a hit: half widths (16 + 6) and a margin.
+        comfort: gaps up to this width add to a plan's value.
+        margin: distance to a wall at which it turns round.
+        steadiness: value of keeping the direction, in tics of safety. Standing still where nothing would hit was
             tried: it survived for 41 s instead of 54 (8 episodes), and no picture shows when to begin.
-        moving: slower than this, in units a tic, one counts as standing.
+        moving: a player slower than this, in units per tic, counts as standing.
     """
 
     facing_deg = 0.0
@@ -73,7 +73,7 @@ class Dodge(Demonstrator):
             return "d"
         if y < low + self.margin:
             return "a"
-        if abs(speed) > self.moving:  # whoever acted: one goes on as one moves
+        if abs(speed) > self.moving:  # the executed motion counts, also that of another player
             self._side = "a" if speed > 0 else "d"
         elif not self._side:
             self._side = "a" if y < (low + high) / 2 else "d"
@@ -83,7 +83,7 @@ class Dodge(Demonstrator):
         return plans[int(np.argmax(worths))][0]
 
     def _worth(self, state: DoomState, missiles: list[Sighting], first: str, then: str) -> float:
-        """How good a plan is, in tics of safety."""
+        """The value of a plan, in tics of safety."""
         y_T = self._path(state, first, then)
         worth = self.steadiness if first == self._side else 0.0
         if not missiles:
@@ -104,7 +104,7 @@ class Dodge(Demonstrator):
         return worth + tics_safe + 8.0 * min(float(gap_T.min()), self.comfort) / self.comfort
 
     def _path(self, state: DoomState, first: str, then: str) -> NDArray[np.float64]:
-        """Where the player would be north of the map's origin after each of the next tics."""
+        """The player's predicted y after each of the next `horizon_tics` tics, in map units."""
         low, high = _walls(state)
         y, speed, path = state.y, state.vy, []
         for tic in range(self.horizon_tics):
@@ -115,6 +115,6 @@ class Dodge(Demonstrator):
 
 
 def _walls(state: DoomState) -> tuple[float, float]:
-    """How far south and north one can step."""
+    """The lowest and highest y at which the player can stand."""
     ys = [y for sector in state.sectors for line in sector.lines for y in (line.y1, line.y2)]
     return min(ys) + 16.0, max(ys) - 16.0

@@ -1,8 +1,8 @@
-"""Eyes at human speed: what a demonstrator knows of the things around it, later than it happens.
+"""Delayed perception for experts: the privileged state's objects as a person would have seen them.
 
-A thing is noticed `delay_ticks` after it came into the picture, its movement is guessed from where it was seen before
-and carried forward to now, and it is remembered for `memory_ticks` after it was last in the picture. The player's own
-pose is known at once: the player moves itself. Knows nothing about tasks.
+An object is noticed `delay_ticks` after it came into the picture, its velocity is estimated from earlier sightings and
+extrapolated to now, and it is remembered for `memory_ticks` after it was last in the picture. The player's own pose is
+known without delay. Knows nothing about tasks.
 """
 
 from __future__ import annotations
@@ -45,18 +45,18 @@ def bearing_deg(state: DoomState, x: float, y: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """A thing as the player believes it to be now.
+    """The estimated present state of an object that was seen.
 
     Attributes:
         id, name: as in `DoomObject`.
-        x, y, z: where it should be now; vx, vy: how it moves, in units per tic.
-        bearing_deg: by how much to turn to face it, positive to the right.
-        drift_deg: by how much `bearing_deg` grows in the coming tick if the player keeps its view and its way.
-        distance: in map units, in the plan.
-        aim_deg: by how much to turn to face the middle of what can be seen of it; walls may hide a part.
-        half_width_deg: half the angle that can be hit around there.
-        unseen_ticks: since when it has not been in the picture; 0 for what is in view.
-        age_ticks: for how long it has been known.
+        x, y, z: estimated position; vx, vy: velocity in units per tic.
+        bearing_deg: turn that faces it, positive to the right.
+        drift_deg: growth of `bearing_deg` in the coming tick if the player keeps its view and velocity.
+        distance: horizontal, in map units.
+        aim_deg: turn that faces the middle of its visible part; walls may hide the rest.
+        half_width_deg: half the angle of that part that can be hit.
+        unseen_ticks: ticks since it left the picture; 0: in view.
+        age_ticks: ticks since it was first seen.
     """
 
     id: int
@@ -80,13 +80,13 @@ class Sighting:
 
 
 class Eyes:
-    """Remembers the pictures of the last seconds and tells what a person would have made of them.
+    """A model of human perception: tracks the objects that were visible in the last seconds.
 
     Args:
         delay_ticks: reaction time.
-        memory_ticks: for how long a thing out of view is remembered; below what a policy remembers (3.2 s).
-        motion_ticks: movement is guessed from two pictures this far apart. Monsters move in steps of several tics, so
-            that a long time tells their speed better, and a short one their turns.
+        memory_ticks: how long an object out of view is remembered; below a policy's history (3.2 s).
+        motion_ticks: velocity is estimated from two pictures this far apart. Monsters move in steps of several tics, so
+            that a long time gives a better speed, and a short one follows turns.
     """
 
     def __init__(self, delay_ticks: int = 3, memory_ticks: int = 56, motion_ticks: int = 4) -> None:
@@ -102,7 +102,7 @@ class Eyes:
         self._first_seen: dict[int, int] = {}
 
     def look(self, state: DoomState) -> list[Sighting]:
-        """Take in the newest state; what is known of the things around, in the order of their ids."""
+        """Take in the newest state; returns the sightings by ascending id."""
         self._pending.append(state)
         seen_tick = state.tick - self.delay_ticks
         while self._pending and self._pending[0].tick <= seen_tick:
@@ -111,7 +111,7 @@ class Eyes:
         return [sighting for sighting in sightings if sighting.unseen_ticks <= self.memory_ticks]
 
     def _notice(self, seen: DoomState) -> None:
-        """Keep what was in this picture; forget what has ceased to be."""
+        """Track the objects visible in this picture; forget those that no longer exist."""
         present = {thing.id: thing for thing in seen.objects}
         for gone in self._tracks.keys() - present.keys():
             del self._tracks[gone], self._first_seen[gone]
@@ -126,7 +126,7 @@ class Eyes:
     def _believe(self, state: DoomState, thing_id: int, track: deque[_Glimpse]) -> Sighting:
         seen = track[-1]
         vx, vy = _speed(track)
-        # What is out of view is looked for where it was lost.
+        # An object out of view is expected where it was last seen.
         carried_tics = self.delay_ticks * TICS_PER_TICK
         x, y = seen.x + vx * carried_tics, seen.y + vy * carried_tics
         distance = max(1.0, math.hypot(x - state.x, y - state.y))
@@ -154,7 +154,7 @@ class Eyes:
 
 @dataclass(frozen=True, slots=True)
 class _Glimpse:
-    """A thing as it was in one picture; `middle` is how far right of its true middle that of its visible part was."""
+    """An object in one picture; `middle` is how far right of its centre the middle of its visible part was."""
 
     tick: int
     name: str
@@ -175,14 +175,14 @@ def _glimpse(seen: DoomState, thing: DoomObject) -> _Glimpse:
         distance = math.hypot(thing.x - seen.x, thing.y - seen.y)
         true = bearing_deg(seen, thing.x, thing.y)
         edges = [_across(seen, pixel, true, distance) for pixel in (left, left + width)]
-        # A picture may be wider than what can be hit, and never hits beyond it.
+        # A sprite may be wider than the body that can be hit.
         first, last = (min(max(edge, -radius), radius) for edge in edges)
         middle, half_width = (first + last) / 2, max((last - first) / 2, 0.15 * radius)
     return _Glimpse(seen.tick, thing.name, thing.x, thing.y, thing.z, thing.vx, thing.vy, middle, half_width)
 
 
 def _across(state: DoomState, pixel: float, bearing: float, distance: float) -> float:
-    """How far right of a thing a column of the picture passes it, in map units."""
+    """How far right of an object the ray through a column of the picture passes it, in map units."""
     half = state.screen_width / 2
     column_deg = math.degrees(math.atan((pixel - half) / half * math.tan(math.radians(state.fov_deg / 2))))
     off_deg = min(max(wrap_deg(column_deg - bearing), -80.0), 80.0)
@@ -190,7 +190,7 @@ def _across(state: DoomState, pixel: float, bearing: float, distance: float) -> 
 
 
 def _speed(track: deque[_Glimpse]) -> tuple[float, float]:
-    """Units per tic. Monsters move in jumps, for which the engine gives no speed: compare two pictures."""
+    """Velocity in units per tic. Monsters move in jumps, for which the engine gives none: compare two pictures."""
     first, last = track[0], track[-1]
     tics = (last.tick - first.tick) * TICS_PER_TICK
     if (last.vx, last.vy) != (0.0, 0.0) or tics <= 0:

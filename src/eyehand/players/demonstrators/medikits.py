@@ -1,7 +1,7 @@
-"""Demonstrators that collect: medikits on a floor that hurts, with or without poison between them.
+"""Experts for collecting medikits on a floor that hurts, with or without poison between them.
 
-They go to the medikit in view that is reached soonest, unless a wall or poison is in the way. With none in view they
-walk about.
+They go to the visible medikit that is reached soonest, unless a wall or poison is in the way. Without one they walk
+about.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _TURN_DEG_PER_TICK = 6.0
 
 
 class Collect(Demonstrator):
-    """Collects medikits.
+    """The expert that collects medikits.
 
     Attributes:
         walk_within_deg: walk when the goal lies within this angle, otherwise turn on the spot.
-        near: what is nearer than this passes the view quickly: it is faced before one walks on.
-        poison_reach: how near the way may come to the middle of a poison.
-        grace_ticks: what left the picture so short a time ago is still walked to: it lies before the feet.
-        hysteresis_ticks: another medikit must be reached so much sooner to be preferred.
+        near: a medikit nearer than this passes the view quickly: it is faced before walking on.
+        poison_reach: minimum distance of the way to the middle of a poison.
+        grace_ticks: a medikit that left the picture this short a time ago is still walked to: it is right in front.
+        hysteresis_ticks: another medikit must be reached this much sooner to be preferred.
     """
 
     walk_within_deg = 40.0
@@ -70,7 +70,7 @@ class Collect(Demonstrator):
         return plan.is_walk_clear(state.x, state.y, x, y)
 
     def _choose(self, pickups: Sequence[Sighting]) -> Sighting | None:
-        """The one that is reached soonest; the one before is kept unless another is clearly nearer."""
+        """The medikit reached soonest; the previous one is kept unless another is clearly nearer."""
 
         def ticks_to(thing: Sighting) -> tuple[float, int]:
             ticks = thing.distance / _WALK_UNITS_PER_TICK + abs(thing.bearing_deg) / _TURN_DEG_PER_TICK

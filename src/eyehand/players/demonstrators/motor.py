@@ -1,9 +1,9 @@
-"""`MotorModel`: what a demonstrator wants becomes an Action at human speed, with human error.
+"""`MotorModel`: turns an expert's intent into an Action at human speed, with human error.
 
-The wrist speeds up gradually, brakes at once, never turns faster than `MotorLimits.max_turn_px` and shakes a little;
-fingers hold a key or leave it alone for a moment before they change it again. How fast the wrist moves now is taken
-from what was really executed, so that a demonstrator that was taken over goes on smoothly. Knows the scale of
-the mouse (10 px to a degree of view) and nothing else about games.
+Mouse motion accelerates gradually, brakes at once, never exceeds `MotorLimits.max_turn_px` and is noisy; a key keeps
+its state for a moment before it changes again. The present speed is that of the executed action, so that an expert
+resumes smoothly after another player acted. Knows the scale of the mouse (10 px to a degree of view) and nothing else
+about games.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ class MotorLimits:
     Attributes:
         max_turn_px: fastest motion; 140 px are 280 degrees a second, and the largest motion whose P2P bin
             (76, 144] is narrow enough for a policy to repeat it.
-        max_speedup_px: by how much the motion may grow from one tick to the next. Slowing down is not limited.
+        max_speedup_px: largest growth of the motion from one tick to the next. Slowing down is not limited.
         gain: share of the remaining angle that is turned in one tick: a movement ends in ever smaller corrections.
-        relative_noise, noise_px: standard deviation of the motion, relative to it and at the least.
-        min_hold_ticks: a key or button keeps its new state for at least so long.
+        relative_noise, noise_px: standard deviation of the motion: relative, and a minimum in pixels.
+        min_hold_ticks: a key or button keeps its new state for at least this long.
     """
 
     max_turn_px: int = 140
@@ -43,14 +43,14 @@ class MotorLimits:
 
 
 class MotorModel:
-    """Turns wishes into Actions under `MotorLimits`."""
+    """A model of a person's hand under `MotorLimits`: angles to turn and keys in, an Action out."""
 
     def __init__(self, limits: MotorLimits | None = None) -> None:
         self.limits = limits or MotorLimits()
         self.reset(0)
 
     def reset(self, seed: int) -> None:
-        """Let go of everything; draw the tremor of the next episode from this seed."""
+        """Release everything; seed the noise of the next episode."""
         self._rng = np.random.default_rng([seed, 0x48414E44])
         self._held: frozenset[str] = frozenset()
         self._age_ticks: dict[str, int] = {}
@@ -63,17 +63,16 @@ class MotorModel:
         keys: Iterable[str] = (),
         fire: bool = False,
     ) -> Action:
-        """One tick; call it at every tick, whether or not the Action will be executed.
+        """The Action of one tick; call it at every tick, whether or not the Action will be executed.
 
         Args:
-            executed: what was really done in the tick before.
-            turn_deg: how far the view is still to be turned, positive to the right.
-            drift_deg: by how much that angle will grow during this tick by itself (a target that moves).
+            executed: the action executed in the tick before.
+            turn_deg: remaining turn of the view, positive to the right.
+            drift_deg: growth of that angle during this tick by the target's motion.
             keys: keys to hold.
             fire: hold the left mouse button.
         """
-        wanted = frozenset(keys) | ({"0 button"} if fire else frozenset())
-        held = self._settle(wanted)
+        held = self._settle(frozenset(keys) | ({"0 button"} if fire else frozenset()))
         return Action.of(
             (key for key in held if key != "0 button"),
             ("0",) if "0 button" in held else (),
@@ -90,17 +89,17 @@ class MotorModel:
         left_px = min(0, last_px) - limits.max_speedup_px
         return round(min(max(goal_px, left_px, -limits.max_turn_px), right_px, limits.max_turn_px))
 
-    def _settle(self, wanted: frozenset[str]) -> frozenset[str]:
-        """What is held now: a key that has just changed stays as it is for `min_hold_ticks`."""
+    def _settle(self, intended: frozenset[str]) -> frozenset[str]:
+        """The held keys: intended ones, but a key that has changed keeps its state for `min_hold_ticks`."""
         held = set(self._held)
-        for name in sorted(wanted | self._held):
+        for name in sorted(intended | self._held):
             age = self._age_ticks.get(name, self.limits.min_hold_ticks)
-            is_change = (name in wanted) != (name in held)
+            is_change = (name in intended) != (name in held)
             if is_change and age >= self.limits.min_hold_ticks:
                 held ^= {name}
                 age = 0
             self._age_ticks[name] = age + 1
-        for name in self._age_ticks.keys() - wanted - self._held:
+        for name in self._age_ticks.keys() - intended - self._held:
             self._age_ticks[name] += 1
         self._held = frozenset(held)
         return self._held

@@ -1,4 +1,4 @@
-"""Demonstrators that go somewhere: `HomeDemonstrator` to the armour, `ExploreDemonstrator` through a whole level."""
+"""Experts for navigation: `HomeDemonstrator` walks to the armour, `ExploreDemonstrator` through a whole level."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _BACK, _AHEAD = 12, 28
 
 
 class HomeDemonstrator:
-    """Walks the shortest way to the armour.
+    """The expert that walks the shortest way to the armour.
 
     Args:
         game: a Doom game with privileged state.
@@ -74,9 +74,9 @@ _LOOP_FROM = 19
 
 
 class ExploreDemonstrator:
-    """Walks one fixed one-way route through the level, and rejoins it from wherever it was pushed.
+    """The expert that walks a fixed one-way route through the level, and rejoins it from any place.
 
-    Where it is on the route follows from where it stands and looks; of the past it only needs where it was a tick ago.
+    Its place on the route follows from its position and view, and its place a tick ago.
 
     Args:
         game: a Doom game with privileged state.
@@ -117,7 +117,7 @@ class ExploreDemonstrator:
         return self._navigator.follow(state, observation.executed, route.points_N2[ahead])
 
     def _progress(self, state: DoomState, route: Route) -> int | None:
-        """Where on the route the player is if it has gone on from the last point; None if it is off the route."""
+        """Index of the player's point on the route, near the last one; None if it is off the route."""
         around = route.indices(self._place - _BACK, _BACK + _AHEAD)
         distances, costs = _fit(state, route, around)
         best = int(costs.argmin())
@@ -127,7 +127,7 @@ class ExploreDemonstrator:
         return int(around[best])
 
     def _seen_place(self, state: DoomState, route: Route) -> int | None:
-        """The point of the whole route that suits best where the player stands and looks; None if none is in sight."""
+        """Index of the point of the whole route that best fits the player's pose; None: none is in sight."""
         everywhere = np.arange(0, len(route.points_N2), 3)
         distances, costs = _fit(state, route, everywhere)
         # Other things being nearly equal, it goes on where it was and does not skip or repeat a part of the route.
@@ -140,7 +140,7 @@ class ExploreDemonstrator:
 
 
 def _fit(state: DoomState, route: Route, places: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """How far these points of the route are, and the same with half a unit more for each degree of wrong heading."""
+    """Distances of these points of the route, and costs: distance plus half a unit per degree of wrong heading."""
     distances = np.hypot(*(route.points_N2[places] - (state.x, state.y)).T)
     turns = np.abs((route.headings_N[places] - state.angle_deg + 180.0) % 360.0 - 180.0)
     return distances, distances + 0.5 * turns

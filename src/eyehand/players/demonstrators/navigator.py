@@ -1,9 +1,8 @@
-"""Walking a way at human speed: `Navigator` turns "go there" into a turn of the view and keys to hold.
+"""Path following: `Navigator` turns a goal or a way into a turn of the view and keys to hold.
 
-It looks a little ahead along the way, walks towards the farthest point that a straight walk reaches, opens closed
-doors, and frees itself where it is stuck. What it asks for depends on where the player is and how it looks; it
-remembers only what the last two seconds show (where it stood, which door it opened), taken from what was executed and
-not from what it asked for, so that it can also scorer what somebody else does. MotorModel (`motor.py`) carry it out.
+It walks towards the farthest point a little ahead that a straight walk reaches, opens closed doors, and frees itself
+where it is stuck. Its output depends on the player's pose and on the last two seconds (positions, doors opened), as
+executed and not as requested, so that it can also label the play of another player. `motor.py` makes Actions of it.
 """
 
 from __future__ import annotations
@@ -34,14 +33,14 @@ _RECOVERY_TICKS = 10
 
 @dataclass(frozen=True)
 class Gait:
-    """How to walk.
+    """Parameters of walking.
 
     Attributes:
         look_ahead: farthest point of the way to aim at, in map units.
-        max_cut: by how much a straight walk may leave the way, in map units.
-        start_deg, stop_deg: W goes down when the way lies within the one, and up when it leaves the other.
+        max_cut: largest distance between a straight walk and the way, in map units.
+        start_deg, stop_deg: W is pressed when the turn is below the one, and released when it is above the other.
         run_distance: LeftShift is held too where the next target is farther than this (infinite: never runs).
-        foresight_tics: the way is judged from where the body will have drifted in this time.
+        foresight_tics: the way starts at the position extrapolated by this time.
         countersteer: share of the sideways drift that is steered against.
     """
 
@@ -56,8 +55,8 @@ class Gait:
 
 @dataclass(frozen=True, slots=True)
 class Steering:
-    """What to do in this tick: `turn_deg` still to turn (positive to the right), keys to hold, and whether there is
-    nothing left to walk (`has_arrived`: at the end of the way, or there is none)."""
+    """The navigator's output for a tick: remaining turn in degrees (positive to the right), keys to hold, and
+    `has_arrived` (at the end of the way, or there is none)."""
 
     turn_deg: float
     keys: frozenset[str]
@@ -65,14 +64,14 @@ class Steering:
 
 
 class Navigator:
-    """Walks over a level. Call `reset` at the start of an episode and one of the others at every tick."""
+    """Walks over a level. Call `reset` at the start of an episode, and `go_to` or `follow` at every tick."""
 
     def __init__(self, gait: Gait | None = None) -> None:
         self.gait = gait or Gait()
         self.reset()
 
     def reset(self) -> None:
-        """Forget the last episode; the level is looked at anew."""
+        """Forget the last episode and its level."""
         self._plan: FloorPlan | None = None
         self._spots: deque[tuple[float, float, bool]] = deque(maxlen=_STUCK_TICKS)
         self._pushed_tick = -_DOOR_OPEN_TICKS
@@ -156,7 +155,7 @@ class Navigator:
         return int(np.flatnonzero(is_straight)[-1]) + 1 if is_straight.any() else min(4, len(ahead_N2))
 
     def _turn(self, state: DoomState, x: float, y: float) -> float:
-        """How far to turn towards a point, leaning against the drift of the body."""
+        """Degrees to turn towards a point, with countersteering against drift."""
         dx, dy = x - state.x, y - state.y
         length = max(1.0, math.hypot(dx, dy))
         across = (-dy * state.vx + dx * state.vy) / length
@@ -164,13 +163,13 @@ class Navigator:
         return wrap_deg(bearing_deg(state, x, y) + lean_deg)
 
     def _may_run(self, state: DoomState, turn_deg: float, target: tuple[float, float], is_running: bool) -> bool:
-        """Running is for straight stretches; one who runs already stops later than another starts."""
+        """Whether to run: on straight stretches, with hysteresis."""
         slack = 1.0 if is_running else 1.3
         distance = math.hypot(target[0] - state.x, target[1] - state.y)
         return distance > self.gait.run_distance * slack and abs(turn_deg) * slack < 26.0
 
     def _soon(self, state: DoomState) -> DoomState:
-        """The state with the player where its momentum will have carried it, if nothing is in the way."""
+        """The state with the player's position extrapolated by `foresight_tics`, if nothing is in the way."""
         x, y = state.x + state.vx * self.gait.foresight_tics, state.y + state.vy * self.gait.foresight_tics
         if not self.plan(state).is_walk_clear(state.x, state.y, x, y):
             return state
@@ -189,7 +188,7 @@ class Navigator:
         return since_ticks > _PUSH_AGAIN_TICKS and math.hypot(state.vx, state.vy) < 1.0
 
     def _free_oneself(self, state: DoomState) -> frozenset[str]:
-        """Keys that lead out of a place in which W has not helped for a while; none where it has."""
+        """Keys that free a player whom W has not moved for a while; none if it has."""
         if self._recovery is not None:
             until_tick, keys = self._recovery
             if state.tick < until_tick:

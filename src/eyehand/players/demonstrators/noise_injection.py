@@ -1,8 +1,8 @@
-"""Noise injection (DART, arXiv 1703.09327): now and then another action is done, and the expert shows how to recover.
+"""Noise injection (DART, arXiv 1703.09327): bursts of random actions, from which the expert shows how to recover.
 
-A policy that has seen only faultless play does not know the way back from its own mistakes. In a burst of a few ticks
-random Actions are executed (not the user's, labelled with what the demonstrator would have done); afterwards the
-demonstrator goes on from wherever the burst has brought it, and that counts as the user's play.
+A policy trained on faultless play cannot recover from its own mistakes. In a burst of a few ticks random Actions are
+executed (not the user's, labelled with the expert's actions); afterwards the expert continues from the state that the
+burst has led to, as the user.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ __all__ = ["NoiseInjection"]
 
 
 class NoiseInjection:
-    """A player that errs in bursts.
+    """An expert with noise injection.
 
     Args:
-        player: whose play is recorded; asked at every tick, also during a burst.
-        bursts_per_s: how often a burst begins, on average, while there is none.
-        start_share: in so many episodes a burst begins at the first tick, or short tasks would all begin alike.
-        min_ticks, max_ticks: how long a burst lasts.
-        keys: what may be held by mistake.
-        may_fire: whether shots may be fired by mistake.
+        player: the expert; asked at every tick, also during a burst.
+        bursts_per_s: mean rate of bursts, outside of bursts.
+        start_share: share of the episodes that begin with a burst, or short tasks would all begin alike.
+        min_ticks, max_ticks: length of a burst.
+        keys: that random actions may hold.
+        may_fire: whether random actions may fire.
         fps: ticks per second.
     """
 
@@ -76,7 +76,7 @@ class NoiseInjection:
         self._mistake = self._draw()
 
     def _draw(self) -> Action:
-        """One mistake: a turn, a step, both, or standing still, perhaps with the trigger pulled."""
+        """A random action: a turn, a step, both, or standing still, perhaps with the trigger pulled."""
         keys = set()
         if self.keys and self._rng.random() < 0.6:
             keys.add(str(self._rng.choice(self.keys)))
@@ -85,6 +85,6 @@ class NoiseInjection:
         return Action.of(keys, buttons, max(-140.0, min(140.0, dx)))
 
     def _tremble(self) -> Action:
-        """The mistake of this burst, with a motion that is not the same in every tick."""
+        """The action of this burst, with motion that varies from tick to tick."""
         mistake = self._mistake
         return Action.of(mistake.keys, mistake.buttons, mistake.dx * self._rng.uniform(0.6, 1.2))

@@ -1,4 +1,4 @@
-"""The demonstrator for a game, chosen by its task. Loads a demonstrator's module when it is asked for."""
+"""The registry of experts by task. An expert's module is loaded on demand."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ DEMONSTRATORS: dict[str, tuple[str, str]] = {
 
 
 def demonstrator(game: Game) -> Player:
-    """The scripted player that shows how this game's task is done.
+    """The scripted expert for this game's task.
 
     Raises:
-        UserError: nobody can show it.
+        UserError: the task has no expert.
     """
     task = game.task
     if task.env != "doom" or task.env_subtype not in DEMONSTRATORS:

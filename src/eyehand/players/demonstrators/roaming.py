@@ -1,6 +1,6 @@
-"""Walking about with nothing particular in view: on where there is room ahead, right where there is none.
+"""Walking about without a target in view: straight on where there is room ahead, right where there is none.
 
-What it asks for follows from the walls that are in the picture, and from nothing else.
+Depends on the walls in the picture alone.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _SEARCH_DEG = 18.0
 
 
 def roam(state: DoomState, plan: FloorPlan, avoid: Sequence[Sighting] = (), reach: float = 52.0) -> Intent:
-    """Walk on, or turn right on the spot where there is no room.
+    """The Intent of walking on, or of turning right on the spot where there is no room.
 
     Args:
-        avoid: things that are not to be touched.
-        reach: how near the way may come to them.
+        avoid: objects not to touch.
+        reach: minimum distance of the way to them.
     """
     for room in (320.0, 128.0):
         for turn_deg in (0.0, 12.0, -12.0, 25.0, -25.0, 40.0, -40.0):
@@ -36,7 +36,7 @@ def roam(state: DoomState, plan: FloorPlan, avoid: Sequence[Sighting] = (), reac
 def has_room(
     state: DoomState, plan: FloorPlan, turn_deg: float, room: float, avoid: Sequence[Sighting], reach: float
 ) -> bool:
-    """Whether one can walk so far in a direction `turn_deg` to the right of the view."""
+    """Whether the way is clear for `room` map units in the direction `turn_deg` to the right of the view."""
     angle = math.radians(state.angle_deg - turn_deg)
     x, y = state.x + room * math.cos(angle), state.y + room * math.sin(angle)
     if any(passes(thing, state, x, y) < reach for thing in avoid):
@@ -45,7 +45,7 @@ def has_room(
 
 
 def passes(thing: Sighting, state: DoomState, x: float, y: float) -> float:
-    """How near the straight way from the player to (x, y) comes to a thing, in map units; what lies behind is far."""
+    """Distance between an object and the straight way from the player to (x, y), in map units; infinite if behind."""
     dx, dy = x - state.x, y - state.y
     length2 = max(1.0, dx * dx + dy * dy)
     share = ((thing.x - state.x) * dx + (thing.y - state.y) * dy) / length2

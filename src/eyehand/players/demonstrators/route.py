@@ -1,6 +1,6 @@
 """A one-way route through a level, from a few places on it: the shortest ways between them, with the corners rounded.
 
-A route that never passes one place with two intentions can be learned by looking: where one stands says where to go.
+A route that never passes one place in two directions can be learnt from pictures alone: the place tells where to go.
 Knows nothing about the player; `FloorPlan` tells what is walkable.
 """
 
@@ -24,12 +24,12 @@ _ROUNDS = 60
 
 @dataclass(frozen=True, eq=False)
 class Route:
-    """A way that ends in itself: after its last point it goes on at point `loop_start`.
+    """A way with a loop: after its last point it goes on at point `loop_start`.
 
     Attributes:
         points_N2: about one grid cell apart.
         headings_N: the direction of the way at every point in degrees (0 east, counter-clockwise).
-        loop_start: where it goes on after its end.
+        loop_start: index of the point after the last one.
     """
 
     points_N2: NDArray[np.float64]

@@ -1,8 +1,8 @@
-"""`Demonstrator`, the base of the Doom experts: privileged state, delayed as a person sees it, to intent, to Action.
+"""`Demonstrator`, the base of the Doom experts: delayed privileged state -> Intent -> motor model -> Action.
 
-A `Demonstrator` decides from a `Scene` (what a person would know at this tick) on an `Intent` (what a person would
-want); delay and speed limits are added here, so that no task can forget them. It may be asked for its Decision at
-every tick although somebody else acts: it looks at what was really executed and keeps no plan that this could break.
+A subclass maps a `Scene` (a person's knowledge at this tick) to an `Intent`; delay and speed limits are added here, so
+that no task can forget them. It may be asked for labels while another player acts: it reads the executed actions and
+keeps no plan that these could break.
 """
 
 from __future__ import annotations
@@ -21,13 +21,12 @@ __all__ = ["Demonstrator", "Intent", "Scene"]
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """What a demonstrator knows at a tick.
+    """An expert's knowledge at a tick.
 
     Attributes:
-        state: the newest privileged state; only the player's own pose, health and weapon may be taken from it
-            without delay.
-        sightings: the things around, as `Eyes` tell them.
-        trigger_ticks: since when the weapon has been firing or recovering: ticks since the trigger was pulled.
+        state: the newest privileged state; only the player's own pose, health and weapon may be used without delay.
+        sightings: the objects around, from `Eyes`.
+        trigger_ticks: ticks since the trigger was pulled: the weapon fires and recovers for a while.
         hurt_ticks: ticks since the last damage was noticed.
     """
 
@@ -39,12 +38,12 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """What a demonstrator wants to do at a tick.
+    """An expert's intent at a tick, for the motor model.
 
     Attributes:
-        turn_deg: angle still to be turned, positive to the right.
-        drift_deg: how fast that angle grows by itself, per tick.
-        keys: to be held.
+        turn_deg: remaining turn of the view, positive to the right.
+        drift_deg: growth of that angle per tick by the target's motion.
+        keys: to hold.
         fire: hold the trigger.
     """
 
@@ -55,14 +54,14 @@ class Intent:
 
 
 class Demonstrator(ABC):
-    """A scripted player of one Doom task. Needs a game that was opened with its privileged state.
+    """A scripted expert for one Doom task. Needs a game that was opened with its privileged state.
 
     Args:
-        game: what is played; only its `state` is read, by nobody but the eyes.
+        game: only its `state` is read, through `Eyes`.
     """
 
     trigger_cycle_ticks = 8
-    """After so many ticks a held trigger fires again."""
+    """Period of fire of a held trigger."""
 
     def __init__(self, game: Game, eyes: Eyes | None = None, motor: MotorModel | None = None) -> None:
         self.game = game
@@ -76,7 +75,7 @@ class Demonstrator(ABC):
         self._forget()
 
     def act(self, observation: Observation) -> Decision:
-        """What the demonstrator does, or would do, on this frame.
+        """The expert's action on this frame: executed, or a label if another player acts.
 
         Raises:
             RuntimeError: the game gives no privileged state.
@@ -90,7 +89,7 @@ class Demonstrator(ABC):
 
     @abstractmethod
     def intend(self, scene: Scene) -> Intent:
-        """What to want, given what is known."""
+        """The Intent at this tick."""
 
     def _forget(self) -> None:
         self._trigger_tick = -1000
