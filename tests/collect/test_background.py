@@ -49,6 +49,25 @@ def test_a_failure_reaches_the_loop_and_the_end_is_told(echo_game, fidget, at):
     failing = Failing(at)
     with pytest.raises(UserError, match="The disk is full"):
         Session(echo_game, fidget, [BackgroundObserver(failing)]).run_episode(5, max_seconds=1.0)
-    assert len(failing.ended) == 1
+    assert [end.is_aborted for end in failing.ended] == [True], "what came after the failure is missing"
     assert threading.current_thread() not in failing.threads
     assert not any(thread.is_alive() for thread in failing.threads)
+
+
+@pytest.mark.parametrize("seconds", [1.0, 10.0])  # at the end, and with a full queue
+def test_work_that_hangs_ends_the_session_and_is_told_nothing_more(seconds, echo_game, fidget, monkeypatch):
+    goes_on, calls = threading.Event(), []
+
+    class Hanging(Failing):
+        def on_tick(self, tick):
+            calls.append(tick.index)
+            assert goes_on.wait(60)
+
+    monkeypatch.setattr("eyehand.collect.background._PATIENCE_S", 0.05)
+    hanging = Hanging(0)
+    session = Session(echo_game, fidget, [BackgroundObserver(hanging)])
+    for _ in range(2):  # nor does another episode begin
+        with pytest.raises(UserError, match="has not gone on"):
+            session.run_episode(5, max_seconds=seconds)
+    assert (calls, hanging.ended) == ([0], [])
+    goes_on.set()

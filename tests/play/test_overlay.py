@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -100,7 +102,7 @@ def test_an_action_on_an_earlier_picture_is_late(tmp_path: Path, monkeypatch: py
     observer = OverlayObserver(tmp_path / "play.mp4", "somebody", 20.0)
     drawn: list[tuple[int, Shown]] = []
     monkeypatch.setattr(observer._queue, "put_nowait", drawn.append)
-    monkeypatch.setattr(observer._queue, "put", drawn.append)
+    monkeypatch.setattr(observer._queue, "put", lambda message, timeout=None: drawn.append(message))
     for is_realtime in (True, False):
         observer.on_start(EpisodeStart(TASK, 0, "vary", 20.0, is_realtime, 0))
         observer.on_tick(shade_tick(0, 20))
@@ -136,6 +138,23 @@ def test_a_file_that_cannot_be_written_is_told_and_does_not_stop_the_play(tmp_pa
     assert not observer.is_complete
     assert observer.problem is not None
     assert "No such file" in observer.problem
+
+
+@pytest.mark.parametrize("num_ticks", [1, 300])  # into the pipe, and until the queue is full
+def test_an_encoder_that_hangs_does_not_keep_play_from_its_end(
+    num_ticks: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eyehand.play.overlay._PATIENCE_S", 0.2)
+    monkeypatch.setattr("eyehand.play.overlay._END_TIMEOUT_S", 0.2)
+    observer = OverlayObserver(tmp_path / "play.mp4", "somebody", 20.0)
+    assert observer._process.pid is not None
+    os.kill(observer._process.pid, signal.SIGSTOP)
+    observer.on_start(EpisodeStart(TASK, 0, "vary", 20.0, True, 0))
+    for index in range(num_ticks):
+        observer.on_tick(shade_tick(index, 20))
+    observer.close()
+    assert not observer.is_complete
+    assert observer.problem is not None
 
 
 KILLED = """

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from eyehand.errors import UserError
+from eyehand.frame import Frame
 from eyehand.recording.reader import Recording, find_recordings
 from eyehand.recording.video import SMALL, VideoReader, VideoWriter
+from eyehand.recording.writer import RecordingWriter, new_info
 from programs import small_disk
 
 CHILD = """
@@ -21,6 +23,7 @@ import numpy as np
 from pathlib import Path
 from eyehand.action import Action
 from eyehand.errors import UserError
+from eyehand.frame import Frame
 from eyehand.frame import Frame
 from eyehand.player import Decision
 from eyehand.recording.writer import RecordingWriter, new_info
@@ -100,8 +103,29 @@ def test_ctrl_c_closes_the_recording(tmp_path):
     recording = Recording.open(find_recordings(tmp_path)[0])
     assert recording.num_frames == 30
     assert not recording.is_cut_off
+    assert recording.outcome == {"aborted": 1.0}
     assert recording.problems == ()
     _check_content(recording)
+
+
+def test_what_a_failure_ends_is_cut_off(tmp_path):
+    failing = CHILD.replace("print(index + 1, flush=True)", 'assert index < 30, "what is recorded has failed"')
+    child = subprocess.run([sys.executable, "-c", failing, str(tmp_path), "0", "100"], capture_output=True, check=False)
+    assert child.returncode == 1
+    recording = Recording.open(find_recordings(tmp_path)[0])
+    assert recording.num_frames == 31, "all of it is there"
+    assert recording.is_cut_off
+    _check_content(recording)
+
+
+def test_a_frame_that_cannot_be_encoded_ends_it_as_cut_off(tmp_path):
+    writer = RecordingWriter(tmp_path, new_info("echo", "show", 20.0))
+    for index in range(2):
+        writer.add(Frame(np.zeros((32, 32, 3), np.uint8), index), None)
+    with pytest.raises(ValueError, match="float"):
+        writer.add(Frame(np.zeros((32, 32, 3), np.float32), 2), None)  # type: ignore[arg-type]
+    writer.close()
+    assert Recording.open(writer.path).is_cut_off
 
 
 def test_a_file_that_may_not_grow(tmp_path):

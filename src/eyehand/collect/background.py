@@ -1,8 +1,8 @@
 """An observer's work on a thread of its own, so that a Session's ticks stay on time while videos are encoded.
 
 Everything is handed over in order and nothing is left out: when the thread is far behind, the Session waits for it (and
-counts the ticks that it misses meanwhile). The thread yields to the game where the system lets it (Linux: niceness).
-Knows no recordings.
+counts the ticks that it misses meanwhile), but not for one that hangs. The thread yields to the game where the system
+lets it (Linux: niceness). Knows no recordings.
 """
 
 from __future__ import annotations
@@ -14,19 +14,24 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
+from eyehand.errors import UserError
 from eyehand.session import EpisodeEnd, EpisodeStart, Observer, Tick
 
 __all__ = ["BackgroundObserver"]
 
 _MOST_WAITING = 40
 _NICENESS = 5
+_PATIENCE_S = 30.0
+"""Work that does not go on for so long hangs: a disk or a network that does not answer."""
 
 
 class BackgroundObserver:
     """Tells another observer, on a thread of its own.
 
-    What that one raises is raised by the next call here; `on_end` returns when it has dealt with everything.
+    What that one raises is raised by the next call here; `on_end` returns when it has dealt with everything. One that
+    hangs is a UserError, and is told nothing more, for the thread is still in it.
 
     Attributes:
         cpu_s: CPU time that the thread took in the episodes that are over.
@@ -40,26 +45,39 @@ class BackgroundObserver:
         self._thread: threading.Thread | None = None
 
     def on_start(self, start: EpisodeStart) -> None:
+        if self._thread is not None:
+            raise _hung()
         self._failure = None
         self._thread = threading.Thread(target=self._work, name="eyehand recorder", daemon=True)
         self._thread.start()
-        self._waiting.put(lambda: self._observer.on_start(start))
+        self._hand_over(lambda: self._observer.on_start(start))
 
     def on_tick(self, tick: Tick) -> None:
-        self._waiting.put(lambda: self._observer.on_tick(tick))
+        self._hand_over(lambda: self._observer.on_tick(tick))
         if self._failure is not None:
             raise self._failure
 
     def on_end(self, end: EpisodeEnd) -> None:
         if self._thread is None:
             return
-        self._waiting.put(None)
-        self._thread.join()
+        self._hand_over(None)
+        while self._thread.is_alive():
+            num_waiting = self._waiting.qsize()
+            self._thread.join(_PATIENCE_S)
+            if self._thread.is_alive() and self._waiting.qsize() == num_waiting:
+                raise _hung()
         self._thread = None
         failure, self._failure = self._failure, None
-        self._observer.on_end(end)  # also after a failure: files are to be closed
+        # Also after a failure: files are to be closed, and what came after it is missing.
+        self._observer.on_end(end if failure is None else replace(end, is_aborted=True))
         if failure is not None:
             raise failure
+
+    def _hand_over(self, task: Callable[[], None] | None) -> None:
+        try:
+            self._waiting.put(task, timeout=_PATIENCE_S)
+        except queue.Full:
+            raise _hung() from None
 
     def _work(self) -> None:
         if sys.platform.startswith("linux"):
@@ -73,3 +91,10 @@ class BackgroundObserver:
             except BaseException as error:  # handed to the Session, which raises it
                 self._failure = error
         self.cpu_s += time.thread_time()
+
+
+def _hung() -> UserError:
+    return UserError(
+        f"Writing the recording has not gone on for {_PATIENCE_S:g} s: does the disk or the network answer? What was "
+        "written until then stays readable."
+    )

@@ -122,11 +122,11 @@ class InstantReplay:
         assert self._rings is not None
         task = start.task
         info = new_info(task.env, task.env_subtype, start.fps, user=self._user, tasks=task.instructions)
-        writer = _KeptWriter(self._root, info, self._rings)
-        self.recordings.append(writer.path)
-        for moment in self._moments:
-            writer.add(Frame(_NO_PICTURE, moment.time_ns), moment.executed, moment.instruction, moment.events)
-        writer.close({"score": 0.0, "done": 0.0, "aborted": 0.0})
+        with _KeptWriter(self._root, info, self._rings) as writer:
+            self.recordings.append(writer.path)
+            for moment in self._moments:
+                writer.add(Frame(_NO_PICTURE, moment.time_ns), moment.executed, moment.instruction, moment.events)
+            writer.close({"score": 0.0, "done": 0.0, "aborted": 0.0})
 
 
 class _KeptWriter(RecordingWriter):

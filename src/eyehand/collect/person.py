@@ -30,7 +30,6 @@ from eyehand.collect.instant_replay import InstantReplay
 from eyehand.collect.recorder import Recorder
 from eyehand.collect.watched import Interrupted, WatchedGame
 from eyehand.desktop.x11.listener import Listener
-from eyehand.errors import UserError
 from eyehand.frame import resize
 from eyehand.games.desktop.x11 import X11Game
 from eyehand.input_event import InputEvent
@@ -100,7 +99,7 @@ class PersonReport:
         deviation_ms: how far frames were from the middle of their grid of 50 ms: median, 99th percentile, largest.
         near_share: of the frames, within 2 ms.
         times_ns: when the frames of every stretch were taken, on the game's clock.
-        failure: what ended it, if it was not the person.
+        failure: what ended it, if it was not the person; the caller raises it.
     """
 
     recordings: tuple[Path, ...]
@@ -111,7 +110,7 @@ class PersonReport:
     deviation_ms: tuple[float, float, float]
     near_share: float
     times_ns: tuple[NDArray[np.int64], ...] = ()
-    failure: UserError | None = None
+    failure: BaseException | None = None
 
 
 class RecordingState(enum.Enum):
@@ -157,7 +156,7 @@ def record_person(
             desk.run(listener)
         except KeyboardInterrupt:
             return desk.report()
-        except UserError as failure:
+        except BaseException as failure:  # for the caller to raise, when it has told what was recorded
             return desk.report(failure)
     return desk.report()
 
@@ -225,7 +224,7 @@ class _Desk:
             finally:
                 self.person.stop()
 
-    def report(self, failure: UserError | None = None) -> PersonReport:
+    def report(self, failure: BaseException | None = None) -> PersonReport:
         """What came of it so far."""
         times, seconds = self._times, self._times.num_ticks / self.game.fps
         deviation_ms = np.abs(np.concatenate(times.deviations_ms or [np.zeros(1)]))

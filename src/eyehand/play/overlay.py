@@ -29,6 +29,9 @@ __all__ = ["OverlayObserver"]
 _QUEUE_FRAMES = 200
 """Ten seconds at 20 Hz, 46 MB of Doom's pictures: enough to sit out a busy stretch of the machine."""
 _END_TIMEOUT_S = 60.0
+_PATIENCE_S = 20.0
+"""An encoder that takes no frame for so long hangs, and is ended."""
+
 
 Message = tuple[int, Shown]
 """A tick number that counts on over all episodes, and what to show from then on."""
@@ -98,7 +101,7 @@ class OverlayObserver:
         number = self._first_tick + tick.index
         self._next_tick = number + 1
         if not is_realtime:
-            self._queue.put((number, shown))
+            self._hand_over((number, shown))
             return
         try:
             self._queue.put_nowait((number, shown))
@@ -112,8 +115,12 @@ class OverlayObserver:
         """Finish the file. May be called twice. What went wrong in the other process is in `problem` afterwards."""
         if self._process.exitcode is not None and not self._sender.is_alive():
             return
-        self._queue.put(None)
-        self._sender.join(_END_TIMEOUT_S)
+        self._hand_over(None)
+        while self._sender.is_alive():
+            num_waiting = self._queue.qsize()
+            self._sender.join(_PATIENCE_S)
+            if self._queue.qsize() == num_waiting:
+                self._end_hung()
         self._process.join(_END_TIMEOUT_S)
         if self._process.exitcode is None:
             self._process.kill()
@@ -125,6 +132,20 @@ class OverlayObserver:
     def is_complete(self) -> bool:
         """Whether the file is there and plays; False before `close`."""
         return self._process.exitcode == 0 and self.problem is None and self.path.is_file()
+
+    def _hand_over(self, message: Message | None) -> None:
+        """Wait for room in the queue, but not for an encoder that hangs."""
+        try:
+            self._queue.put(message, timeout=_PATIENCE_S)
+        except queue.Full:
+            self._end_hung()
+            self._queue.put(message)
+
+    def _end_hung(self) -> None:
+        """End a process that takes nothing; the sender then empties the queue."""
+        if self._sender.is_alive() and self._process.is_alive():
+            self.problem = f"the process that writes it took nothing for {_PATIENCE_S:g} s"
+            self._process.kill()
 
     def _read_problem(self) -> None:
         with contextlib.suppress(EOFError, OSError):

@@ -43,7 +43,8 @@ STARTED = "eyehand.started"
 FINISHED = "eyehand.finished"
 """Change id of the entry that closes a recording; its description is JSON with `num_frames` and the `outcome`.
 
-A recording that was started but not finished was cut off (and is valid as far as it goes).
+A recording that was started but not finished was cut off, by a crash, a full disk or a failure of what was recorded; it
+is valid as far as it goes. One whose `outcome` has `aborted` 1 is whole; Ctrl-C or a failure beside it ended the play.
 """
 
 _PAD_BUTTONS = tuple(field.name for field in pb.GamePadButtons.DESCRIPTOR.fields)

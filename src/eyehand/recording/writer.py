@@ -98,7 +98,11 @@ class RecordingWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.close()
+        """Finish the recording; one that a failure ends is left unfinished, one that Ctrl-C ends is marked aborted."""
+        if isinstance(error, Exception):
+            self._abandon()
+        else:
+            self.close(None if error is None else {"aborted": 1.0})
 
     def add(
         self,
@@ -206,20 +210,22 @@ class RecordingWriter:
             raise OSError("no space left for the whole message")
 
     def _guarded(self, write: Callable[[], None]) -> None:
-        """Run `write`; if a file cannot be written close all of them and raise UserError."""
+        """Run `write`; if it fails close all files, and raise UserError if one of them cannot be written."""
         try:
             write()
-        except OSError as error:
+        except Exception as error:
             self._abandon()
-            raise self._unwritable(error) from error
+            if isinstance(error, OSError):
+                raise self._unwritable(error) from error
+            raise
 
     def _abandon(self) -> None:
-        """Close the files without a closing message."""
+        """Close the files without a closing message, so that the recording reads as one that was cut off."""
         self._is_open = False
         for video in self._videos or ():
             try:
                 video.close()
-            except OSError:  # the first failure has been reported, or is about to be
+            except Exception:  # the first failure has been reported, or is about to be
                 continue
         self._annotation.close()
 
