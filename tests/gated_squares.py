@@ -54,7 +54,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 200) -> None:
         time.sleep(0.02)
 
 
-SQUARE = Job("square", square, lambda number, problem: -1, lambda result: result >= 0, int, int)
+SQUARE = Job("square", square, lambda number, problem: -1, lambda result: result >= 0, int)
 
 
 def make_folder(folder: Path) -> Path:

@@ -17,7 +17,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, Literal, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -32,6 +32,7 @@ from eyehand.frame import RESIZE_VERSION
 from eyehand.model.config import PolicyConfig
 from eyehand.model.policy import Policy
 from eyehand.replaced import replaced, sync
+from eyehand.typed import typed
 
 __all__ = ["BUNDLED", "FORMAT_VERSION", "Checkpoint", "StoredCheckpoint", "bundled_names", "checkpoint_digest"]
 __all__ += ["find_checkpoint", "load_checkpoint", "read_checkpoint", "save_checkpoint", "write_checkpoint"]
@@ -149,16 +150,6 @@ def write_checkpoint(
     """
     folder = Path(folder)
     _check_replaceable(folder)
-    content = {
-        "format_version": FORMAT_VERSION,
-        "eyehand_version": __version__,
-        "resize_version": RESIZE_VERSION,
-        "fps": fps,
-        "mouse_sampling": mouse_sampling,
-        "temperature": temperature,
-        "policy": config.to_json(),
-        "facts": dict(facts or {}),
-    }
     is_there = (folder / _JSON).is_file()
     with replaced(folder / _JSON if is_there else folder, also=(SafetensorError,)) as new:
         made, description = (folder, new) if is_there else (new, new / _JSON)
@@ -171,7 +162,18 @@ def write_checkpoint(
             sync(weights)
             sha256 = _sha256(weights)
             weights = weights.rename(made / f"{_NEW}{sha256}")
-            description.write_text(json.dumps({**content, "weights_sha256": sha256}, indent=1) + "\n", encoding="utf-8")
+            content = _Description(
+                format_version=FORMAT_VERSION,
+                eyehand_version=__version__,
+                resize_version=RESIZE_VERSION,
+                fps=fps,
+                mouse_sampling=mouse_sampling,
+                temperature=temperature,
+                weights_sha256=sha256,
+                policy=config.to_json(),
+                facts=dict(facts or {}),
+            )
+            description.write_text(json.dumps(vars(content), indent=1) + "\n", encoding="utf-8")
         except BaseException:
             weights.unlink(missing_ok=True)
             raise
@@ -183,7 +185,7 @@ def _settle(folder: Path) -> None:
     """Give the weights that the description names their name, and remove what a writer that was killed left."""
     with contextlib.suppress(OSError, UserError):  # Windows refuses it while somebody reads the old ones: the next time
         if (folder / _JSON).is_file():
-            new = folder / f"{_NEW}{_read_json(folder / _JSON)['weights_sha256']}"
+            new = folder / f"{_NEW}{_read_json(folder / _JSON).weights_sha256}"
             if new.is_file():
                 os.replace(new, folder / _WEIGHTS)
         for leftover in folder.glob(f"{_NEW}*"):
@@ -247,8 +249,8 @@ def _while_replaced(read: Callable[[], T]) -> T:
 def _read(name: Path | str) -> StoredCheckpoint:
     folder = find_checkpoint(name)
     content = _read_json(folder / _JSON)
-    config = PolicyConfig.from_json(content["policy"])
-    sha256 = content["weights_sha256"]
+    config = PolicyConfig.from_json(content.policy)
+    sha256 = content.weights_sha256
     new = folder / f"{_NEW}{sha256}"
     weights = new if new.is_file() else folder / _WEIGHTS
     if not weights.is_file():
@@ -256,17 +258,17 @@ def _read(name: Path | str) -> StoredCheckpoint:
     try:
         state = _StoredTensors(weights, sha256)
     except UserError as error:
-        is_same = _read_json(folder / _JSON)["weights_sha256"] == sha256 and weights.is_file()
+        is_same = _read_json(folder / _JSON).weights_sha256 == sha256 and weights.is_file()
         raise error if is_same else _ReplacedError(str(error)) from error
     return StoredCheckpoint(
         folder=folder,
         config=config,
         state=state,
-        fps=float(content["fps"]),
-        mouse_sampling=content["mouse_sampling"],
-        temperature=float(content["temperature"]),
-        facts=content["facts"],
-        eyehand_version=content["eyehand_version"],
+        fps=content.fps,
+        mouse_sampling=content.mouse_sampling,
+        temperature=content.temperature,
+        facts=content.facts,
+        eyehand_version=content.eyehand_version,
     )
 
 
@@ -381,21 +383,22 @@ def _fill(policy: Policy, state: Mapping[str, Tensor], folder: Path) -> None:
     policy.load_state_dict(weights, assign=True)
 
 
-_TYPES: dict[str, tuple[type, ...]] = {
-    "format_version": (int,),
-    "eyehand_version": (str,),
-    "resize_version": (int,),
-    "fps": (int, float),
-    "mouse_sampling": (str,),
-    "temperature": (int, float),
-    "weights_sha256": (str,),
-    "policy": (dict,),
-    "facts": (dict,),
-}
+@dataclass(frozen=True)
+class _Description:
+    """What checkpoint.json says, in the order in which it is written."""
+
+    format_version: int
+    eyehand_version: str
+    resize_version: int
+    fps: float
+    mouse_sampling: MouseSampling
+    temperature: float
+    weights_sha256: str
+    policy: dict[str, Any]
+    facts: dict[str, Any]
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    """The content of checkpoint.json, every value of the right type."""
+def _read_json(path: Path) -> _Description:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -409,19 +412,16 @@ def _read_json(path: Path) -> dict[str, Any]:
             f"{path.parent} was written by a newer eyehand (format {content['format_version']}): "
             f"this one reads up to format {FORMAT_VERSION}, so update eyehand."
         )
-    for name, types in _TYPES.items():
-        if not isinstance(content.get(name), types):
-            raise UserError(f"{path} has no valid {name!r}: copy the checkpoint again.")
-    if unknown := sorted(set(content) - set(_TYPES)):
-        raise UserError(f"{path} has an unknown entry {unknown[0]!r}: remove it or update eyehand.")
-    if content["mouse_sampling"] not in get_args(MouseSampling):
-        raise UserError(f"{path} names the mouse sampling {content['mouse_sampling']!r}, which does not exist.")
-    if content["resize_version"] != RESIZE_VERSION:
+    try:
+        description = typed(_Description, content)
+    except UserError as error:
+        raise UserError(f"{path} does not fit ({error}): copy the checkpoint again or update eyehand.") from error
+    if description.resize_version != RESIZE_VERSION:
         raise UserError(
-            f"{path.parent} was trained on pictures of resize version {content['resize_version']}, this eyehand makes "
-            f"version {RESIZE_VERSION}: train it again, or use the eyehand {content['eyehand_version']} that wrote it."
+            f"{path.parent} was trained on pictures of resize version {description.resize_version}, this eyehand makes "
+            f"version {RESIZE_VERSION}: train it again, or use the eyehand {description.eyehand_version} that wrote it."
         )
-    return content
+    return description
 
 
 def _sha256(path: Path) -> str:

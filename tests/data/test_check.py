@@ -211,10 +211,21 @@ def test_nothing_usable_ends_with_2(indexed, tmp_path: Path, capsys: pytest.Capt
         assert printed.count("\n") == 1
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"a": 3}', '{"a": {"decision": "perhaps", "reasons": []}}'])
-def test_a_file_of_decisions_that_makes_no_sense(tmp_path: Path, content: str) -> None:
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        ("{", ""),
+        ("[]", "it must be a table"),
+        ('{"a": 3}', "a must be a table"),
+        ('{"a": {"decision": "perhaps", "reasons": []}}', "a.decision cannot be 'perhaps'"),
+        ('{"a": {"decision": "use"}}', "a.reasons is missing"),
+        ('{"a": {"decision": "use", "reasons": [1]}}', r"a.reasons\[0\] must be a text"),
+        ('{"a": {"decision": "use", "reasons": [], "likelihood": "x"}}', "a.likelihood must be a number or nothing"),
+    ],
+)
+def test_a_file_of_decisions_that_makes_no_sense(tmp_path: Path, content: str, what: str) -> None:
     (tmp_path / "d.json").write_text(content)
-    with pytest.raises(UserError, match=r"is damaged: restore it|decides 'perhaps' about a"):
+    with pytest.raises(UserError, match=rf"is damaged \({what}.*\): restore it, or remove it"):
         read_decisions(tmp_path / "d.json")
 
 

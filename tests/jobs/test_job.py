@@ -56,7 +56,7 @@ def double(number: int) -> int:
 
 
 def test_what_is_not_final_is_done_again(tmp_path: Path) -> None:
-    job = Job("double", double, lambda number, problem: -1, lambda result: result > 2, int, int)
+    job = Job("double", double, lambda number, problem: -1, lambda result: result > 2, int)
     items = {str(number): number for number in range(4)}
     told = []
     for again in (0, 1, 2, 3), (0, 1):
@@ -68,6 +68,14 @@ def test_what_is_not_final_is_done_again(tmp_path: Path) -> None:
         assert told[0] == ("double", 4 - len(again), 4)
         assert told[-1] == ("double", 4, 4)
         told.clear()
+
+
+def test_a_journal_of_another_version(tmp_path: Path) -> None:
+    job = Job("double", double, lambda number, problem: -1, lambda result: True, int)
+    with Journal(tmp_path / "m", {}) as journal:
+        journal.add("double 1", {"half": 2})
+        with pytest.raises(UserError, match=r"m is of another eyehand \(.*\): remove it to start anew"):
+            run_job(job, {"1": 1}, LocalEngine(), journal)
 
 
 def test_one_run_at_a_time(tmp_path: Path) -> None:
@@ -116,9 +124,7 @@ def crash(number: int) -> int:
 
 def test_an_item_that_kills_every_worker_is_given_up_and_the_rest_goes_on(tmp_path: Path) -> None:
     sentences: list[str] = []
-    job = Job(
-        "crash", crash, lambda number, said: sentences.append(said) or -number, lambda result: result >= 0, int, int
-    )
+    job = Job("crash", crash, lambda number, said: sentences.append(said) or -number, lambda result: result >= 0, int)
     items = {str(number): number for number in range(4)}
     with Journal(tmp_path / "m", {}) as journal:
         assert list(run_job(job, items, LocalEngine(2), journal).values()) == [0, -1, 2, 3]

@@ -11,8 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -163,18 +162,12 @@ def _unfit(item: _Unchecked, reason: str) -> tuple[Verdict, str]:
     return Verdict(item.files.path.name, item.source, (reason,)), ""
 
 
-def _checked_from_json(values: tuple[dict[str, Any], str]) -> tuple[Verdict, str]:
-    facts, content = values
-    return Verdict(**{**facts, "reasons": tuple(facts["reasons"])}), content
-
-
 _CHECK: Job[_Unchecked, tuple[Verdict, str]] = Job(
     name="check",
     function=_check,
     given_up=_unfit,
     is_final=lambda checked: bool(checked[1]),
-    to_json=lambda checked: (asdict(checked[0]), checked[1]),
-    from_json=_checked_from_json,
+    kind=tuple[Verdict, str],
 )
 
 

@@ -19,6 +19,7 @@ from typing import Any, Literal
 from eyehand.data.check import Verdict
 from eyehand.errors import UserError
 from eyehand.replaced import replaced
+from eyehand.typed import typed
 
 __all__ = ["CHECKED_COLUMNS", "Choice", "Decided", "decide", "decisions_beside", "read_decisions", "write_decisions"]
 
@@ -92,11 +93,11 @@ def read_decisions(path: Path) -> dict[str, Decided]:
     """
     try:
         entries = json.loads(path.read_text())
-        return {source: _decided(source, entry, path) for source, entry in entries.items()}
+        return {source: _decided(source, entry) for source, entry in typed(dict[str, dict[str, Any]], entries).items()}
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} is damaged: restore it, or remove it and check the data again.") from error
+    except (OSError, ValueError, UserError) as error:
+        raise UserError(f"{path} is damaged ({error}): restore it, or remove it and check the data again.") from error
 
 
 def write_decisions(verdicts: Sequence[Verdict], path: Path) -> None:
@@ -143,23 +144,26 @@ def decide(path: Path, choices: Mapping[str, tuple[str, Choice]], note: str = ""
     _write(decided, path)
 
 
-def _decided(source: str, entry: dict[str, Any], path: Path) -> Decided:
-    values = dict(entry)
-    choice, reasons = values.pop("decision"), tuple(map(str, list(values.pop("reasons"))))
-    if choice not in ("use", "leave out"):
-        raise UserError(f'{path} decides {choice!r} about {source}: write "use" or "leave out".')
-    by = values.pop("by", "check")
-    if by == "check" and (choice == "use") == bool(reasons):
-        by = "person"  # who writes another decision into the file need not say more
-    return Decided(
-        id=str(values.pop("id", Path(source).name)),
-        source=source,
-        choice=choice,
-        by="person" if by == "person" else "check",
-        reasons=reasons,
-        note=str(values.pop("note", "")),
-        facts=values,
-    )
+@dataclass(frozen=True)
+class _Entry:
+    """What a file says of a recording, besides the facts of a check."""
+
+    decision: Choice
+    reasons: tuple[str, ...]
+    by: str = "check"
+    note: str = ""
+    id: str | None = None
+
+
+def _decided(source: str, values: Mapping[str, Any]) -> Decided:
+    entry = typed(_Entry, {name: value for name, value in values.items() if name in _Entry.__annotations__}, source)
+    facts = {name: value for name, value in values.items() if name not in _Entry.__annotations__}
+    for name, kind in CHECKED_COLUMNS.items():
+        typed(kind | None, facts.get(name), f"{source}.{name}")  # type: ignore[arg-type]
+    # Who writes another decision into the file need not say more.
+    is_by_person = entry.by == "person" or (entry.by == "check" and (entry.decision == "use") == bool(entry.reasons))
+    by: Literal["check", "person"] = "person" if is_by_person else "check"
+    return Decided(entry.id or Path(source).name, source, entry.decision, by, entry.reasons, entry.note, facts)
 
 
 def _write(decided: Mapping[str, Decided], path: Path) -> None:

@@ -23,7 +23,7 @@ from eyehand.recording.file_range import FileRange
 from eyehand.recording.reader import RecordingFiles
 from eyehand.replaced import replaced
 
-__all__ = ["INDEX_ENDING", "IndexRow", "read_index", "row_of", "write_index"]
+__all__ = ["INDEX_ENDING", "IndexRow", "read_index", "write_index"]
 
 INDEX_ENDING = ".parquet"
 
@@ -185,12 +185,6 @@ def _with_findings(table: pa.Table, decided: Mapping[str, Decided]) -> pa.Table:
     for name, kind in CHECKED_COLUMNS.items():
         table = table.append_column(name, pa.array([each.get(name) for each in found], of_type[kind]))
     return table
-
-
-def row_of(values: Mapping[str, Any]) -> IndexRow:
-    """The row of these values, by column."""
-    plain: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items()}
-    return IndexRow(**plain)
 
 
 def _schema() -> pa.Schema:

@@ -16,12 +16,11 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from eyehand.data.archives import Pack, read_archive
-from eyehand.data.index import INDEX_ENDING, IndexRow, row_of, write_index
+from eyehand.data.index import INDEX_ENDING, IndexRow, write_index
 from eyehand.data.sources import Archive, Located, Source, find_recordings_at, place_of
 from eyehand.errors import UserError
 from eyehand.jobs.engine import Engine
@@ -42,10 +41,30 @@ _PER_PACK = 200
 
 @dataclass(frozen=True)
 class _Found:
-    """A recording and its name in the index."""
+    """A recording, as the journal can hold it.
+
+    Attributes:
+        key: its name in the index.
+        name, path: its folder in its source, for people, and in full.
+        annotation, small: where its files are; None where it cannot be used.
+        problem: one sentence on why not.
+    """
 
     key: str
-    located: Located
+    name: str
+    path: str
+    annotation: FileRange | None = None
+    small: FileRange | None = None
+    problem: str | None = None
+
+    @staticmethod
+    def of(key: str, located: Located) -> _Found:
+        if located.files is None:
+            return _Found(key, located.name, "", problem=located.problem or "")
+        annotation, small = located.files.annotation, located.files.small
+        assert isinstance(annotation, FileRange)
+        assert isinstance(small, FileRange)
+        return _Found(key, located.name, str(located.files.path), annotation, small)
 
     def __str__(self) -> str:
         return self.key
@@ -113,9 +132,9 @@ def build_index(
         located = run_job(_FIND, places, engine, journal, progress)
         everything = [each for several in located.values() for each in several]
         everything += [] if keep else [each for source in found for each in _folders(source)]
-        usable = {each.key: each for each in everything if each.located.files is not None}
+        usable = {each.key: each for each in everything if each.problem is None}
         rows = list(run_job(_READ, usable, engine, journal, progress).values())
-        rows += [_refused(each, each.located.problem or "") for each in everything if each.located.files is None]
+        rows += [_refused(each, each.problem) for each in everything if each.problem is not None]
         rows = sorted(_without_twins(rows), key=lambda row: (row.id, row.source))
         for row in rows:
             if row.error is not None:
@@ -132,7 +151,7 @@ def build_index(
 
 
 def _folders(source: Source) -> list[_Found]:
-    return [_Found(place_of(located, source.url), located) for located in source.recordings]
+    return [_Found.of(place_of(located, source.url), located) for located in source.recordings]
 
 
 def _places(source: Source, kept: Path, keep: bool) -> Iterator[_Place]:
@@ -163,29 +182,28 @@ def _find(place: _Place) -> list[_Found]:
 def _recordings(place: _Place, pack: Pack | None) -> Iterator[_Found]:
     if place.archive is None:
         assert pack is not None
-        yield from (_Found(each.key, _copied(each.located, pack)) for each in place.folders)
+        yield from (_copied(each, pack) for each in place.folders)
         return
     for located in read_archive(place.archive, pack):
-        yield _Found(f"{place.archive.url}!{located.name}", located)
+        yield _Found.of(f"{place.archive.url}!{located.name}", located)
 
 
-def _copied(located: Located, pack: Pack) -> Located:
+def _copied(found: _Found, pack: Pack) -> _Found:
     """The same recording, its files copied into the pack."""
-    if located.files is None:
-        return located
     kept: list[FileRange] = []
-    for file in (located.files.annotation, located.files.small):
-        assert isinstance(file, FileRange)
+    for file in filter(None, (found.annotation, found.small)):
         try:
             with file.open() as content:
                 size = content.seek(0, os.SEEK_END)
                 content.seek(0)
-                kept.append(pack.add(f"{located.name}/{Path(file.url).name}", content, size))
+                kept.append(pack.add(f"{found.name}/{Path(file.url).name}", content, size))
         except FileNotFoundError:
-            return Located(located.name, problem=f"Its {Path(file.url).name} is missing: the recording is incomplete.")
+            problem = f"Its {Path(file.url).name} is missing: the recording is incomplete."
+            return _Found(found.key, found.name, "", problem=problem)
         except (EOFError, OSError) as error:
-            return Located(located.name, problem=f"{file} cannot be read ({getattr(error, 'strerror', 0) or error}).")
-    return Located(located.name, RecordingFiles(located.files.path, kept[0], kept[1], None))
+            problem = f"{file} cannot be read ({getattr(error, 'strerror', 0) or error})."
+            return _Found(found.key, found.name, "", problem=problem)
+    return replace(found, annotation=kept[0], small=kept[1]) if kept else found
 
 
 def _pack_name(url: str) -> str:
@@ -196,9 +214,10 @@ def _pack_name(url: str) -> str:
 
 def _read(found: _Found) -> IndexRow:
     """The row of one recording."""
-    assert found.located.files is not None
+    assert found.annotation is not None
+    assert found.small is not None
     try:
-        return _row(found.located.files, found.key)
+        return _row(RecordingFiles(Path(found.path), found.annotation, found.small, None), found.key)
     except UserError as error:
         return _refused(found, str(error))
     except (OSError, ValueError, OverflowError) as error:  # numbers that no recorder writes: infinite durations
@@ -206,7 +225,7 @@ def _read(found: _Found) -> IndexRow:
 
 
 def _refused(found: _Found, problem: str) -> IndexRow:
-    return IndexRow(found.located.name, found.key, problem)
+    return IndexRow(found.name, found.key, problem)
 
 
 def _row(files: RecordingFiles, source: str) -> IndexRow:
@@ -287,42 +306,12 @@ def _without_twins(rows: Sequence[IndexRow]) -> Iterator[IndexRow]:
             yield row
 
 
-def _files_to_json(files: RecordingFiles) -> dict[str, Any]:
-    assert isinstance(files.annotation, FileRange)
-    assert isinstance(files.small, FileRange)
-    return {"path": str(files.path), "annotation": asdict(files.annotation), "small": asdict(files.small)}
-
-
-def _found_to_json(several: list[_Found]) -> list[dict[str, Any]]:
-    return [
-        {
-            "key": each.key,
-            "name": each.located.name,
-            "problem": each.located.problem,
-            "files": None if each.located.files is None else _files_to_json(each.located.files),
-        }
-        for each in several
-    ]
-
-
-def _found_from_json(several: list[dict[str, Any]]) -> list[_Found]:
-    def files(values: dict[str, Any]) -> RecordingFiles:
-        annotation, small = FileRange(**values["annotation"]), FileRange(**values["small"])
-        return RecordingFiles(Path(values["path"]), annotation, small, None)
-
-    return [
-        _Found(each["key"], Located(each["name"], each["files"] and files(each["files"]), each["problem"]))
-        for each in several
-    ]
-
-
 _FIND: Job[_Place, list[_Found]] = Job(
     name="find",
     function=_find,
-    given_up=lambda place, problem: [_Found(place.name, Located(place.name, problem=problem))],
-    is_final=lambda several: all(each.located.problem is None for each in several),
-    to_json=_found_to_json,
-    from_json=_found_from_json,
+    given_up=lambda place, problem: [_Found(place.name, place.name, "", problem=problem)],
+    is_final=lambda several: all(each.problem is None for each in several),
+    kind=list[_Found],
 )
 
 _READ: Job[_Found, IndexRow] = Job(
@@ -330,6 +319,5 @@ _READ: Job[_Found, IndexRow] = Job(
     function=_read,
     given_up=_refused,
     is_final=lambda row: row.error is None,
-    to_json=asdict,
-    from_json=row_of,
+    kind=IndexRow,
 )

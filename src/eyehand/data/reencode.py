@@ -278,6 +278,5 @@ _REENCODE: Job[_Item, Reencoded] = Job(
     function=_reencode,
     given_up=_failed,
     is_final=lambda done: done.error is None,
-    to_json=asdict,
-    from_json=lambda values: Reencoded(**values),
+    kind=Reencoded,
 )

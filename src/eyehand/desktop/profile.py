@@ -10,21 +10,18 @@ import difflib
 import re
 import shutil
 import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeVar
 
 from eyehand.action import Action
 from eyehand.errors import UserError
+from eyehand.typed import typed
 
 __all__ = ["GAME_FOLDERS", "Checks", "Launch", "Profile", "Step", "Together", "load_profile", "profile_names"]
 
 GAME_FOLDERS = ("/usr/games", "/usr/local/games")
 """Where distributions put games, searched after PATH."""
-
-Section = TypeVar("Section")
 
 
 @dataclass(frozen=True)
@@ -226,27 +223,22 @@ def parse_profile(name: str, text: str) -> Profile:
     """
     try:
         values = tomllib.loads(text)
-        launch = _section(Launch, "launch", values.pop("launch", {}))
-        parse_size(launch.size)
-        if not launch.command:
-            raise UserError("launch.command is missing or empty")
-        for file in map(Path, launch.files):
-            if file.is_absolute() or ".." in file.parts:
-                raise UserError(f"launch.files.{file} must lie within the game's own folder")
-        checks = dict(_table("checks", values.pop("checks", {})))
-        named = [one.name for one in fields(Checks) if one.name in checks and one.name not in ("change", "arguments")]
-        steps = {name: _step(f"checks.{name}", checks.pop(name)) for name in named}
-        values["checks"] = _section(Checks, "checks", {**checks, **steps})
-        if "together" in values:
-            values["together"] = _together(values["together"])
-        start = values.get("start", [])
-        if not isinstance(start, list):
-            raise UserError('start must be a list of tables, like [{ keys = ["Enter"] }]')
-        values["start"] = tuple(_step(f"start[{i}]", step) for i, step in enumerate(start))
         if "name" in values:
             raise UserError("name is not known: a profile has the name of its file")
-        profile = _section(Profile, "", {**values, "name": name, "launch": launch})
-        Action.of(profile.keys, profile.buttons)
+        profile = typed(Profile, {"name": name, "launch": {}, **values})
+        parse_size(profile.launch.size)
+        if not profile.launch.command:
+            raise UserError("launch.command is missing or empty")
+        for file in map(Path, profile.launch.files):
+            if file.is_absolute() or ".." in file.parts:
+                raise UserError(f"launch.files.{file} must lie within the game's own folder")
+        checks = profile.checks
+        tried = (checks.move, checks.turn, checks.fire, checks.steer_left, checks.steer_right)
+        Action.of(profile.keys, profile.buttons)  # checks their names, as does that of a step
+        for step in (*profile.start, *filter(None, tried)):
+            step.action  # noqa: B018
+        if profile.together is not None:
+            _check_together(profile.together)
         if len(profile.instructions) < 2:
             raise UserError("instructions must hold at least two ways to say what to do")
         if min(profile.timeout_s, profile.round_s) <= 0 or profile.px_per_degree < 0:
@@ -260,63 +252,12 @@ def _sentence(text: str) -> str:
     return text if text.endswith("?") else text.rstrip(".") + "."
 
 
-def _step(place: str, values: Any) -> Step:
-    step = _section(Step, place, values)
-    step.action  # noqa: B018 - checks the names of keys and buttons
-    return step
-
-
-def _together(values: Any) -> Together:
-    together = _section(Together, "together", values)
+def _check_together(together: Together) -> None:
     if not together.modes:
         raise UserError("together.modes must name at least one mode")
     for mode in together.instructions:
         if mode not in together.modes:
             raise UserError(f"together.instructions.{mode} is no mode of together.modes")
-    return together
-
-
-def _table(place: str, values: Any) -> Mapping[str, Any]:
-    if not isinstance(values, Mapping):
-        raise UserError(f"{place} must be a table")
-    return values
-
-
-def _section(kind: type[Section], place: str, values: Any) -> Section:
-    """A dataclass from a TOML table: known names only, values of the declared kind."""
-    values = _table(place, values)
-    known = {one.name: str(one.type) for one in fields(kind)}  # type: ignore[arg-type]
-    checked: dict[str, Any] = {}
-    for key, value in values.items():
-        where = f"{place}.{key}" if place else key
-        if key not in known:
-            close = difflib.get_close_matches(key, known, n=1)
-            raise UserError(f"{where} is not known" + (f", did you mean {close[0]}?" if close else ""))
-        checked[key] = _value(where, known[key], value)
-    missing = [one for one in ("command", "title", "host", "join", "modes") if one in known and one not in checked]
-    if missing:
-        raise UserError(f"{place + '.' if place else ''}{missing[0]} is missing")
-    return kind(**checked)
-
-
-def _value(where: str, kind: str, value: Any) -> Any:
-    """The value as its field wants it."""
-    if kind.startswith("dict["):
-        inner = kind.removeprefix("dict[str, ").removesuffix("]")
-        if not isinstance(value, Mapping):
-            raise UserError(f"{where} must be a table")
-        return {key: _value(f"{where}.{key}", inner, item) for key, item in value.items()}
-    if kind == "tuple[str, ...]":
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise UserError(f'{where} must be a list of texts, like ["a", "b"]')
-        return tuple(value)
-    wanted: dict[str, tuple[type, ...]] = {"str": (str,), "str | None": (str,), "int": (int,), "bool": (bool,)}
-    wanted["float"] = (int, float)
-    if kind in wanted and (not isinstance(value, wanted[kind]) or (kind != "bool" and isinstance(value, bool))):
-        raise UserError(
-            f"{where} must be {'a text' if 'str' in kind else 'true or false' if kind == 'bool' else 'a number'}"
-        )
-    return value
 
 
 def parse_size(text: str) -> tuple[int, int]:

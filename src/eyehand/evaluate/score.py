@@ -23,6 +23,7 @@ from eyehand.jobs.local import LocalEngine
 from eyehand.machine import cpu_name, num_cores
 from eyehand.player import Player
 from eyehand.session import EpisodeEnd, EpisodeStart, Session, Tick
+from eyehand.typed import typed
 
 if TYPE_CHECKING:
     pass
@@ -158,18 +159,12 @@ def read_report(path: Path) -> EvaluationReport:
     """
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        return EvaluationReport(
-            agent=values["agent"],
-            games=tuple(values["games"]),
-            score_names=dict(values["score_names"]),
-            episodes=tuple(EpisodeScore(**episode) for episode in values["episodes"]),
-            date=values["date"],
-            machine=values["machine"],
-        )
+        values.pop("figures", None)  # follow from the rest
+        return typed(EvaluationReport, values)
     except OSError as error:
         raise UserError(f"Cannot read {path}: {error.strerror}.") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path} is no result of `eyehand evaluate`; make it again.") from error
+    except (ValueError, AttributeError, UserError) as error:
+        raise UserError(f"{path} is no result of `eyehand evaluate` ({error}); make it again.") from error
 
 
 def evaluate(options: EvaluateOptions, on_progress: Callable[[int, int, str], None] | None = None) -> EvaluationReport:

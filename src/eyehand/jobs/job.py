@@ -11,8 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
+import msgspec
+
+from eyehand.errors import UserError
 from eyehand.jobs.engine import Engine
 from eyehand.jobs.journal import Journal
 
@@ -34,15 +37,14 @@ class Job(Generic[Item, Result]):
         function: importable by name. An exception ends the run, so a recording's faults belong into results.
         given_up: makes the result of an item whose workers died, from the item and a sentence.
         is_final: whether a later run keeps this result; an unusable recording may have been repaired meanwhile.
-        to_json, from_json: conversion of a result to JSON values and back.
+        kind: type of a result, which the journal holds as JSON: numbers, texts, lists, dataclasses of these.
     """
 
     name: str
     function: Callable[[Item], Result]
     given_up: Callable[[Item, str], Result]
     is_final: Callable[[Result], bool]
-    to_json: Callable[[Result], Any]
-    from_json: Callable[[Any], Result]
+    kind: type[Result]
 
 
 def no_progress(what: str, num_done: int, total: int) -> None:
@@ -59,13 +61,16 @@ def run_job(
     """Run a job on every item that the journal lacks, and return all results, in the order of the items.
 
     Raises:
-        UserError: the journal cannot be written.
+        UserError: the journal cannot be written, or is of another version.
         what the job's function raises.
     """
     results: dict[str, Result] = {}
     if journal is not None:
         known = {key: journal.results[f"{job.name} {key}"] for key in items if f"{job.name} {key}" in journal.results}
-        results = {key: job.from_json(value) for key, value in known.items()}
+        try:
+            results = {key: msgspec.convert(value, job.kind) for key, value in known.items()}
+        except msgspec.ValidationError as error:
+            raise UserError(f"{journal.path} is of another eyehand ({error}): remove it to start anew.") from error
         results = {key: result for key, result in results.items() if job.is_final(result)}
     keys = [key for key in items if key not in results]
     progress(job.name, len(results), len(items))
@@ -74,6 +79,6 @@ def run_job(
         assert result is not None
         results[keys[done.number]] = result
         if journal is not None:
-            journal.add(f"{job.name} {keys[done.number]}", job.to_json(result))
+            journal.add(f"{job.name} {keys[done.number]}", msgspec.to_builtins(result))
         progress(job.name, len(results), len(items))
     return {key: results[key] for key in items}

@@ -14,6 +14,7 @@ from typing import Any
 from eyehand.action_space import ActionSpace
 from eyehand.action_space import action_space as action_space_named
 from eyehand.errors import UserError
+from eyehand.typed import typed
 
 __all__ = ["VISION_TRUNKS", "PolicyConfig", "ffn_hidden_of"]
 
@@ -133,24 +134,12 @@ class PolicyConfig:
         Raises:
             UserError: a key that is unknown or missing, or a value of another type.
         """
-        known = {field.name: field for field in fields(PolicyConfig)}
-        if unknown := sorted(set(values) - set(known)):
-            raise UserError(f"Unknown model option {unknown[0]!r}: this version of eyehand knows {', '.join(known)}.")
-        if missing := sorted(set(known) - set(values)):
+        if missing := [field.name for field in fields(PolicyConfig) if field.name not in values]:
             raise UserError(f"The model configuration lacks {missing[0]!r}: write the checkpoint again.")
-        defaults = PolicyConfig()
-        parsed: dict[str, Any] = {}
-        for name, value in values.items():
-            default = getattr(defaults, name)
-            if isinstance(default, tuple):
-                if not isinstance(value, list | tuple) or not all(type(item) is int for item in value):
-                    raise UserError(f"Model option {name} is {value!r}: it must be a list of whole numbers.")
-                parsed[name] = tuple(value)
-            elif type(value) is type(default) or (isinstance(default, float) and type(value) is int):
-                parsed[name] = type(default)(value)
-            else:
-                raise UserError(f"Model option {name} is {value!r}: it must be a {type(default).__name__}.")
-        return PolicyConfig(**parsed)
+        try:
+            return typed(PolicyConfig, values)
+        except UserError as error:
+            raise UserError(f"The model configuration does not fit: {str(error).rstrip('.')}.") from error
 
 
 _POSITIVE = (
