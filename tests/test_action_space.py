@@ -1,12 +1,14 @@
 """ActionSpace: the reference's tables, rules of truncation, and what survives a round trip."""
 
+from importlib import resources
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eyehand.action import BUTTONS, KEYS, Action
+from eyehand.action import BUTTONS, KEYS, PIXELS_PER_NOTCH, Action
 from eyehand.action_space import ACTION_SPACES, FULL, P2P, ActionSpace, Axis, action_space
 from eyehand.errors import UserError
 
@@ -53,6 +55,19 @@ def test_the_fixed_pixels_of_a_bin_lie_in_it(axis: Axis) -> None:
     for index in range(axis.num_bins):
         assert axis.bin_of(axis.mean[index]) == index
         assert axis.bin_of(axis.conservative[index]) == index
+
+
+@pytest.mark.parametrize("sampling", ["mean", "conservative", "truncated_normal"])
+def test_notches_of_the_wheel_survive(sampling: str) -> None:
+    for notches in range(-3, 4):
+        turned = Action(scroll_dx=-notches * PIXELS_PER_NOTCH, scroll_dy=notches * PIXELS_PER_NOTCH)
+        rng = np.random.default_rng(notches + 3)
+        assert FULL.decode(FULL.encode(turned), sampling, rng) == turned  # type: ignore[arg-type]
+
+
+def test_the_page_of_the_viewer_has_the_same_notch() -> None:
+    page = resources.files("eyehand.viewer").joinpath("page.js").read_text(encoding="utf-8")
+    assert f"const NOTCH_PX = {PIXELS_PER_NOTCH};" in page
 
 
 def test_the_references_examples_of_truncation() -> None:

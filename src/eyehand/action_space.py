@@ -183,9 +183,8 @@ class ActionSpace:
         button_ids = tokens[self.num_key_slots : self.num_key_slots + self.num_button_slots]
         motion = tokens[self.num_key_slots + self.num_button_slots :]
         scroll_dx, scroll_dy = 0, 0
-        if self.scroll is not None:
-            scroll_dx = self.scroll.pixels_of(motion[2], sampling, rng)
-            scroll_dy = self.scroll.pixels_of(motion[3], sampling, rng)
+        if self.scroll is not None:  # a wheel turns by whole notches: nothing is drawn
+            scroll_dx, scroll_dy = (self.scroll.pixels_of(token, "mean", None) for token in motion[2:4])
         return Action(
             keys=frozenset(self.keys[i - 1] for i in key_ids if i),
             buttons=frozenset(self.buttons[i - 1] for i in button_ids if i),
@@ -222,10 +221,10 @@ _DY = Axis(
     conservative=(-151, -25, -13, -8, -5, -4, -2, -1, 0, 1, 2, 4, 5, 8, 13, 25, 151),
     std=22.0,
 )
-# A wheel notch is 120 units on most systems and 1 to 15 pixels on others; powers of two keep both apart.
+# A notch of the wheel is 120 (PIXELS_PER_NOTCH), and 1 to 15 in what some systems recorded: the bins keep both apart.
 _SCROLL = Axis(
     edges=(-240.1, -120.1, -32.1, -8.1, -2.1, -0.1, 0, 2, 8, 32, 120, 240),
-    mean=(-241, -180, -76, -20, -5, -1, 0, 1, 5, 20, 76, 180, 241),
+    mean=(-360, -240, -120, -20, -5, -1, 0, 1, 5, 20, 120, 240, 360),
     conservative=(-241, -121, -33, -9, -3, -1, 0, 1, 3, 9, 33, 121, 241),
     std=60.0,
 )
