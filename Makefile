@@ -44,7 +44,7 @@ clean:
 
 .venv/play: .venv/python pyproject.toml constraints.txt
 	@echo "Installing eyehand into .venv (once; a minute or two) ..."
-	@$(PIP) --editable '.[doom]'
+	@$(PIP) --editable .
 	@touch $@
 
 .venv/dev: .venv/play

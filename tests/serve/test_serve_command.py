@@ -132,7 +132,7 @@ def test_mistakes_of_playing_get_one_sentence(
 
 
 def test_doom_is_played_by_a_server(tmp_path: Path, serve: Serve) -> None:
-    pytest.importorskip("vizdoom", reason="Doom is an extra")
+    pytest.importorskip("vizdoom")
     told: list[Observation | int] = []
     running = serve(lambda: Sum(told))
     arguments = ["--server", str(running.address), "--seconds", "1", "--out", str(tmp_path), "--no-video"]

@@ -19,5 +19,5 @@ def require_xcb() -> None:
         importlib.import_module("xcffib.xproto")
     except (ImportError, OSError) as error:
         raise UserError(
-            "Desktop games need xcffib and libxcb: pip install 'eyehand[desktop]', and on Debian apt install libxcb1."
+            "Desktop games need xcffib and libxcb: pip install xcffib, and on Debian apt install libxcb1."
         ) from error
