@@ -71,7 +71,7 @@ class Likelihood:
 
 @lru_cache(maxsize=1)
 def _policy(folder: Path, digest: str) -> Policy:
-    """The network of this digest, read once per process; a worker has one core."""
+    """The network of this digest, loaded once per process, on one thread in a worker."""
     if multiprocessing.parent_process() is not None:
         torch.set_num_threads(1)
     return load_checkpoint(folder).policy

@@ -16,7 +16,7 @@ __all__ = ["ActionDecoder"]
 
 
 class ActionDecoder(nn.Module):
-    """Rows of (N, slots, D) features, one per action token, teacher-forced in one pass."""
+    """The decoder network: features (N, slots, D), one per action token, teacher-forced in one pass."""
 
     mask_LK: Tensor
     rope_2LF: Tensor
@@ -47,7 +47,7 @@ class ActionDecoder(nn.Module):
             self.register_buffer("rope_2LF", table, persistent=False)
 
     def forward(self, out_ND: Tensor, embedded_NAD: Tensor) -> Tensor:
-        """Features that predict each action token.
+        """Features (N, slots, D) that predict each action token.
 
         Args:
             out_ND: the backbone's output at the action_out token.

@@ -16,10 +16,10 @@ __all__ = ["Backbone", "attention_mask"]
 
 
 def attention_mask(num_steps: int, num_seen: int, num_actions: int, history: int) -> Tensor:
-    """Who may attend to whom, boolean (L, L) with L = num_steps x (num_seen + 1 + num_actions), queries first.
+    """The attention mask, boolean (L, L) with L = num_steps x (num_seen + 1 + num_actions), queries first.
 
     Every query sees the S and A of earlier steps while q_step - kv_step <= history. Within its own step S sees S; O
-    sees S and itself; A sees S and A. Nobody else sees an O.
+    sees S and itself; A sees S and A. No other query sees an O.
     """
     num_tokens = num_seen + 1 + num_actions
     step_L = torch.arange(num_steps).repeat_interleave(num_tokens)
@@ -59,7 +59,7 @@ class Backbone(nn.Module):
             self.prepare(config.history_steps)
 
     def prepare(self, num_steps: int) -> None:
-        """Keep the tables for clips of this many steps, which then run without making any."""
+        """Cache the rotary table and masks for clips of this many steps."""
         self._num_steps = num_steps
         rope_2LF, masks = self._tables(num_steps)
         self.rope_2LF = rope_2LF.to(self.rope_2LF.device)
@@ -67,7 +67,7 @@ class Backbone(nn.Module):
         self._reaches = [reach_of(mask) for mask in masks]
 
     def forward(self, x_BLD: Tensor, num_steps: int) -> Tensor:
-        """Run whole clips. `num_steps` may exceed the history: the mask then slides along."""
+        """Outputs (B, L, D) for whole clips. `num_steps` may exceed the history: the mask is a sliding window."""
         if num_steps != self._num_steps:
             self.prepare(num_steps)
         for index, layer in enumerate(self.layers):

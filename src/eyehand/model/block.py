@@ -25,19 +25,19 @@ def rope_table(positions_L: Tensor, head_dim: int) -> Tensor:
 
 
 def rope_frequencies(head_dim: int, device: torch.device) -> Tensor:
-    """By how much each pair turns from one position to the next, float32 (head_dim / 2,)."""
+    """Angle by which each pair turns per position, float32 (head_dim / 2,)."""
     powers = torch.arange(0, head_dim, 2, dtype=torch.float32, device=device) / head_dim
     return 1.0 / ROPE_BASE**powers
 
 
 def rope_at(positions_L: Tensor, frequency_F: Tensor) -> Tensor:
-    """`rope_table` for frequencies that are there already."""
+    """`rope_table` from given frequencies."""
     angles = positions_L.to(torch.float32)[:, None] * frequency_F
     return torch.stack((angles.cos(), angles.sin()))
 
 
 def rotate(x_BHLE: Tensor, rope_2LF: Tensor) -> Tensor:
-    """Turn each pair (x0, x1), (x2, x3), ... by its token's angles. Keeps the dtype; the work is float32."""
+    """Rotate each pair (x0, x1), (x2, x3), ... by its token's angles. Keeps the dtype; computes in float32."""
     even, odd = x_BHLE.float().view(*x_BHLE.shape[:-1], -1, 2).unbind(-1)
     cos, sin = rope_2LF.unbind(0)
     turned = torch.stack((even * cos - odd * sin, even * sin + odd * cos), dim=-1)
@@ -57,7 +57,7 @@ class RMSNorm(nn.Module):
 
 
 def reach_of(mask_LK: Tensor) -> tuple[int, ...]:
-    """For each chunk of queries of `attend_in_chunks`, how many keys from the first it may see."""
+    """For each chunk of queries of `attend_in_chunks`, the number of keys up to the last one that it may see."""
     return tuple(int(part.any(dim=0).nonzero()[-1]) + 1 for part in torch.split(mask_LK, CHUNK))
 
 
@@ -160,7 +160,7 @@ class Block(nn.Module):
         self.ffn = SwiGLU(width, ffn_hidden)
 
     def forward(self, x_BLD: Tensor, rope_2LF: Tensor, mask_LK: Tensor, reach: tuple[int, ...]) -> Tensor:
-        """Run whole sequences; `reach` is `reach_of(mask_LK)`."""
+        """Output (B, L, D) for whole sequences; `reach` is `reach_of(mask_LK)`."""
         h_BLD = x_BLD + self.attention(self.attention_norm(x_BLD), rope_2LF, mask_LK, reach)
         y_BLD: Tensor = h_BLD + self.ffn(self.ffn_norm(h_BLD))
         return y_BLD

@@ -45,7 +45,7 @@ class PolicyConfig:
         vision_widths: channels of the `pocket` trunk: 48x48, 24x24, 12x12 stage, and the reduced 12x12 map.
         decoder_layers, decoder_q_heads, decoder_kv_heads, decoder_ffn_hidden, decoder_sinks: the action decoder.
         dropout: on every attention output, in training only.
-        text_encoder: name of the encoder (data.text) whose vectors the network was trained on.
+        text_encoder: name of the encoder (model.text) that the network was trained with.
     """
 
     action_space: str = "p2p"

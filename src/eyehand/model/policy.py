@@ -1,8 +1,8 @@
-"""`Policy`: pictures, instruction and past actions in, logits of the next action's tokens out; whole clips at once.
+"""`Policy`: pictures, instruction and past actions in, logits of the next action's tokens out, for whole clips.
 
 One step holds the tokens [text | image | thinking | action_out | action]; the backbone runs once over all steps, then
 the action decoder is teacher-forced over all steps in parallel. Architecture: Open P2P (arXiv 2601.04575); its weights
-give its numbers here. Knows no files, no games, no optimiser; step-by-step inference is in `live`.
+give its numbers here. Knows no files, no games, no optimiser; step-by-step inference is in `inference`.
 
 Shapes: B clips, T steps, N text tokens, D width (text_dim for text), A action slots.
 """
@@ -25,7 +25,7 @@ _TEXT_STD = 0.5
 
 
 class Policy(nn.Module):
-    """The network of one PolicyConfig, with random weights."""
+    """The policy network of one PolicyConfig, with random weights."""
 
     def __init__(self, config: PolicyConfig) -> None:
         super().__init__()
@@ -67,9 +67,9 @@ class Policy(nn.Module):
         Args:
             frames_BTCHW: uint8 RGB.
             text_BTND: float embedding of each step's instruction; all zeros where there is none.
-            executed_BTA: int64 tokens of what was done at each step (from it on to the next); the backbone's history.
-            target_BTA: int64 tokens that the decoder is to predict; they teacher-force it. Differs from `executed`
-                where a demonstrator labelled a policy's action.
+            executed_BTA: int64 tokens of the action executed at each step (until the next); the backbone's history.
+            target_BTA: int64 target tokens, also the decoder's input (teacher forcing). They differ from `executed`
+                where an expert labelled a policy's action.
             valid_BT: bool, False on padding steps, which lie at the clip's end (so nothing valid attends to them).
 
         Returns:
@@ -86,7 +86,7 @@ class Policy(nn.Module):
         return self.logits(features_NAD.unflatten(0, (batch, steps)))
 
     def _images(self, frames_BTCHW: Tensor, valid_BT: Tensor | None) -> Tensor:
-        """Image tokens (B, T, K, D). Padding is not looked at: it costs time, and a BatchNorm would count it."""
+        """Image tokens (B, T, K, D). Padding is not encoded: it costs time, and a BatchNorm would count it."""
         if valid_BT is None:
             image_BTKD: Tensor = self.image_encoder(frames_BTCHW.flatten(0, 1)).unflatten(0, frames_BTCHW.shape[:2])
             return image_BTKD

@@ -16,7 +16,7 @@ __all__ = ["PRESETS", "medium", "p2p_150m", "p2p_300m", "p2p_600m", "p2p_1200m",
 
 
 def pocket() -> PolicyConfig:
-    """At most 6M parameters, 3.2 s of history, plays at 20 Hz on one thread of a laptop."""
+    """At most 6M parameters, 3.2 s of history: plays at 20 Hz on one thread of a laptop."""
     return PolicyConfig(
         history_steps=64,
         width=256,

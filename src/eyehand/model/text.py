@@ -1,4 +1,4 @@
-"""Instructions as vectors: frozen text encoders, by name, offline.
+"""Frozen text encoders for instructions, by name, offline.
 
 `text_encoder(name)` gives an encoder; `embed(None)` gives zeros, which the policy replaces by its learned "no text"
 vector. Data set, live play and evaluation all embed here, so that one sentence is one vector everywhere. Knows no
@@ -24,7 +24,7 @@ class TextEncoder(Protocol):
     """A frozen text encoder.
 
     Attributes:
-        name: what checkpoints call it.
+        name: in checkpoints.
         num_tokens, dim: shape of one embedded instruction.
     """
 
@@ -33,7 +33,7 @@ class TextEncoder(Protocol):
     dim: int
 
     def embed(self, text: str | None) -> NDArray[np.float32]:
-        """The vectors of an instruction, (num_tokens, dim); zeros for None or blank text. Do not write into it."""
+        """The embedding of an instruction, float32 (num_tokens, dim); zeros for None or blank text. Read-only."""
         ...
 
 
@@ -49,7 +49,7 @@ class WordLlamaEncoder:
         self._embed = lru_cache(maxsize=4096)(self._embed_uncached)
 
     def embed(self, text: str | None) -> NDArray[np.float32]:
-        """See `TextEncoder.embed`. A sentence that was embedded before costs nothing.
+        """See `TextEncoder.embed`. Cached.
 
         Raises:
             UserError: the wordllama package is missing or incomplete.
@@ -69,7 +69,7 @@ class WordLlamaEncoder:
 
 
 def _load_wordllama() -> Any:
-    """The model from the files inside the installed package, and from nowhere else."""
+    """The model, from the files of the installed package only."""
     try:
         import wordllama
     except ImportError as error:

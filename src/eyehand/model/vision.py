@@ -1,8 +1,8 @@
-"""Vision trunks: a uint8 picture in, image tokens out. Two of them, under one interface.
+"""Image encoders: a uint8 picture in, image tokens out, with one of two vision trunks.
 
 `PocketTrunk` is ours: a few plain convolutions, for a CPU.
 `EfficientNetTrunk` is the reference's: EfficientNet-B0 (arXiv 1905.11946), feature stages 0 to 5, our own module.
-Both end in Linear over the flattened (C, H, W) map, which keeps where things are, and LayerNorm.
+Both end in Linear over the flattened (C, H, W) map, which keeps positions, and LayerNorm.
 
 BatchNorm keeps running statistics in float buffers: an average of weights (EMA) must average these buffers as well.
 """

@@ -2,7 +2,7 @@
 
 Reads EfficientNet-B0's stages 0 to 5 and leaves the rest of the file alone. Nothing in the file is executed. Needs no
 network; `hf:OWNER/REPO[/FILE]` is fetched by huggingface_hub where that is installed. Also the one place that knows how
-torchvision names the trunk's tensors, which is how the reference (`model.reference`) names them.
+torchvision names the trunk's tensors, which is how the reference (`reference.weights`) names them.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _COUNTER = "num_batches_tracked"
 
 
 def torchvision_name(own: str) -> str:
-    """What torchvision calls a tensor of `EfficientNetTrunk`, without its prefix `features.`."""
+    """torchvision's name of a tensor of `EfficientNetTrunk`, without its prefix `features.`."""
     if match := _STEM.fullmatch(own):
         return f"0.{_TORCHVISION_LAYERS[match[1]]}.{match[2]}"
     match = _PART.fullmatch(own)
@@ -53,7 +53,7 @@ def torchvision_name(own: str) -> str:
 
 
 def timm_name(own: str) -> str:
-    """What timm calls a tensor of `EfficientNetTrunk`."""
+    """timm's name of a tensor of `EfficientNetTrunk`."""
     if match := _STEM.fullmatch(own):
         return f"{'conv_stem' if match[1] == 'conv' else 'bn1'}.{match[2]}"
     match = _PART.fullmatch(own)
@@ -95,7 +95,7 @@ def read_vision_weights(source: str) -> dict[str, Tensor]:
 
 
 def _naming(names: set[str], source: str) -> Callable[[str], str]:
-    """How this file names the trunk's tensors."""
+    """The function from our names to this file's names of the trunk's tensors."""
     if "features.0.0.weight" in names:
         return lambda own: "features." + torchvision_name(own)
     if "conv_stem.weight" in names:

@@ -205,7 +205,7 @@ function span() {  // first frame and number of frames in view
 function layout() {  // what lies where, from top to bottom
   const parts = [{ kind: "who", top: AXIS, height: ROW, name: "who" }];
   const add = (part) => parts.push({ ...part, top: parts.at(-1).top + parts.at(-1).height + GAP });
-  if (chosen.instructions.length) add({ kind: "told", height: ROW + 4, name: "told" });
+  if (chosen.instructions.length) add({ kind: "told", height: ROW + 4, name: "instruction" });
   for (const row of chosen.rows) add({ kind: "held", height: ROW, ...row });
   for (const axis of ["dx", "dy", "scroll"])
     if (chosen[axis].length) add({ kind: "motion", height: MOTION, name: axis === "scroll" ? "wheel" : axis, values: chosen[axis],

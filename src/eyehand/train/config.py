@@ -1,7 +1,7 @@
-"""`TrainConfig`: everything that a training run can be told, and the checks on it.
+"""`TrainConfig`: the options of a training run, and the checks on them.
 
-A run's folder carries its resolved configuration (`config.json`); a resumed run must agree with it in all that shapes
-the result. Knows nothing about torch, so that the command line can show its options quickly.
+A run's folder carries its resolved configuration (`config.json`); a resumed run must agree with it in every option that
+shapes the result. Imports no torch, so that the command line can show its options quickly.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _FREE_ON_RESUME = frozenset(
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """What to train on, and how.
+    """The configuration of a training run.
 
     Attributes:
         data: folders of recordings, or indexes (.parquet) from `eyehand data index`.
@@ -122,7 +122,7 @@ class TrainConfig:
     compression: float = 0.0
 
     def __post_init__(self) -> None:
-        """Reject what cannot be trained.
+        """Reject invalid options.
 
         Raises:
             UserError: naming the first wrong option.
@@ -163,7 +163,7 @@ class TrainConfig:
 
     @property
     def max_steps(self) -> int | None:
-        """Optimiser steps after which to stop; None: only the clock decides."""
+        """Limit on optimiser steps; None: `minutes` alone ends the run."""
         if self.steps is None and self.minutes is None:
             return _DEFAULT_STEPS
         return self.steps

@@ -1,4 +1,4 @@
-"""What training hides or falsifies in a clip's inputs, so that the policy looks at the picture.
+"""Input corruption in training (action history and instruction), so that the policy relies on the picture.
 
 A policy that sees its own last actions can reach a low loss by repeating them, and then does nothing else in play.
 Corrupting the history in training takes that away (an independent check of Open P2P found that it helps). Targets are
@@ -22,15 +22,15 @@ def corrupt_history(
     clip_probability: float,
     nothing_A: NDArray[np.int64],
 ) -> NDArray[np.int64]:
-    """Falsified action history of a batch.
+    """The corrupted action history of a batch, int64 (B, T, A).
 
     Args:
-        executed_BTA: the true one; not written into.
+        executed_BTA: the true history; not written into.
         valid_BT: False on padding, which is never drawn as a replacement.
         rng: source of all randomness.
         step_probability: chance that a step's tokens become those of another step drawn from the whole batch.
         clip_probability: chance that all steps of a clip become `nothing_A`.
-        nothing_A: the tokens of doing nothing.
+        nothing_A: the tokens of the empty action.
     """
     batch, steps, _ = executed_BTA.shape
     is_replaced_BT = rng.random((batch, steps)) < step_probability

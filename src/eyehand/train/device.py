@@ -1,6 +1,6 @@
-"""What training needs to know of the device that it runs on; everything about CUDA streams and page-locked memory.
+"""The training device: choice, data types, CUDA streams and page-locked memory.
 
-On a CPU the streams, events and pins are simply absent. Knows nothing about networks or data.
+On a CPU there are no streams, events or pinned memory. Knows nothing about networks or data.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def has_bfloat16(device: torch.device) -> bool:
 
 
 def tune(device: torch.device) -> None:
-    """Let a GPU use TF32 and choose the fastest convolutions for shapes that do not change."""
+    """Let a GPU use TF32, and cuDNN benchmark its convolutions."""
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high")
         torch.backends.cudnn.allow_tf32 = True
@@ -46,13 +46,13 @@ def tune(device: torch.device) -> None:
 
 
 def pin(memory: NDArray[np.uint8]) -> bool:
-    """Page-lock memory so that copies to a GPU run beside everything else. False where the driver refuses."""
+    """Page-lock memory for asynchronous copies to a GPU. False where the driver refuses."""
     status = torch.cuda.cudart().cudaHostRegister(memory.ctypes.data, memory.nbytes, 0)  # type: ignore[no-untyped-call]
     return int(status) == 0
 
 
 def copy_stream(device: torch.device) -> torch.cuda.Stream | None:
-    """A stream beside the one that computes; None on a CPU."""
+    """A CUDA stream for copies; None on a CPU."""
     return torch.cuda.Stream(device) if device.type == "cuda" else None  # type: ignore[no-untyped-call]
 
 
@@ -64,7 +64,7 @@ def mark() -> torch.cuda.Event:
 
 
 def limit_queue(device: torch.device, previous: torch.cuda.Event | None) -> torch.cuda.Event | None:
-    """Let the host run one step ahead of a GPU, not more: the wait for data is then told apart from the GPU's work."""
+    """Keep the host at most one step ahead of a GPU, so that waiting for data and the GPU's work are measured apart."""
     if device.type != "cuda":
         return None
     if previous is not None:

@@ -1,4 +1,4 @@
-"""Where a run's figures go: `log.jsonl` (the truth), TensorBoard (if installed), and the terminal.
+"""The log of a training run: `log.jsonl` (complete), TensorBoard (if installed), and the terminal.
 
 Every line of the JSONL file is one object with `kind` (`train`, `eval`, `baselines`) and `step`. A resumed run first
 drops the lines beyond the step it starts from, so that each step is there once. On a terminal there is a progress bar;
@@ -24,7 +24,7 @@ LOG_FILE = "log.jsonl"
 
 
 def read_log(run: Path) -> list[dict[str, Any]]:
-    """The records of a run; a last line that a kill cut off is left out."""
+    """The records of a run; an incomplete last line is left out."""
     path = run / LOG_FILE
     records = []
     for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
@@ -56,14 +56,14 @@ class RunLog:
                 self._board.add_scalar(name, value, step)
 
     def show(self, step: int, share: float, text: str) -> None:
-        """Tell the person where the run is: `share` of it is done."""
+        """Show progress: `share` of the run is done."""
         if self._progress is None:
             print_line(f"step {step}  {share:6.1%}  {text}")
         else:
             self._progress.update(self._task, completed=share, description=f"step {step}  {text}")
 
     def say(self, text: str) -> None:
-        """One line that stays."""
+        """Print a line."""
         if self._progress is None:
             print_line(text)
         else:

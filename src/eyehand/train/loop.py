@@ -54,7 +54,7 @@ __all__ = ["TrainResult", "train"]
 
 @dataclass(frozen=True)
 class TrainResult:
-    """How a run ended.
+    """The result of `train`.
 
     Attributes:
         step: optimiser steps done.
@@ -70,12 +70,12 @@ class TrainResult:
 
 
 def train(config: TrainConfig) -> TrainResult:
-    """Train a policy, or go on with a run.
+    """Train a policy by behaviour cloning, or resume a run.
 
     Ctrl-C or SIGTERM ends the run after the current step, with everything saved.
 
     Raises:
-        UserError: something that the user can fix: data, options, disk.
+        UserError: unusable data, options, or disk.
     """
     run = _Run.open(config)
     selection = Selection(config.where, config.subset, config.held_out)
@@ -120,7 +120,7 @@ def train(config: TrainConfig) -> TrainResult:
 
 @dataclass(frozen=True)
 class _Run:
-    """What a run is, found out before anything expensive."""
+    """Device, network and saved state of a run, resolved before anything expensive."""
 
     device: torch.device
     workers: int
@@ -132,7 +132,7 @@ class _Run:
 
     @staticmethod
     def open(config: TrainConfig) -> _Run:
-        """Make or reopen the run's folder.
+        """Create or reopen the run's folder.
 
         Raises:
             UserError: see `train`.
@@ -155,7 +155,7 @@ class _Run:
 
     @staticmethod
     def _network(config: TrainConfig) -> PolicyConfig:
-        """The preset's network, with the instructions' encoder that was asked for."""
+        """The PolicyConfig of the preset, with the text encoder of the options."""
         network = preset(config.preset)
         if config.vision_weights is not None and network.vision != "p2p":
             raise UserError("--vision-weights are for the p2p vision trunk: leave them out, or choose a p2p preset.")
@@ -206,14 +206,14 @@ class _Trainer:
 
     @property
     def share_done(self) -> float:
-        """How much of the run is behind us, by steps or by the clock, whichever is further."""
+        """Share of the run that is done, by steps or by time, whichever is larger."""
         config = self.config
         by_steps = 0.0 if config.max_steps is None else self.step / max(config.max_steps, 1)
         by_clock = 0.0 if config.minutes is None else self.elapsed_s / max(60 * config.minutes, 1e-9)
         return max(by_steps, by_clock)
 
     def fit(self, prefetcher: Prefetcher, held_out: HeldOut, log: RunLog, interrupted: threading.Event) -> TrainResult:
-        """Run steps until the run is over or interrupted."""
+        """Train until the run is over or interrupted."""
         config = self.config
         scores: Scores | None = None
         saved_at_step, saved_at_s = self.step, time.monotonic()
@@ -250,7 +250,7 @@ class _Trainer:
         return TrainResult(self.step, config.out / "policy", is_last, scores)
 
     def _learn(self, batch: DeviceBatch) -> Tensor:
-        """One optimiser step; returns the norm of the gradient."""
+        """One optimiser step; returns the norm of the gradient, a scalar tensor."""
         config = self.config
         # Dropout draws from here: a step's randomness depends on (seed, step) alone, so a resumed run has the same.
         torch.manual_seed(config.seed * 1_000_003 + self.step)
@@ -275,10 +275,10 @@ class _Trainer:
         return grad_norm
 
     def _log(self, log: RunLog, grad_norm: Tensor, pace: Pace) -> None:
-        """Write the means since the last record.
+        """Log the means since the last record.
 
         Raises:
-            UserError: the loss is no number any more.
+            UserError: the loss is NaN or infinite.
         """
         loss, entropies = self.meter.take()
         if not math.isfinite(loss):
@@ -310,7 +310,7 @@ class _Trainer:
         return scores
 
     def _save(self, scores: Scores | None) -> None:
-        """Write the state to resume from, then the playable checkpoint."""
+        """Save the state to resume from, then the playable checkpoint."""
         state = TrainingState(
             step=self.step,
             elapsed_s=self.elapsed_s,
@@ -344,7 +344,7 @@ class _Trainer:
             shutil.rmtree(old, ignore_errors=True)
 
     def _restore(self, state: TrainingState) -> None:
-        """Go back to a saved state.
+        """Load a saved state.
 
         Raises:
             UserError: it belongs to another network.

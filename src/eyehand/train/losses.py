@@ -1,7 +1,7 @@
-"""The behaviour cloning loss: what a policy's logits cost against the user's action tokens.
+"""The behaviour cloning loss: cross-entropy of a policy's logits against the user's action tokens.
 
-Per head, the mean cross-entropy over the steps to learn from and the head's slots, divided by ln(choices) so that
-every head counts alike, plus a z-loss that keeps the logits from drifting; the heads are summed. Source: Open
+Per head, the mean cross-entropy over the learnt steps and the head's slots, divided by ln(choices) so that every head
+counts alike, plus a z-loss that keeps the logits from drifting; the heads are summed. Source: Open
 Pixels2Play (arXiv 2601.04575) and its public code. Knows nothing about networks or data.
 """
 
@@ -28,9 +28,9 @@ class HeadLosses:
     """The loss of a batch.
 
     Attributes:
-        total: scalar with gradient, what is minimised.
+        total: scalar with gradient, the objective.
         cross_entropy_H: mean cross-entropy of each head in nats, detached; exp of it is the head's perplexity.
-        num_steps: scalar tensor, steps that counted.
+        num_steps: scalar tensor, number of learnt steps.
     """
 
     total: Tensor
@@ -45,12 +45,12 @@ def behaviour_cloning_loss(
     heads: Sequence[Head],
     head_weights: Mapping[str, float] | None = None,
 ) -> HeadLosses:
-    """The loss of one batch; zero where no step is to be learnt.
+    """The loss of one batch; zero without a learnt step.
 
     Args:
         logits: one tensor (B, T, slots, choices) per head.
         target_BTA: int64 tokens, the heads' slots side by side.
-        learn_BT: bool, the steps that count (a user's action, not padding).
+        learn_BT: bool, the learnt steps (a user's action, not padding).
         heads: the heads of the ActionSpace, in slot order.
         head_weights: of heads in the total, by name; 1 for those that are not named.
     """
@@ -72,5 +72,5 @@ def behaviour_cloning_loss(
 
 
 def split_heads(tokens_BTA: Tensor, heads: Sequence[Head]) -> tuple[Tensor, ...]:
-    """The slots of each head."""
+    """Tokens (B, T, A) as one tensor (B, T, slots) per head."""
     return torch.split(tokens_BTA, [head.num_slots for head in heads], dim=-1)

@@ -1,4 +1,4 @@
-"""What a run measures about itself between two log records: mean losses, speed, time spent waiting for data."""
+"""Statistics between two log records: mean losses, frames per second, time spent waiting for data."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Meter:
         self._count += 1
 
     def take(self) -> tuple[float, list[float]]:
-        """Mean loss and mean cross-entropy per head; starts anew."""
+        """Mean loss and mean cross-entropy per head in nats since the last call; resets the sums."""
         loss, *entropies = (self._sums / max(self._count, 1)).tolist()
         self._sums.zero_()
         self._count = 0

@@ -1,4 +1,4 @@
-"""AdamW as the policy needs it, the learning rate over a run, and the running mean of the weights.
+"""AdamW with selective weight decay, the learning rate schedule, and the exponential moving average of the weights.
 
 Knows the network only as a torch module.
 """
@@ -50,7 +50,7 @@ class WeightMean:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Take in the weights after optimiser step number `step`, counted from 1; early on the mean is short."""
+        """Update the mean after optimiser step number `step`, counted from 1; the decay is smaller early on."""
         decay = min(self.decay, step / (10 + step))
         torch._foreach_lerp_(self._means[0], self._sources[0], 1 - decay)
         for mean, source in zip(self._means[1], self._sources[1], strict=True):

@@ -1,4 +1,4 @@
-"""`Prefetcher`: batches on the device, the next one travelling while the current one is learnt from.
+"""`Prefetcher`: batches on the device, the next one copied while the current one is trained on.
 
 Takes decoded batches from a ClipLoader, corrupts their inputs, sends them over a stream of its own (on CUDA, from
 page-locked memory) and augments the pictures there. All randomness of batch k is drawn from (seed, k), so that a
@@ -29,7 +29,7 @@ __all__ = ["DeviceBatch", "Prefetcher", "to_device"]
 
 @dataclass(frozen=True)
 class DeviceBatch:
-    """A Batch as tensors on the device.
+    """A Batch as tensors on the training device.
 
     Attributes:
         number: its place in the stream.
@@ -55,7 +55,7 @@ class Prefetcher:
     """An iterator of DeviceBatches.
 
     Attributes:
-        waited_s: seconds that the training loop has spent waiting for decoded frames so far.
+        waited_s: total time that the training loop has waited for decoded frames.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Prefetcher:
         return batch
 
     def prefetch(self) -> None:
-        """Start sending the next batch; called when the device has been given its work on the current one."""
+        """Start copying the next batch; called when the work on the current one is queued."""
         if self._stream is not None and self._ahead is None:
             self._ahead = self._load()
 
@@ -133,7 +133,7 @@ class Prefetcher:
 
 
 def to_device(batch: Batch, text_table_MND: Tensor, device: torch.device) -> DeviceBatch:
-    """Send a batch. On CUDA the copies are queued; the arrays must stay as they are until the stream has done them."""
+    """Copy a batch to the device. On CUDA asynchronously: the arrays must not change until the stream is done."""
 
     def send(values: NDArray[np.generic]) -> Tensor:
         tensor = torch.from_numpy(values)

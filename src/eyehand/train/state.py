@@ -1,4 +1,4 @@
-"""The state of a training run on disk: everything that the next step depends on, written so that a kill loses nothing.
+"""The state of a training run on disk: everything that the next step depends on, replaced atomically.
 
 A file is written beside the old one, flushed to the disk and renamed over it, so that there is a whole one at every
 moment. It is read with `weights_only=True`: tensors and plain values, no code. All randomness of a step is drawn from
@@ -26,13 +26,13 @@ _VERSION = 1
 
 @dataclass(frozen=True)
 class TrainingState:
-    """What a run needs to go on.
+    """The state from which a run resumes.
 
     Attributes:
         step: optimiser steps done; also the number of the next batch.
         elapsed_s: seconds trained so far.
         model, ema, optimizer: state dicts.
-        meter: sums of the log interval that is not finished.
+        meter: sums of the unfinished log interval.
     """
 
     step: int

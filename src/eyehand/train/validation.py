@@ -1,8 +1,8 @@
-"""Held-out evaluation: what the policy's predictions cost on recordings that it never learnt from.
+"""Held-out evaluation: cross-entropy of the policy on recordings that it was not trained on.
 
-Teacher-forced, with the true action history, beside two baselines that see no picture: `marginal` knows how often
-each token occurs, `copy_last` repeats the last executed action. A policy that does not clearly beat `copy_last` has
-learnt to repeat itself. None of these figures says how well the policy plays; only play does.
+Teacher-forced, with the true action history, beside two baselines that see no picture: `marginal` predicts token
+frequencies, `copy_last` repeats the last executed action. A policy that does not clearly beat `copy_last` has learnt to
+repeat itself. None of these figures measures how well the policy plays; only play does.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class HeldOut:
 
     Attributes:
         keys: the clips.
-        covered: the part of the data set that they are of: of no other recording anything is read.
+        covered: the episodes that they are from; of no other episode anything is read.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class HeldOut:
         autocast: torch.autocast,
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> Scores:
-        """Scores of a policy; it is put into evaluation mode and left so. `progress` is told the clips done, of all."""
+        """Scores of a policy, which is left in evaluation mode. `progress` is called with clips done, of all."""
         heads = policy.space.heads
         device = text_table_MND.device
         policy.eval()
@@ -95,7 +95,7 @@ class HeldOut:
         return Scores.of((sums_H / num_steps.clamp(min=1)).tolist(), heads)
 
     def rows(self) -> NDArray[np.int64]:
-        """Rows of the data set's arrays that the clips cover and that count."""
+        """Rows of the data set's arrays that the clips cover and whose target is known."""
         covered = []
         for key in self.keys:
             episode = self._dataset.episodes[key.episode]
@@ -122,7 +122,7 @@ class HeldOut:
 
 
 def marginal_scores(train: Dataset, held_out: Dataset, rows: NDArray[np.int64]) -> Scores:
-    """Predict every token of these rows of `held_out` by how often its slot holds it in the training data."""
+    """Scores on these rows of `held_out` of each token's frequency in its slot in the training data."""
     space = train.space
     tables = _marginals(_counted(train))
     probabilities_NA = np.stack([tables[a][held_out.target_NA[rows, a]] for a in range(space.num_slots)], axis=1)
@@ -130,7 +130,7 @@ def marginal_scores(train: Dataset, held_out: Dataset, rows: NDArray[np.int64]) 
 
 
 def copy_last_scores(train: Dataset, held_out: Dataset, rows: NDArray[np.int64]) -> Scores:
-    """Predict that the last executed action goes on; what the training data changes is spread as the marginal."""
+    """Scores of repeating the last executed action, with the training data's rate of changes spread as the marginal."""
     space = train.space
     train = _counted(train)
     tables = _marginals(train)
@@ -145,7 +145,7 @@ def copy_last_scores(train: Dataset, held_out: Dataset, rows: NDArray[np.int64])
 
 
 def _counted(train: Dataset) -> Dataset:
-    """The recordings that are counted: all of a small data set, some of a large one, whose labels are not all read."""
+    """The episodes for the baselines' statistics: all of a small data set, some of a large one, to read less."""
     return replace(train, episodes=train.episodes[:: 1 + train.num_steps // _COUNTED_STEPS])
 
 
@@ -159,7 +159,7 @@ def _marginals(train: Dataset) -> list[NDArray[np.float64]]:
 
 
 def _previous(dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.unsignedinteger]:
-    """What was executed one step before each row; nothing before the first step of an episode."""
+    """Tokens executed one step before each row; the empty action before the first step of an episode."""
     before_NA: NDArray[np.unsignedinteger] = dataset.executed_NA[np.maximum(rows - 1, 0)]
     first = np.array([episode.first_step for episode in dataset.episodes])
     before_NA[np.isin(rows, first)] = dataset.space.encode(NOTHING)

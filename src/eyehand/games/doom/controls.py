@@ -79,16 +79,16 @@ class AngleMotion:
     def __init__(self) -> None:
         self._pixels = 0
         self._units_sent = 0
-        self._units_wanted = 0
+        self._units_total = 0
 
     def add(self, pixels: int) -> None:
         """Add mouse motion in pixels."""
         self._pixels += pixels
-        self._units_wanted = (2 * self._pixels * _ANGLE_UNITS_PER_TURN + _PIXELS_PER_TURN) // (2 * _PIXELS_PER_TURN)
+        self._units_total = (2 * self._pixels * _ANGLE_UNITS_PER_TURN + _PIXELS_PER_TURN) // (2 * _PIXELS_PER_TURN)
 
     def take(self, num_tics: int) -> float:
         """Degrees to turn in the next tic: the remaining angle, spread over `num_tics` tics."""
-        left = self._units_wanted - self._units_sent
+        left = self._units_total - self._units_sent
         units = left // num_tics
         self._units_sent += units
         return _degrees(units)
