@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from eyehand.action import NOTHING, Action
-from eyehand.clock import FakeClock, SystemClock
+from eyehand.clock import SystemClock
 from eyehand.errors import UserError
 from eyehand.frame import Frame
 from eyehand.game import Outcome, TaskInfo
 from eyehand.player import Decision, Observation
 from eyehand.session import EpisodeEnd, EpisodeStart, Session, Tick
+from fake_clock import FakeClock
 
 TASK = TaskInfo("test/echo", "test", "echo", ("move", "go"), 10.0, "pixels moved")
 

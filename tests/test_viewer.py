@@ -131,7 +131,7 @@ def test_the_page_shows_the_picture_and_what_the_hands_do(play: Play) -> None:
     assert picture.shape == (48, 64, 3)
     assert np.abs(picture.astype(int) - (255, 0, 0)).max() < 20
     page.close()
-    wait_until(lambda: play.viewer.num_watchers == 0, "the closed page is noticed")
+    wait_until(lambda: not play.viewer._sockets, "the closed page is noticed")
 
 
 def test_somebody_far_away_takes_over_and_hands_back(play: Play) -> None:

@@ -1,8 +1,7 @@
-"""Time for real-time loops: absolute deadlines on one monotonic clock, with statistics of how late the loop was.
+"""Time for real-time loops: absolute deadlines on one monotonic clock.
 
-`Clock` is what a loop needs (now, wait until, nothing else); `SystemClock` is the real one, `FakeClock` advances only
-when told or waited on. `Ticks` hands out the deadlines of a fixed rate and never drifts: tick k is due at
-start + k / rate, whatever happened before it.
+`Clock` is what a loop needs, so that a test can move it; `SystemClock` is the real one. `Ticks` hands out the deadlines
+of a fixed rate and never drifts: tick k is due at start + k / rate, whatever happened before it.
 """
 
 from __future__ import annotations
@@ -13,10 +12,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Protocol
 
-__all__ = ["FPS", "SECOND_NS", "Clock", "FakeClock", "Lateness", "SystemClock", "Ticks", "punctual"]
+__all__ = ["FPS", "SECOND_NS", "Clock", "SystemClock", "Ticks", "punctual"]
 
 SECOND_NS = 1_000_000_000
 _SWITCH_S = 0.0005
@@ -54,53 +52,21 @@ class SystemClock:
         return condition.wait_for(is_true, timeout=max(0.0, left_s))
 
 
-class FakeClock:
-    """A clock for tests: it stands still until somebody waits on it or calls `advance`."""
-
-    def __init__(self, start_ns: int = 0) -> None:
-        self._now_ns = start_ns
-
-    def now_ns(self) -> int:
-        return self._now_ns
-
-    def advance(self, duration_ns: int) -> None:
-        self._now_ns += duration_ns
-
-    def wait_until(self, deadline_ns: int) -> None:
-        self._now_ns = max(self._now_ns, deadline_ns)
-
-    def wait_for(self, condition: threading.Condition, is_true: Callable[[], bool], deadline_ns: int) -> bool:
-        """Fake time does not pass while another thread works: wait for the thread, then keep the time as it is."""
-        return condition.wait_for(is_true, timeout=30.0)
-
-
-@dataclass
-class Lateness:
-    """How late the ticks of a loop were, in nanoseconds after their deadline."""
-
-    late_ns: list[int] = field(default_factory=list)
-    num_skipped: int = 0
-
-    def percentile_ms(self, percent: float) -> float:
-        """The given percentile in milliseconds; 0.0 if there was no tick."""
-        if not self.late_ns:
-            return 0.0
-        ordered = sorted(self.late_ns)
-        return ordered[min(len(ordered) - 1, int(len(ordered) * percent / 100))] / 1e6
-
-
 class Ticks:
     """The deadlines of a fixed rate.
 
-    Args:
+    Attributes:
         clock: the clock to wait on.
         rate_hz: ticks per second.
+        late_ns: how long after its deadline the last tick began.
+        num_skipped: ticks that were missed so far.
     """
 
     def __init__(self, clock: Clock, rate_hz: float) -> None:
         self.clock = clock
         self.rate_hz = rate_hz
-        self.lateness = Lateness()
+        self.late_ns = 0
+        self.num_skipped = 0
         self._start_ns = clock.now_ns()
         self._next = 0
 
@@ -117,10 +83,10 @@ class Ticks:
         now_ns = self.clock.now_ns()
         while self.deadline_ns(self._next + 1) <= now_ns:
             self._next += 1
-            self.lateness.num_skipped += 1
+            self.num_skipped += 1
         tick = self._next
         self.clock.wait_until(self.deadline_ns(tick))
-        self.lateness.late_ns.append(self.clock.now_ns() - self.deadline_ns(tick))
+        self.late_ns = self.clock.now_ns() - self.deadline_ns(tick)
         self._next += 1
         return tick
 

@@ -18,7 +18,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from types import TracebackType
 from typing import Protocol
 
 from eyehand.action import NOTHING, Action
@@ -269,7 +268,7 @@ class _RealTimeLoop:
 
     def _tick(self, index: int, thinker: _Thinker) -> None:
         session, game, clock = self.session, self.session.game, self.session.clock
-        late_ns = self.ticks.lateness.late_ns[-1]
+        late_ns = self.ticks.late_ns
         frame, instruction = game.observe(), session.instruction
         before = self._finished(frame.time_ns)
         thinker.offer(index, Observation(frame, instruction, self.executed))
@@ -334,7 +333,7 @@ class _RealTimeLoop:
             num_ticks=self.num_ticks,
             num_late=self.num_late,
             num_dropped=self.num_dropped,
-            num_skipped=self.ticks.lateness.num_skipped,
+            num_skipped=self.ticks.num_skipped,
             seconds=seconds,
             is_aborted=is_aborted,
         )
@@ -363,9 +362,7 @@ class _Thinker:
         self.thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         with self._changed:
             self._is_closing = True
             self._changed.notify_all()

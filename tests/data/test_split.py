@@ -108,17 +108,18 @@ def test_an_annotation_that_changed_since_is_noticed(tmp_path: Path) -> None:
 def test_labels_are_read_when_they_are_needed(indexed: Path) -> None:
     dataset = load_dataset([indexed / "index.parquet"], P2P)
     store, first = dataset.store, dataset.episodes[3]
-    assert not any(store.is_loaded(each.number) for each in dataset.episodes)
+    assert not any(store.is_loaded_E[each.number] for each in dataset.episodes)
     with ClipLoader(dataset, batch_size=1, clip_steps=4, workers=1) as loader:
         (batch,) = loader.batches(iter([[ClipKey(3, 0)]]))
-    assert [each.id for each in dataset.episodes if store.is_loaded(each.number)] == [first.id]  # by the worker, for us
+    loaded = [each.id for each in dataset.episodes if store.is_loaded_E[each.number]]
+    assert loaded == [first.id]  # by the worker, for us
     in_folder = load_dataset([indexed / "data"], P2P)
     assert (batch.target_BTA[0] == in_folder.labels(3, 0, 4).target_TA).all()
     _, held_out = dataset.split(0.3)
     assert held_out.episodes
     assert (held_out.target_NA[held_out.steps()] == in_folder.target_NA[held_out.steps()]).all()
-    loaded = {each.id for each in dataset.episodes if store.is_loaded(each.number)}
-    assert loaded == {first.id} | {each.id for each in held_out.episodes}  # and not what belongs to the other part
+    read = {each.id for each in dataset.episodes if store.is_loaded_E[each.number]}
+    assert read == {first.id} | {each.id for each in held_out.episodes}  # and not what belongs to the other part
 
 
 def test_weights_of_games_change_how_often_they_are_drawn() -> None:

@@ -8,7 +8,6 @@ from contextlib import closing
 import pytest
 
 from eyehand.action import BUTTONS, KEYS, Action
-from eyehand.clock import FakeClock
 from eyehand.desktop.x11.display import XDisplay
 from eyehand.desktop.x11.guard import Guard
 from eyehand.desktop.x11.injector import Injector
@@ -17,6 +16,7 @@ from eyehand.desktop.x11.listener import Listener
 from eyehand.desktop.x11.screen import OwnScreen
 from eyehand.desktop.x11.windows import WindowState, WindowWatch
 from eyehand.input_event import InputEvent
+from fake_clock import FakeClock
 from x_window import Window, buttons_down, keys_down, wait_until
 
 

@@ -12,7 +12,6 @@ import xcffib.xinput
 import xcffib.xproto as x
 import xcffib.xtest
 
-from eyehand.clock import FakeClock
 from eyehand.desktop.x11.display import XDisplay
 from eyehand.desktop.x11.guard import Guard
 from eyehand.desktop.x11.keys import key_codes
@@ -21,6 +20,7 @@ from eyehand.desktop.x11.raw_events import Valuator
 from eyehand.desktop.x11.screen import OwnScreen
 from eyehand.errors import UserError
 from eyehand.input_event import InputEvent
+from fake_clock import FakeClock
 from programs import need
 from x_window import Window, wait_until
 

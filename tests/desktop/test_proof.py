@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from eyehand.action import NOTHING, Action
-from eyehand.clock import FakeClock
 from eyehand.desktop.profile import Checks, Launch, Profile, Step
 from eyehand.doctor.checks import Finding, measure_px_per_degree, run_checks
 from eyehand.frame import Frame
+from fake_clock import FakeClock
 
 TURN = Step(dx=120, hold_s=0.0, wait_s=0.05)
 FIRE = Step(buttons=("0",), hold_s=0.1, wait_s=0.0)

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from eyehand.action import NOTHING, Action
-from eyehand.clock import FakeClock, SystemClock
+from eyehand.clock import SystemClock
 from eyehand.games.doom.doom import DoomGame, open_doom
 from eyehand.games.doom.process import EngineGuard
 from eyehand.games.doom.tasks import doom_task
+from fake_clock import FakeClock
 from programs import need
 
 pytest.importorskip("vizdoom")

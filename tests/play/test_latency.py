@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from eyehand.action import NOTHING, Action
-from eyehand.clock import FakeClock
 from eyehand.frame import Frame
 from eyehand.game import Outcome, TaskInfo
 from eyehand.play.latency import LatencyObserver, Spread, TickTiming, TimedGame, player_stages, summarise
 from eyehand.player import Decision, Observation
 from eyehand.session import EpisodeStart, Session, Tick
+from fake_clock import FakeClock
 
 TASK = TaskInfo("test/still", "test", "still", ("wait", "stay"), 10.0, "ticks")
 MS = 1_000_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import runpy
 import signal
 import subprocess
 import sys
@@ -18,13 +19,14 @@ from PIL import Image
 
 from eyehand.action import NOTHING, Action
 from eyehand.errors import UserError
-from eyehand.evaluate.animation import make_animation
 from eyehand.frame import Frame
 from eyehand.game import Outcome, TaskInfo
 from eyehand.play.hud import Hud, Shown
 from eyehand.play.overlay import OverlayObserver
 from eyehand.player import Decision
 from eyehand.session import EpisodeEnd, EpisodeStart, Tick
+
+make_animation = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "animation.py"))["make_animation"]
 
 TASK = TaskInfo("test/colour", "test", "colour", ("change", "vary"), 10.0, "shades")
 GREY = np.full((240, 320, 3), 90, np.uint8)

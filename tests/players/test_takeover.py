@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eyehand.action import NOTHING, Action
-from eyehand.clock import FakeClock
 from eyehand.collect.recorder import Recorder
 from eyehand.errors import UserError
 from eyehand.frame import Frame
@@ -23,6 +22,7 @@ from eyehand.players.input_state import InputState
 from eyehand.players.takeover import Takeover, TakeoverKeys, Turn
 from eyehand.recording.reader import Recording
 from eyehand.session import EpisodeEnd, EpisodeStart, Session, Tick
+from fake_clock import FakeClock
 
 TICK_NS = 50_000_000
 AGENT = Action.of(["w"], ["0"], dx=3)

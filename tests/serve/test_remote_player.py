@@ -309,8 +309,8 @@ def test_closing_ends_the_connection_and_may_be_done_twice(serve: Serve, connect
     running = serve(lambda: Sum([]))
     remote = connect(running.address)
     remote.act(look(grey(0)))
-    assert running.server.num_connections == 1
+    assert len(running.server._connections) == 1
     remote.close()
     remote.close()
     assert remote.act(look(grey(0))) == Decision(NOTHING)
-    until(lambda: running.server.num_connections == 0)
+    until(lambda: not running.server._connections)

@@ -56,7 +56,7 @@ def test_what_is_not_needed_of_a_large_data_set_is_not_read(tmp_path: Path, monk
 
 
 def _num_read(dataset: Dataset) -> int:
-    return sum(dataset.store.is_loaded(episode.number) for episode in dataset.episodes)
+    return sum(int(dataset.store.is_loaded_E[episode.number]) for episode in dataset.episodes)
 
 
 def test_runs_from_before_there_were_indexes_can_go_on(tmp_path: Path) -> None:

@@ -290,8 +290,7 @@ def _read_row(row: IndexRow, space: ActionSpace) -> EpisodeLabels:
         raise UserError(f"{file} has changed since it was indexed: index the data again.")
     annotations = list(parse_annotation(data, file).message.frame_annotations[: row.num_frames])
     instructions = frame_instructions(annotations, row.fps)
-    times_ns = [each.frame_time for each in annotations]
-    return _steps(make_labels(frame_actions(annotations), instructions, times_ns, space), space)
+    return _steps(make_labels(frame_actions(annotations), instructions, space), space)
 
 
 def _steps(labels: Labels, space: ActionSpace) -> EpisodeLabels:

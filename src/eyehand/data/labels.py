@@ -46,6 +46,7 @@ class LabelStore:
         executed_NA, target_NA: tokens, of the space's `token_dtype`.
         learn_N: bool, whether the target is known.
         text_N: int32 rows of the table of instructions.
+        is_loaded_E: whether an episode's labels were read, by whichever process.
     """
 
     def __init__(
@@ -71,19 +72,15 @@ class LabelStore:
         )
         self.learn_N: NDArray[np.bool_] = shared_bytes(total).view(np.bool_)
         self.text_N: NDArray[np.int32] = shared_bytes(total * 4).view(np.int32)
-        self._is_loaded_E = shared_bytes(len(self._num_steps))
+        self.is_loaded_E = shared_bytes(len(self._num_steps))
 
     def first_step(self, episode: int) -> int:
         """Where an episode's steps begin in the arrays."""
         return int(self._first_step[episode])
 
-    def is_loaded(self, episode: int) -> bool:
-        """Whether an episode's labels were read, by whichever process."""
-        return bool(self._is_loaded_E[episode])
-
     def load(self, episode: int) -> None:
         """Read an episode's labels if nobody has yet."""
-        if not self._is_loaded_E[episode]:
+        if not self.is_loaded_E[episode]:
             self.fill(episode, self._read(episode))
 
     def fill(self, episode: int, labels: EpisodeLabels) -> None:
@@ -102,7 +99,7 @@ class LabelStore:
         self.executed_NA[here], self.target_NA[here] = labels.executed_TA, labels.target_TA
         self.learn_N[here] = labels.learn_T
         self.text_N[here] = [self._row_of[text] for text in labels.instructions]
-        self._is_loaded_E[episode] = 1
+        self.is_loaded_E[episode] = 1
 
 
 def shared_bytes(num_bytes: int) -> NDArray[Any]:

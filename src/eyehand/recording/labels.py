@@ -60,14 +60,12 @@ class Labels:
         target_TA: int64 tokens of the users' actions or labels (no action where unknown): the learning target.
         target_mask_T: bool, where the target is known; never on the last frame.
         instructions: of each frame; None: no instruction.
-        times_ns_T: int64, capture times since the start of the recording.
     """
 
     executed_TA: NDArray[np.int64]
     target_TA: NDArray[np.int64]
     target_mask_T: NDArray[np.bool_]
     instructions: tuple[str | None, ...]
-    times_ns_T: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.target_mask_T)
@@ -76,7 +74,6 @@ class Labels:
 def make_labels(
     actions: Sequence[FrameActions],
     instructions: Sequence[str | None],
-    times_ns: Sequence[int],
     space: ActionSpace,
 ) -> Labels:
     """Encode the actions of every frame in an action space."""
@@ -93,7 +90,6 @@ def make_labels(
         np.array(target, np.int64).reshape(shape),
         np.array([each.user is not None for each in actions], np.bool_),
         tuple(instructions),
-        np.array(times_ns, np.int64),
     )
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -159,7 +158,7 @@ class Recording:
 
     def load_labels(self, space: ActionSpace) -> Labels:
         """The actions of all frames as tokens; row i belongs to frame i."""
-        return make_labels(self._frame_actions(), self.instructions, self.times_ns, space)
+        return make_labels(self._frame_actions(), self.instructions, space)
 
     def text_embedding(self, instruction: str, encoder: str) -> NDArray[np.float32] | None:
         """The encoder's embedding (n, dim) float32 stored with an instruction by any annotator; None: none stored."""
@@ -204,9 +203,7 @@ class Recording:
     def __enter__(self) -> Recording:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def _frame_actions(self) -> list[FrameActions]:

@@ -47,11 +47,6 @@ class Server:
         self._connections: set[Connection] = set()
         self._numbers = itertools.count(1)
 
-    @property
-    def num_connections(self) -> int:
-        """Clients connected now."""
-        return len(self._connections)
-
     async def run(self, stop: asyncio.Event, on_listening: Callable[[], None] = lambda: None) -> None:
         """Serve until `stop` is set, then close every connection and socket.
 

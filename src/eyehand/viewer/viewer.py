@@ -75,11 +75,6 @@ class Viewer:
         self._thread = threading.Thread(target=self._server.serve_forever, name="eyehand viewer", daemon=True)
         self._thread.start()
 
-    @property
-    def num_watchers(self) -> int:
-        """Number of open pages."""
-        return len(self._sockets)
-
     def look(self, frame: Frame) -> None:
         """Show this picture from now on. Cheap: the threads of the open pages encode it."""
         with self._changed:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 
 from eyehand.action import NOTHING, Action
-from eyehand.clock import SECOND_NS, Clock, Lateness
+from eyehand.clock import SECOND_NS, Clock
 from eyehand.games.doom.controls import TICKS_PER_SECOND, tics_of_tick
 from eyehand.games.doom.episode import DoomEpisode, Moment
 
@@ -36,9 +36,6 @@ class RealTimePlay:
     Args:
         episode: used by this object alone between `start` and `stop`.
         clock: the clock to run by.
-
-    Attributes:
-        lateness: of the tics' ends after their deadlines, in the current or last episode.
     """
 
     def __init__(self, episode: DoomEpisode, clock: Clock) -> None:
@@ -53,11 +50,9 @@ class RealTimePlay:
         self._moment: Moment | None = None
         self._error: Exception | None = None
         self._busy_since_ns = 0
-        self.lateness = Lateness()
 
     def start(self, moment: Moment) -> None:
         """Begin an episode at this Moment; its time starts with the first `look`."""
-        self.lateness = Lateness()
         self._is_stopped.clear()
         self._is_begun.clear()
         self._pending, self._error, self._moment, self._busy_since_ns = NOTHING, None, moment, 0
@@ -119,7 +114,6 @@ class RealTimePlay:
                 tick += 1
                 missed = (self._clock.now_ns() - self._start_ns) // _TICK_NS - tick
                 if missed > _CATCH_UP_TICKS:
-                    self.lateness.num_skipped += missed
                     tick += missed
         except Exception as error:
             with self._lock:
@@ -140,7 +134,6 @@ class RealTimePlay:
             self._busy_since_ns = self._clock.now_ns()
             moment = self._episode.advance(1, spread=num_left, draw=num_left == 1)
             self._busy_since_ns = 0
-            self.lateness.late_ns.append(self._clock.now_ns() - deadline_ns)
             with self._lock:
                 self._moment = moment
             if moment.outcome.done:

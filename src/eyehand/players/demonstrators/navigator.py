@@ -19,7 +19,7 @@ from eyehand.games.doom.state import DoomState
 from eyehand.players.demonstrators.eyes import bearing_deg, wrap_deg
 from eyehand.players.demonstrators.geometry import CELL, FloorPlan, floor_plan, obstacles_of
 
-__all__ = ["Gait", "Navigator", "Steering", "keys_towards"]
+__all__ = ["Gait", "Navigator", "Steering"]
 
 _USE_REACH = 60.0
 """Doors are pushed from nearer than this; the engine allows 64 units from the middle of the body."""
@@ -218,9 +218,3 @@ class Navigator:
     def _is_free(plan: FloorPlan, state: DoomState, angle: float, distance: float) -> bool:
         cell = plan.cell(state.x + distance * math.cos(angle), state.y + distance * math.sin(angle))
         return bool(plan.is_free_HW.ravel()[cell])
-
-
-def keys_towards(state: DoomState, x: float, y: float) -> frozenset[str]:
-    """Which of WASD move the body towards a point while the view stays where it is (eight directions)."""
-    sector = round(bearing_deg(state, x, y) / 45.0) % 8
-    return frozenset(("w", "wd", "d", "sd", "s", "sa", "a", "wa")[sector])

@@ -1,4 +1,4 @@
-"""A short GIF or WebP animation, cut from a video of play, for a README."""
+"""A short GIF or WebP animation, cut from a video of play, for a README: `python benchmarks/animation.py --help`."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import io
 from pathlib import Path
 
 import numpy as np
+import tyro
 from PIL import Image
 
 from eyehand.errors import UserError
 from eyehand.replaced import replaced
-
-__all__ = ["make_animation"]
 
 _COLOURS = 128
 _MIN_WIDTH_PX = 200
@@ -94,3 +93,7 @@ def _saved(pictures: list[Image.Image], form: str, fps: float, **options: int) -
     duration_ms = round(1000 / fps)
     pictures[0].save(file, form, save_all=True, append_images=pictures[1:], duration=duration_ms, loop=0, **options)
     return file.getvalue()
+
+
+if __name__ == "__main__":
+    tyro.cli(make_animation)
