@@ -1,6 +1,6 @@
 # make demo    the bundled agent plays three Doom tasks live; videos and reports land in demo/
 # make test    the tests;  make test-slow  the long ones
-# make check   format, lint, types
+# make check   format, lint, types;  make docs  the site, in build/docs
 # make clean   removes what these made, .venv included
 #
 # Each sets up .venv by itself, with the versions of constraints.txt; PYTHON=python3.12 chooses another interpreter.
@@ -11,7 +11,7 @@ BIN := .venv/bin
 DEMO_SECONDS ?= 30
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test test-slow check clean
+.PHONY: demo test test-slow check docs clean
 
 demo: .venv/play
 	$(BIN)/eyehand demo --seconds $(DEMO_SECONDS)
@@ -26,6 +26,10 @@ check: .venv/dev
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
+
+docs: .venv/docs
+	$(BIN)/sphinx-build -q -W --keep-going docs build/docs
+	@echo "Open build/docs/index.html in a browser."
 
 clean:
 	rm -rf .venv demo build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -50,4 +54,9 @@ clean:
 .venv/dev: .venv/play
 	@echo "Installing what tests and checks need ..."
 	@$(PIP) --editable '.[dev]'
+	@touch $@
+
+.venv/docs: .venv/dev
+	@echo "Installing what the documentation is built with ..."
+	@$(PIP) --editable '.[docs]'
 	@touch $@

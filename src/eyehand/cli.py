@@ -24,7 +24,7 @@ from eyehand import __version__
 from eyehand.announce import announce
 from eyehand.errors import UserError
 
-__all__ = ["COMMANDS", "main", "module_of"]
+__all__ = ["COMMANDS", "RENAMED", "main", "module_of"]
 
 COMMANDS: dict[str, str] = {
     "games": "List the games and what there is to do in them.",
@@ -45,7 +45,7 @@ COMMANDS: dict[str, str] = {
     "demo": "Watch the bundled agent play three Doom tasks.",
 }
 
-_RENAMED = {"--taught": "--dagger", "--pupil-share": "--learner-share", "--perturb": "--noise-injection"}
+RENAMED = {"--taught": "--dagger", "--pupil-share": "--learner-share", "--perturb": "--noise-injection"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -82,9 +82,9 @@ def _run(name: str, options: list[str]) -> int:
     import tyro
 
     for option in options:
-        if option.split("=")[0] in _RENAMED:
+        if option.split("=")[0] in RENAMED:
             old = option.split("=")[0]
-            raise UserError(f"The option {old} is now called {_RENAMED[old]}: write that instead.")
+            raise UserError(f"The option {old} is now called {RENAMED[old]}: write that instead.")
     command = importlib.import_module(module_of(name))
     parsed = tyro.cli(
         command.Options,

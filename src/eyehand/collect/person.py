@@ -45,7 +45,7 @@ _SHOWN_MS = 2.0
 
 @dataclass(frozen=True)
 class RecordKeys:
-    """Hotkeys, written as in `players.hotkeys`."""
+    """Hotkeys, written as in `desktop.hotkeys`."""
 
     record: str = "RightAlt+Home"
     pause: str = "RightAlt+End"
@@ -169,7 +169,8 @@ class _Desk:
     ) -> None:
         self.game, self.options, self.say = game, options, say
         self._ended = ended
-        self.person = HumanPlayer(options.keys.hotkeys())
+        self.person = HumanPlayer()
+        self._hotkeys = options.keys.hotkeys()
         self._changed = threading.Condition()
         self._recording = RecordingState.WAITING if options.is_waiting else RecordingState.ON
         self._before_pause = self._recording
@@ -186,7 +187,8 @@ class _Desk:
 
     def hear(self, event: InputEvent) -> None:
         """An event of the display, on the listener's thread."""
-        fired = self.person.hear(event)
+        event, fired = self._hotkeys.hear(event)
+        self.person.hear(event)
         if fired is not None:
             self._obey(fired)
 

@@ -1,0 +1,1 @@
+"""The network in PyTorch: text, vision, backbone, action decoder, sizes."""

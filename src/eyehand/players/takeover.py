@@ -122,11 +122,19 @@ class Takeover:
     def hear(self, event: InputEvent, *, is_far: bool = False) -> None:
         """This happened; called on any thread, as soon as it is known. Simulated events are kept, and nobody's."""
         with self.lock:
-            known, hotkey = (self._far_hotkeys if is_far else self._near_hotkeys).hear(event)
-            for one in known:
-                self._take_in(one, is_far)
+            event, hotkey = (self._far_hotkeys if is_far else self._near_hotkeys).hear(event)
+            is_release = event.kind in ("key", "button") and not event.is_pressed
+            is_for_game = self.is_playing and not self.is_paused()
+            if is_for_game or (self.is_playing and is_release):
+                self._events.append(event)
             if hotkey is not None:
                 self._obey(hotkey, event.time_ns)
+                return
+            if event.is_simulated or event.name.startswith(HOTKEY) or not (is_for_game or is_release):
+                return
+            hands = self._far if is_far else self._near
+            if hands.hear(event) and self.turn is Turn.AGENT and is_for_game and self._is_meant(event):
+                self._take_over(event.time_ns)
 
     def take_events(self) -> list[InputEvent]:
         """Everything heard before the picture of the tick that was told last, since this was called before."""
@@ -189,9 +197,6 @@ class Takeover:
     ) -> tuple[Decision | None, Action]:
         """Whose tick it was, and what was done in it; see `session.ExecutedActionSource`."""
         with self.lock:
-            for is_far, hotkeys in ((False, self._near_hotkeys), (True, self._far_hotkeys)):
-                for event in hotkeys.settle(until_ns):
-                    self._take_in(event, is_far)
             self._tick_ns, self._until_ns = self._until_ns, until_ns
             turns = [self._turn_at_tick]
             while self._changes and self._changes[0][0] < until_ns:
@@ -209,18 +214,6 @@ class Takeover:
             return Decision(everything, label=persons), everything
         everything = persons.then(agents)
         return Decision(everything), everything
-
-    def _take_in(self, event: InputEvent, is_far: bool) -> None:
-        """Keep an event, and take over if the person means it."""
-        is_release = event.kind in ("key", "button") and not event.is_pressed
-        is_for_game = self.is_playing and not self.is_paused()
-        if is_for_game or (self.is_playing and is_release):
-            self._events.append(event)
-        if event.is_simulated or event.name.startswith(HOTKEY) or not (is_for_game or is_release):
-            return
-        hands = self._far if is_far else self._near
-        if hands.hear(event) and self.turn is Turn.AGENT and is_for_game and self._is_meant(event):
-            self._take_over(event.time_ns)
 
     def _obey(self, hotkey: str, time_ns: int) -> None:
         if hotkey == _HAND_BACK:

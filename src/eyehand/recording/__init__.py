@@ -1,0 +1,1 @@
+"""The recording format of Open P2P: written, read, inspected."""

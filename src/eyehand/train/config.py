@@ -62,8 +62,9 @@ class TrainConfig:
         history_dropout: chance that a whole clip shows a history in which nothing was done.
         text_dropout: chance that a clip's instruction is left out.
         augment: strength of the picture augmentation; 0: off, 1: the reference's.
-        keys_weight, buttons_weight: of these heads in the loss; 1: the reference's, whose means over slots that are
-            mostly empty leave little weight to a key that is pressed.
+        keys_weight: of the keys in the loss; 1: the reference's, whose mean over slots that are mostly empty leaves
+            little weight to a key that is pressed.
+        buttons_weight: likewise, of the mouse buttons.
         compression: share of the clips whose pictures are compressed once more, with a random quality (CRF 6 to 18) and
             chroma (4:2:0, 4:4:4, RGB): recorded pictures are all compressed alike, live ones not at all. Costs the data
             workers more time than decoding does.
@@ -74,7 +75,9 @@ class TrainConfig:
         device: auto takes a GPU if there is one.
         compile: run the network through torch.compile.
         seed: of everything random.
-        log_every, eval_every, checkpoint_every: in steps.
+        log_every: steps between two records in the log.
+        eval_every: steps between two evaluations on held-out clips.
+        checkpoint_every: steps between two checkpoints.
         eval_clips: held-out clips that an evaluation looks at, kept in memory.
         checkpoint_minutes: a checkpoint is also written when the last one is older than this.
         keep: how many of the newest playable checkpoints stay, besides `policy`, which is always the newest.
