@@ -41,14 +41,14 @@ _BLOCK = 512
 
 
 class Pack:
-    """A plain tar that only grows. A context manager; only one process at a time has it open.
+    """An append-only plain tar. A context manager, locked by one process at a time.
 
     Attributes:
-        files: what lies in it, by name. A file that a killed process left half is taken away when it is opened.
+        files: its members by name. An incomplete last member is truncated on opening.
     """
 
     def __init__(self, path: Path) -> None:
-        """Open it, made if missing; waits while another process has it.
+        """Open the tar, made if missing; waits while another process has it locked.
 
         Raises:
             UserError: from any method, when it cannot be written.
@@ -71,7 +71,7 @@ class Pack:
         self._file.close()
 
     def add(self, name: str, file: BinaryIO, size: int) -> FileRange:
-        """Copy a file into it and say where it lies; one of this name and size that it has already is kept.
+        """Append a file and return its range; a member of this name and size is kept as it is.
 
         Raises:
             EOFError: `file` is shorter than `size`.
@@ -115,7 +115,7 @@ class Pack:
 
 
 def _whole_files(path: Path) -> dict[str, FileRange]:
-    """What a pack holds, but for a last file that is cut off."""
+    """The complete members of a pack by name."""
     files: dict[str, FileRange] = {}
     size = path.stat().st_size
     try:
@@ -133,7 +133,7 @@ def read_archive(archive: Archive, pack: Pack | None) -> Iterator[Located]:
 
     Args:
         archive: plain or compressed.
-        pack: where to keep what training needs; None (plain archives only): read it in place.
+        pack: where annotation and small video are copied; None (plain archives only): they are read in place.
 
     Yields:
         recordings; and at the end one entry with a problem if the archive cannot be read further.
@@ -159,7 +159,7 @@ def read_archive(archive: Archive, pack: Pack | None) -> Iterator[Located]:
 
 
 def _walk(archive: Archive, stream: _Stream, pack: Pack | None) -> Iterator[Located]:
-    """The recordings of an open archive, each as soon as both of its files have been met."""
+    """The recordings of an open archive, each as soon as both of its files were read."""
     found: dict[str, dict[str, FileRange]] = {}
     done: set[str] = set()
     with tarfile.open(fileobj=stream, mode="r:") as tar:
@@ -192,7 +192,7 @@ def _walk(archive: Archive, stream: _Stream, pack: Pack | None) -> Iterator[Loca
 
 
 def _place(archive: Archive, tar: tarfile.TarFile, member: tarfile.TarInfo, name: str, pack: Pack | None) -> FileRange:
-    """Where the bytes of a file of the archive are: inside it, or copied into the pack."""
+    """The range of a member of the archive: inside it, or of its copy in the pack."""
     if pack is None:
         if member.offset_data + member.size > archive.size:
             raise EOFError("it breaks off within a file")
@@ -213,11 +213,11 @@ def _blocks(size: int) -> int:
 
 
 class _BombError(Exception):
-    """The archive grows beyond all measure."""
+    """The archive expands more than a hundredfold."""
 
 
 class _Stream(io.RawIOBase):
-    """The bytes of a tar for tarfile: remembers its last read, reads forward only where it must, and is bounded."""
+    """The bounded, forward-reading stream of a tar's bytes for tarfile; keeps its last read."""
 
     def __init__(self, expanded: BinaryIO | gzip.GzipFile, raw: BinaryIO, *, is_bounded: bool) -> None:
         self._expanded = expanded
@@ -251,7 +251,7 @@ class _Stream(io.RawIOBase):
         return self._expanded.seek(offset) if left < 0 else self._expanded.tell()
 
     def drain(self) -> None:
-        """Read what follows the tar's end, so that the checksum of the compressed file is verified."""
+        """Read to the end of the compressed file, so that its checksum is verified."""
         while self._expanded.read(_CHUNK):
             self._check()
 

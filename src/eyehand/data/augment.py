@@ -28,7 +28,7 @@ _YIQ_TO_RGB = np.linalg.inv(_RGB_TO_YIQ)
 
 @dataclass(frozen=True)
 class Draw:
-    """What happens to one clip. The defaults change nothing.
+    """The augmentation parameters of one clip. The defaults change nothing.
 
     Attributes:
         rotation_rad: turn about the middle of the picture.
@@ -54,7 +54,7 @@ class Draw:
 
 
 def draw(rng: np.random.Generator, strength: float = 1.0) -> Draw:
-    """Draw the changes of one clip. `strength` scales every range; 1 is the reference's list."""
+    """Random parameters for one clip. `strength` scales every range; 1 is the reference's list."""
     if strength <= 0:
         return Draw()
 
@@ -129,7 +129,7 @@ def augment_clip(frames_TCHW: Tensor, changes: Draw, noise: torch.Generator) -> 
 
 
 def _on(device: torch.device, numbers: NDArray[np.float64]) -> Tensor:
-    """A few numbers as float32 on the device, without making the host wait for the device."""
+    """A few numbers as a float32 tensor on the device, copied without synchronisation."""
     values = torch.from_numpy(numbers.astype(np.float32))
     return values.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else values.to(device)
 
@@ -214,7 +214,7 @@ def _convolve(x_TCHW: Tensor, kernel: NDArray[np.float64]) -> Tensor:
 
 
 def _sharpness_kernel(factor: float) -> NDArray[np.float64]:
-    """Below 1 towards a soft picture, above 1 away from it (Pillow's definition)."""
+    """The kernel that blurs below factor 1 and sharpens above 1 (Pillow's definition)."""
     soft = np.array([[1.0, 1.0, 1.0], [1.0, 5.0, 1.0], [1.0, 1.0, 1.0]]) / 13
     identity = np.zeros((3, 3))
     identity[1, 1] = 1
@@ -222,7 +222,7 @@ def _sharpness_kernel(factor: float) -> NDArray[np.float64]:
 
 
 def _blur_kernel(rng: np.random.Generator) -> NDArray[np.float64]:
-    """A gaussian or a motion blur, kernel 3 to 7, either with equal chance."""
+    """A random Gaussian or motion blur kernel of size 3 to 7."""
     size = int(rng.choice([3, 5, 7]))
     offsets = np.arange(size) - size // 2
     kernel: NDArray[np.float64]

@@ -1,9 +1,9 @@
-"""Is this data fit to learn from? `check` looks into every recording; `Verdict` says what came of one, and why.
+"""The data filter: `check` measures every recording, and a `Verdict` says which are left out, and why.
 
 The reference's filter (arXiv 2601.04575): one key held most of the time, too many keys at once, too little done,
-actions that a given policy finds unlikely. And what does silent harm besides: a frame rate that drifts, frozen or black
-video, a recording that is there twice, labels that are shifted against the pictures. Decisions are kept beside the data
-(`decisions.py`); no recording is touched.
+actions that are unlikely under a given policy. And other silent faults: a frame rate that drifts, frozen or black
+video, duplicates, a lag between labels and pictures. Decisions are kept beside the data (`decisions.py`); no recording
+is changed.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ _BLACK = 10.0  # brightness, 0 to 255, that no pixel of a black picture exceeds
 
 @dataclass(frozen=True)
 class CheckLimits:
-    """What is still fit to learn from. Shares are of a recording's frames.
+    """The limits within which a recording is used. Shares are of its frames.
 
     Attributes:
-        max_key_share: one key held.
+        max_key_share: share with the same key held.
         max_keys: keys held at once, at any time.
-        min_interaction: anything held or moved.
-        max_rate_drift: between the rate that is stated and that of the frame times, as a share.
-        max_frozen: pictures that are the same as the one before.
-        max_black: pictures that are black.
-        max_answer_ticks: that a game played live may take to show what was done, which looks like labels that come too
-            early and cannot be told from them. A stepped game takes none.
+        min_interaction: least share with anything held or moved.
+        max_rate_drift: relative difference between the stated frame rate and that of the frame times.
+        max_frozen: share of pictures that equal the one before.
+        max_black: share of pictures that are black.
+        max_answer_ticks: ticks that a game played live may take to show an action, which looks like labels that come
+            too early and cannot be told from them. A stepped game takes none.
         least_likelihood: of the user's actions under a policy; see `Scorer`.
     """
 
@@ -65,27 +65,26 @@ _ROUNDING_NS = 1000
 Scorer = Callable[[Recording], float | None]
 """From a recording to how likely its actions are, between 0 and 1; None: it cannot tell. `evaluate.likelihood` is one.
 
-Picklable, and its repr says all that its judgement depends on.
+Picklable, and its repr contains all that its result depends on.
 """
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found about one recording. Shares are of its frames.
+    """The measurements of one recording and the reasons to leave it out. Shares are of its frames.
 
     Attributes:
         id, source: as in the index.
-        reasons: why it is left out, a sentence each; none: it is used.
+        reasons: sentences on why it is left out; empty: it is used.
         num_frames: with picture and annotation.
-        held_most, held_share: the key that was held most, and how much; empty if none was.
-        most_keys: held at once.
-        interaction: frames on which anything was held or moved, of those whose action is known.
-        measured_fps: from the frame times; 0 where they are not told.
-        frozen_share, black_share: of the pictures.
-        lag_ticks: by which labels come too late (positive) or early; None: the picture does not tell.
-        lag_correlation: of picture and mouse at that lag.
+        held_most, held_share: the key that was held most, and its share; empty if none was.
+        most_keys: largest number of keys held at once.
+        interaction: share with anything held or moved, of the frames whose action is known.
+        measured_fps: from the frame times; 0 without them.
+        frozen_share, black_share: pictures that equal the one before, and black ones.
+        lag_ticks, lag_correlation: see `Lag`.
         is_live: the frame times are not those of a stepped game.
-        likelihood: of the user's actions under a policy; None: none was asked, or it cannot tell.
+        likelihood: of the user's actions under a policy; None: not computed, or no action is known.
     """
 
     id: str
@@ -117,15 +116,15 @@ def check(
     progress: Progress = no_progress,
     scorer: Scorer | None = None,
 ) -> list[Verdict]:
-    """Check recordings, given with their `source`; of equal ones the first is used.
+    """The verdicts on recordings, given with their `source`; of duplicates the first is used.
 
     Args:
         found: the recordings.
-        limits: what is fit.
-        engine: who does it; the verdicts do not depend on it. None: this process.
-        journal: what an earlier run found; None: nothing is kept.
+        limits: see `CheckLimits`.
+        engine: runs the checks; the verdicts do not depend on it. None: this process.
+        journal: of finished verdicts, to resume from; None: none is kept.
         progress: see `jobs.job`.
-        scorer: says how likely the actions are.
+        scorer: gives the likelihood of the actions; None: not computed.
     """
     items = {source: _Unchecked(source, files, limits, scorer) for source, files in found}
     first: dict[str, str] = {}
@@ -150,7 +149,7 @@ class _Unchecked:
 
 
 def _check(item: _Unchecked) -> tuple[Verdict, str]:
-    """The verdict on one recording and the fingerprint of its content; none where it cannot be used at all."""
+    """The verdict on one recording and its fingerprint, which is empty for an unusable one."""
     try:
         verdict, content = check_recording(item.files, item.source, item.limits, item.scorer)
     except UserError as error:
@@ -174,10 +173,10 @@ _CHECK: Job[_Unchecked, tuple[Verdict, str]] = Job(
 def check_recording(
     files: RecordingFiles, source: str, limits: CheckLimits, scorer: Scorer | None = None
 ) -> tuple[Verdict, bytes]:
-    """Check one recording, and give a fingerprint of its pictures and actions.
+    """The verdict on one recording, and a fingerprint of its pictures and actions.
 
     Raises:
-        UserError: it cannot be used at all.
+        UserError: it cannot be read.
     """
     with Recording.open(files) as recording:
         num_frames = recording.num_frames
@@ -236,7 +235,7 @@ def _reasons(verdict: Verdict, limits: CheckLimits, fps: float, num_known: int) 
 
 
 def _held(known: Sequence[Action]) -> tuple[tuple[str, float], int, float]:
-    """The key held most and its share, the most keys at once, and the share of frames on which anything was done."""
+    """The key held most and its share, the most keys at once, and the share of frames with any input."""
     if not known:
         return ("", 0.0), 0, 0.0
     counts = Counter(name for action in known for name in action.keys)
@@ -251,7 +250,7 @@ def _measured_fps(times_ns: Sequence[int]) -> float:
 
 
 def _is_live(times_ns: Sequence[int], fps: float) -> bool:
-    """Whether the frame times are other than the even ones that the recorder gives a stepped game."""
+    """Whether the frame times differ from the even ones that the recorder gives a stepped game."""
     first_ns = times_ns[0] if times_ns else 0
     return any(
         abs(time_ns - first_ns - index * SECOND_NS / fps) > _ROUNDING_NS for index, time_ns in enumerate(times_ns)
@@ -263,12 +262,12 @@ def _plain(action: Action | None) -> object:
 
 
 class _Pictures:
-    """All pictures of a recording, looked at once.
+    """Statistics of all pictures of a recording, decoded once.
 
     Attributes:
-        frozen_share: of the pictures, those that are the same as the one before.
-        black_share: of the pictures.
-        brightness: mean of each, uint8: the same for the same video, however it is stored.
+        frozen_share: of the pictures that equal the one before.
+        black_share: of the black pictures.
+        brightness: mean of each picture, uint8: equal for the same video, however it is stored.
     """
 
     def __init__(self, num_frames: int, frames: Callable[[int, int], NDArray[np.uint8]]) -> None:

@@ -1,4 +1,4 @@
-"""What `eyehand data check` looks at, and how it shows what it found."""
+"""Input and output of `eyehand data check`: the recordings of a source, the journal, the table of verdicts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["journal_beside", "places_at", "print_verdicts"]
 
 
 def places_at(source: str, where: str | None) -> tuple[list[tuple[str, RecordingFiles]], list[Verdict]]:
-    """The recordings of an index, a folder or an archive, and verdicts on those that are out of the question.
+    """The recordings of an index, a folder or an archive, and verdicts on those that cannot be read.
 
     Raises:
         UserError: nothing is there, a .tar.gz is not indexed, or a condition is given without an index.
@@ -52,7 +52,7 @@ def places_at(source: str, where: str | None) -> tuple[list[tuple[str, Recording
 def journal_beside(
     out: Path | None, source: str, limits: CheckLimits, scorer: Scorer | None = None
 ) -> AbstractContextManager[Journal | None, bool | None]:
-    """What an unfinished check of the same data found, kept beside its result; None if no result is written."""
+    """The journal of a check, beside its result; None if no result is written."""
     if out is None:
         return nullcontext()
     content = hashlib.sha256(Path(source).read_bytes()).hexdigest() if source.endswith(INDEX_ENDING) else ""
@@ -61,7 +61,7 @@ def journal_beside(
 
 
 def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
-    """A line per recording, then the reasons why some are left out."""
+    """Print a row per recording, then the reasons why some are left out."""
     table = Table(title=f"{sum(each.is_used for each in verdicts)} of {len(verdicts)} recordings are fit to learn from")
     heads = ["recording", "frames", "held most", "keys", "active", "fps", "frozen", "black", "labels", ""]
     is_scored = any(each.likelihood is not None for each in verdicts)

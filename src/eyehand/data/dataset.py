@@ -1,7 +1,7 @@
-"""`Dataset`: the recordings to learn from: labels in memory (see `labels.py`), pictures on disk.
+"""`Dataset`: the recordings to train on: labels in memory (see `labels.py`), pictures on disk.
 
-Step i of a recording is frame i with what was done on it, which annotation i + 1 holds; the last frame has no step.
-A system's action is history but never a target; steps whose user action is unknown are seen and not learnt from.
+Step i of a recording is frame i with the action executed on it, which annotation i + 1 holds; the last frame has no
+step. A system's action is history but never a target; steps without a known user action are inputs but not learnt.
 Recordings come from folders, or from an index (`index.py`), which names them without opening any: their labels are read
 when they are first needed. Which of them are used is decided in `split.py`. Knows nothing about batches or training.
 """
@@ -46,11 +46,11 @@ class Episode:
     """One recording of a Dataset.
 
     Attributes:
-        path: its folder, or its archive and the folder inside: how messages call it.
-        video: the pictures.
+        path: its folder, or its archive and the folder inside, for messages.
+        video: the file of its pictures.
         id: unique name; decides whether it is held out.
         task: game and task, for example `doom/aim`.
-        number: its place in the store of labels.
+        number: its index in the LabelStore.
         num_steps: frames that have an action.
         first_step: where its steps begin in the Dataset's arrays.
         num_learnt: steps with a known user action.
@@ -68,7 +68,7 @@ class Episode:
 
 @dataclass(frozen=True)
 class ClipLabels:
-    """Everything about a clip except its pictures; padded with zeros and False behind the episode's end."""
+    """The labels of a clip; padded with zeros and False behind the episode's end."""
 
     text_T: NDArray[np.int64]
     executed_TA: NDArray[np.int64]
@@ -85,7 +85,7 @@ class Dataset:
         episodes: in the order of their ids.
         space: the vocabulary of the tokens.
         instructions: every distinct instruction; row 0 is None, "no instruction".
-        store: the labels, of the episodes that another part of a split has too.
+        store: the labels, shared by the parts of a split.
     """
 
     episodes: tuple[Episode, ...]
@@ -95,12 +95,12 @@ class Dataset:
 
     @property
     def executed_NA(self) -> NDArray[np.unsignedinteger]:  # noqa: N802
-        """Tokens of what was done, of this part's episodes (see `steps`), all of which are read now."""
+        """Tokens of the executed actions; reads the labels of all of this part's episodes (see `steps`)."""
         return self._loaded().executed_NA
 
     @property
     def target_NA(self) -> NDArray[np.unsignedinteger]:  # noqa: N802
-        """Tokens of what the user did or would have done; as `executed_NA`."""
+        """Tokens of the user's actions or labels; as `executed_NA`."""
         return self._loaded().target_NA
 
     @property
@@ -118,7 +118,7 @@ class Dataset:
         return sum(episode.num_steps for episode in self.episodes)
 
     def labels(self, episode: int, start: int, length: int) -> ClipLabels:
-        """Labels of `length` steps from `start` on; the episode's annotation is read if it was not yet.
+        """Labels of `length` steps from `start` on; reads the episode's annotation if necessary.
 
         Raises:
             UserError: it is missing or damaged, or has changed since it was indexed.
@@ -175,7 +175,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class _Found:
-    """An episode to be, and its labels, or the row of the index by which they are read when they are needed."""
+    """An episode of a Dataset being made, with its labels, or the row of the index to read them by later."""
 
     path: Path
     video: Path | FileRange
@@ -193,8 +193,8 @@ def load_dataset(
     """Open every recording in these folders and indexes (.parquet), or a selection of them.
 
     Raises:
-        UserError: a folder or index is missing, holds no recording, or nothing in it can be learnt from; a recording
-            in a folder is damaged.
+        UserError: a folder or index is missing, holds no recording, or has no step to learn; a recording in a folder
+            is damaged.
     """
     indexes = [path for path in data if path.suffix == ".parquet"]
     folders = [path for path in data if path.suffix != ".parquet"]
@@ -231,7 +231,7 @@ def _rows(indexes: Sequence[Path], where: str | None) -> list[IndexRow]:
 
 
 def _nothing(data: Sequence[Path], num_recordings: int, num_unusable: int, where: str | None) -> UserError:
-    """What to tell who has recordings and none to learn from."""
+    """The error for recordings none of which can be trained on."""
     which = f"None of the {num_recordings} recordings in {', '.join(map(str, data))}"
     if where is not None:
         which += f" for which {where}"
@@ -244,7 +244,7 @@ def _nothing(data: Sequence[Path], num_recordings: int, num_unusable: int, where
 
 
 def _chosen(tasks: Mapping[str, str], selection: Selection) -> set[str]:
-    """The recordings of the selection, those that are held out among them."""
+    """The ids of the selection's recordings, held-out ones included."""
     if selection.subset is None:
         return set(tasks)
     held_out = held_out_ids(tasks, selection.held_out)
@@ -272,14 +272,14 @@ def _read_folder(path: Path, space: ActionSpace) -> _Found:
 
 
 def _in_index(row: IndexRow) -> _Found:
-    """What the index says of a recording; its number of known actions counts the first annotation too."""
+    """The episode of a row of the index; its number of known actions counts the first annotation too."""
     num_learnt = min(row.num_frames - 1, round(row.user_share * row.num_frames))
     path, texts = Path(row.source), frozenset(row.texts)
     return _Found(path, row.files.small, row.id, row.task, row.num_frames - 1, num_learnt, texts, row)
 
 
 def _read_row(row: IndexRow, space: ActionSpace) -> EpisodeLabels:
-    """Labels from the annotation alone: the index knows how many pictures there are."""
+    """Labels from the annotation alone: the number of pictures is in the index."""
     file = row.files.annotation
     try:
         data = file.read_bytes()

@@ -1,4 +1,4 @@
-"""What is used of an index and what is not, kept beside it and never in the data: `INDEX.parquet.checked.json`.
+"""Decisions on which recordings of an index are used, beside it and never in the data: `INDEX.parquet.checked.json`.
 
     {"SOURCE": {"decision": "leave out", "by": "check", "reasons": ["The picture is black on 80% of its frames."],
                 "likelihood": 0.31, ...}, ...}
@@ -42,15 +42,15 @@ CHECKED_COLUMNS: dict[str, type] = {
 
 @dataclass(frozen=True)
 class Decided:
-    """What is decided about one recording.
+    """The decision on one recording.
 
     Attributes:
         id, source: as in the index.
-        choice: what becomes of it.
-        by: who decided.
-        reasons: what the check found against it.
-        note: what the person said to it.
-        facts: what the check measured, by name.
+        choice: use it or leave it out.
+        by: the check or a person.
+        reasons: of the check to leave it out.
+        note: of the person.
+        facts: the check's measurements by name.
     """
 
     id: str
@@ -81,12 +81,12 @@ class Decided:
 
 
 def decisions_beside(index: Path) -> Path:
-    """Where the decisions on an index are kept."""
+    """The path of the decisions on an index."""
     return index.with_name(index.name + ".checked.json")
 
 
 def read_decisions(path: Path) -> dict[str, Decided]:
-    """What is decided, by source; empty if there is no such file.
+    """The decisions by source; empty if there is no such file.
 
     Raises:
         UserError: it is damaged.
@@ -101,10 +101,9 @@ def read_decisions(path: Path) -> dict[str, Decided]:
 
 
 def write_decisions(verdicts: Sequence[Verdict], path: Path) -> None:
-    """Write what a check decided, at once or not at all.
+    """Write a check's decisions, at once or not at all.
 
-    What a person has decided stays decided, and so does what an older check found about recordings that this one did
-    not look at.
+    Decisions of a person are kept, and so are those of an older check on recordings that are not among `verdicts`.
 
     Raises:
         UserError: the file cannot be written, or an older one is damaged.
@@ -127,12 +126,12 @@ def write_decisions(verdicts: Sequence[Verdict], path: Path) -> None:
 
 
 def decide(path: Path, choices: Mapping[str, tuple[str, Choice]], note: str = "") -> None:
-    """Write what a person decided.
+    """Write a person's decisions.
 
     Args:
         path: the file of decisions.
-        choices: from the source of each recording to its id and what becomes of it.
-        note: why.
+        choices: from the source of each recording to its id and choice.
+        note: the person's reason.
 
     Raises:
         UserError: the file cannot be written, or is damaged.

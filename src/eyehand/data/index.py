@@ -36,21 +36,21 @@ _MERELY_TOLD = ("env_version", "user", "seconds", "system_share", "annotators", 
 
 @dataclass(frozen=True)
 class IndexRow:
-    """One recording.
+    """One recording: a row of the index.
 
     Attributes:
         id: unique in the index.
         source: its folder, or its archive and the folder inside.
-        error: one sentence on why it cannot be used; None: it can, and the following is filled in.
+        error: one sentence on why it cannot be used; None: it can, and the other fields are filled in.
         env, env_subtype, env_version: the game.
         user: who played.
         fps: frames per second, as stated.
         num_frames: frames that have a picture and an annotation.
         seconds: of game time.
         user_share, system_share: of the frames, those whose user's (system's) action is known.
-        texts: the distinct instructions; annotators: what wrote them.
-        problems: sentences on what is odd about it.
-        is_cut_off: writing it ended before its end.
+        texts: the distinct instructions; annotators: of these.
+        problems: sentences on what looks wrong although it can be used.
+        is_cut_off: the recorder stopped before its end.
         annotation_*, video_*: where annotation and 192x192 video are: file, offset, size; and their SHA-256.
     """
 
@@ -86,7 +86,7 @@ class IndexRow:
 
     @property
     def files(self) -> RecordingFiles:
-        """Where its files are."""
+        """The ranges of its files."""
         return RecordingFiles(
             Path(self.source),
             FileRange(self.annotation_url, self.annotation_offset, self.annotation_size),
@@ -110,8 +110,8 @@ def write_index(rows: Sequence[IndexRow], out: Path) -> None:
 def read_index(path: Path, where: str | None = None, *, heed_decisions: bool = True) -> list[IndexRow]:
     """The rows of an index for which a condition holds (see `where.select`).
 
-    What is decided to be left out has the reasons as its `error` (see `decisions.py`), unless told not to. Conditions
-    may name what was found and decided besides the index's own columns.
+    Recordings left out have the reasons as their `error` (see `decisions.py`), if `heed_decisions`. Conditions may name
+    the check's columns besides the index's own.
 
     Raises:
         UserError: it is missing, damaged, no index, or lacks what this version needs; or the condition cannot be
@@ -160,7 +160,7 @@ def _understood(table: pa.Table, path: Path) -> pa.Table:
 
 
 def _rows_of(table: pa.Table) -> list[IndexRow]:
-    """Column by column, for rows as dicts of 100,000 recordings take twice as long."""
+    """The rows, made column by column: twice as fast as by dicts."""
     columns: list[Iterable[Any]] = []
     for one in fields(IndexRow):
         column = table[one.name] if one.name in table.column_names else None
@@ -170,7 +170,7 @@ def _rows_of(table: pa.Table) -> list[IndexRow]:
 
 
 def _with_errors(table: pa.Table, decided: Mapping[str, Decided]) -> pa.Table:
-    """What is left out gets the reasons for it as its error."""
+    """The table with the reasons of the recordings left out as their errors."""
     errors = [
         error or (" ".join(decided[source].why_left_out) or None if source in decided else None)
         for source, error in zip(table["source"].to_pylist(), table["error"].to_pylist(), strict=True)
@@ -179,7 +179,7 @@ def _with_errors(table: pa.Table, decided: Mapping[str, Decided]) -> pa.Table:
 
 
 def _with_findings(table: pa.Table, decided: Mapping[str, Decided]) -> pa.Table:
-    """With a column for everything that a check found and what was decided."""
+    """The table with the columns of the check's measurements and decisions."""
     found = [decided[source].columns if source in decided else {} for source in table["source"].to_pylist()]
     of_type = {str: pa.string(), int: pa.int64(), float: pa.float64()}
     for name, kind in CHECKED_COLUMNS.items():

@@ -1,10 +1,10 @@
-"""Makes an index: `build_index` reads every recording of some sources once and goes on where a killed run was.
+"""Makes an index: `build_index` reads every recording of some sources once and resumes a killed run.
 
     sources --find--> where each recording lies --read--> rows --> INDEX.parquet
 
     INDEX.parquet           the rows; written last
     INDEX.parquet.kept/     packs of what training needs, for sources that are not read in place (see `archives.py`)
-    INDEX.parquet.journal   what is done so far
+    INDEX.parquet.journal   results so far
 
 Both steps are jobs (`jobs/job.py`): `find` walks an archive, or copies folders into a pack; `read` makes the row of one
 recording. Recordings in folders and in plain tars are read in place; .tar.gz is kept, and with `keep` everything is.
@@ -72,12 +72,12 @@ class _Found:
 
 @dataclass(frozen=True)
 class _Place:
-    """What one process looks through at a time: an archive, or folders to be copied.
+    """The work of one process at a time in the `find` step: an archive, or folders to be copied.
 
     Attributes:
         name: unique among all places.
         archive: None: it is `folders`.
-        pack: where to keep what training needs; None: it is read in place.
+        pack: where annotations and small videos are copied; None: they are read in place.
     """
 
     name: str
@@ -99,15 +99,15 @@ def build_index(
     say: Callable[[str], None] = print,
     progress: Progress = no_progress,
 ) -> list[IndexRow]:
-    """Index everything at these places, or go on with it, and return the rows.
+    """Index the recordings of these sources, or resume doing so, and return the rows.
 
     Args:
         sources: paths and URLs (see `find_recordings_at`).
         out: the Parquet file to write.
-        keep: keep what training needs beside the index also from plain archives and folders (of remote places, say).
-        replace: an index that is there is made anew.
-        engine: who does it; the rows do not depend on it. None: this process.
-        say: is told one sentence per unusable recording.
+        keep: copy what training needs into packs also from plain archives and folders (remote ones, say).
+        replace: replace an existing index.
+        engine: runs the jobs; the rows do not depend on it. None: this process.
+        say: called with one sentence per unusable recording.
         progress: see `jobs.job`.
 
     Raises:
@@ -155,7 +155,7 @@ def _folders(source: Source) -> list[_Found]:
 
 
 def _places(source: Source, kept: Path, keep: bool) -> Iterator[_Place]:
-    """What has to be looked through before its recordings can be read."""
+    """The archives and folders of a source for the `find` step."""
     for archive in source.archives:
         pack = kept / _pack_name(archive.url) if keep or archive.is_compressed else None
         yield _Place(archive.url, archive, (), pack)
@@ -166,7 +166,7 @@ def _places(source: Source, kept: Path, keep: bool) -> Iterator[_Place]:
 
 
 def _find(place: _Place) -> list[_Found]:
-    """The recordings at a place, and where their bytes lie.
+    """The recordings at a place, and the ranges of their files.
 
     Raises:
         UserError: the pack cannot be written.
@@ -207,7 +207,7 @@ def _copied(found: _Found, pack: Pack) -> _Found:
 
 
 def _pack_name(url: str) -> str:
-    """A name that is unique to the place and still tells it."""
+    """A readable name that is unique to the place."""
     stem = Path(url).name.split(".")[0] or "root"
     return f"{stem}-{hashlib.sha256(url.encode()).hexdigest()[:8]}.tar"
 
@@ -294,7 +294,7 @@ def _checksum(file: FileRange) -> tuple[str, int]:
 
 
 def _without_twins(rows: Sequence[IndexRow]) -> Iterator[IndexRow]:
-    """Of usable recordings with the same id only the first; the others say of which one they are the twin."""
+    """The rows, with an error for usable recordings whose id an earlier one has."""
     first: dict[str, IndexRow] = {}
     for row in rows:
         if row.error is not None:

@@ -1,9 +1,8 @@
-"""`LabelStore`: the labels of all episodes in shared memory, read from annotations when an episode is first needed.
+"""`LabelStore`: the labels of all episodes in shared memory, each read from its annotation on first access.
 
-Reading the annotations of a thousand recordings takes a minute, and a batch needs those of eight. So the store knows
-from the index how long every episode is, reserves room for all labels, and fills in an episode's when it is asked for:
-by whichever forked process is asked first, for all of them. Pages that nobody has filled take no memory. Knows nothing
-about clips and pictures.
+Reading the annotations of a thousand recordings takes a minute, and a batch needs those of eight. So the store takes
+every episode's length from the index, reserves memory for all labels, and fills in an episode's on first access, for
+all forked processes. Unused pages take no memory. Knows nothing about clips and pictures.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ class EpisodeLabels:
 class LabelStore:
     """Labels of E episodes, one behind the other; N counts their steps, A the action slots.
 
-    The arrays hold zeros where an episode was not read yet: ask with `load` or `load_all` before looking.
+    The arrays hold zeros where an episode was not read yet: call `load` or `load_all` first.
 
     Attributes:
         executed_NA, target_NA: tokens, of the space's `token_dtype`.
@@ -75,19 +74,19 @@ class LabelStore:
         self.is_loaded_E = shared_bytes(len(self._num_steps))
 
     def first_step(self, episode: int) -> int:
-        """Where an episode's steps begin in the arrays."""
+        """The first row of an episode in the arrays."""
         return int(self._first_step[episode])
 
     def load(self, episode: int) -> None:
-        """Read an episode's labels if nobody has yet."""
+        """Read an episode's labels if no process has yet."""
         if not self.is_loaded_E[episode]:
             self.fill(episode, self._read(episode))
 
     def fill(self, episode: int, labels: EpisodeLabels) -> None:
-        """Take over an episode's labels. Several processes may do so: they write the same, and the flag goes last.
+        """Write an episode's labels. Several processes may do so: they write the same, and the flag last.
 
         Raises:
-            ValueError: they are not as long as was said, or hold an instruction that the table lacks.
+            ValueError: their length differs from the index, or the table lacks an instruction of theirs.
         """
         first, length = self._first_step[episode], self._num_steps[episode]
         if len(labels.learn_T) != length:

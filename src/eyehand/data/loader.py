@@ -40,7 +40,7 @@ _POLL_S = 2.0
 
 @dataclass(frozen=True)
 class Batch:
-    """B clips of T steps, A action slots each.
+    """A batch of B clips of T steps, A action slots each.
 
     `frames_BTHWC` lies in a slot of the loader's ring: it is valid until the next but one batch is asked for.
 
@@ -48,8 +48,8 @@ class Batch:
         number: its place in the stream.
         frames_BTHWC: uint8 RGB, zero on padding.
         text_BT: int64, row of the data set's table of instructions; 0: no instruction.
-        executed_BTA: int64 tokens of what was done at the step: the history that the policy sees.
-        target_BTA: int64 tokens of what the user did or would have done.
+        executed_BTA: int64 tokens of the executed actions: the policy's history.
+        target_BTA: int64 tokens of the user's actions or labels.
         learn_BT: bool, whether the target is known (a user's action, not padding).
         valid_BT: bool, False on padding, which lies at the end of a clip.
     """
@@ -85,12 +85,12 @@ class ClipLoader:
         """Reserve the memory and start the workers.
 
         Args:
-            dataset: what `ClipKey.episode` counts in.
+            dataset: its episodes are numbered by `ClipKey.episode`.
             batch_size, clip_steps: B and T.
             workers: 0 decodes in the caller's thread, when a batch is asked for.
             num_slots: batches in memory: one in use, one just used, the others being decoded. At least 3.
             cache_frames_gb: how many gigabytes of decoded frames to keep; episodes beyond are decoded each time.
-            recompression: what is done to clips besides; frames are kept as they were before it.
+            recompression: augmentation of clips; the frame cache holds frames without it.
         """
         if num_slots < 3:
             raise ValueError("a loader needs at least 3 slots")
@@ -234,7 +234,7 @@ class _FrameCache:
 
 @dataclass(frozen=True)
 class _Filler:
-    """Puts the frames of one clip into its place in the ring."""
+    """Decodes the frames of a clip into its place in the ring; used by the workers."""
 
     dataset: Dataset
     slots_SBTHWC: NDArray[np.uint8]
@@ -242,7 +242,7 @@ class _Filler:
     recompression: RandomRecompression | None = None
 
     def fill(self, slot: int, row: int, key: ClipKey, position: int) -> None:
-        """Decode (or copy) the clip `key`, at this place of the stream, into row `row` of slot `slot`.
+        """Decode (or copy) the clip `key`, at this position of the stream, into row `row` of slot `slot`.
 
         Zeros follow where the episode ends.
 
@@ -272,7 +272,7 @@ class _Filler:
 
 
 def _run(tasks: Any, results: Any, filler: _Filler, parent: int | None) -> None:
-    """A worker's life. A forked one ends with its parent, however that dies; Ctrl-C is the parent's to handle."""
+    """A worker's main loop. A forked one ends with its parent, however that dies; the parent handles Ctrl-C."""
     if parent is not None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -1,10 +1,10 @@
 """Makes the 192x192 videos of recordings anew, so that clips of them decode fast: `reencode`, a job per recording.
 
-    OUT/NAME/annotation.proto   byte for byte what it was
+    OUT/NAME/annotation.proto   an exact copy
     OUT/NAME/192x192.mp4        encoded as our recorder does, at a quality of your choice; made from video.mp4, through
                                 `frame.resize`, where a recording has no small video of the right size
-    OUT/NAME/video.mp4          byte for byte what it was, or left out
-    OUT/.reencode.journal       what is done so far; gone at the end
+    OUT/NAME/video.mp4          an exact copy, or left out
+    OUT/.reencode.journal       results so far; removed at the end
 
 A recording is made in OUT/.partial and moved to its place when it is whole, so that nothing in OUT is ever half.
 """
@@ -43,7 +43,7 @@ _CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class Settings:
-    """How.
+    """The options of re-encoding.
 
     Attributes:
         crf: quality of the small video, x264's constant rate factor: 0 is lossless, 18 our recorder's, 51 worst.
@@ -56,11 +56,11 @@ class Settings:
 
 @dataclass(frozen=True)
 class Reencoded:
-    """What became of one recording.
+    """The result of re-encoding one recording.
 
     Attributes:
-        source: where it was.
-        error: one sentence on why it is not in OUT; None: it is, and the following is filled in.
+        source: as in the input.
+        error: one sentence on why it is not in OUT; None: it is, and the other fields are filled in.
         is_resized: its small video was made from `video.mp4`.
         num_frames: with a picture and an annotation.
         bytes_before, bytes_after: of the video that was read, and of the small one that was written.
@@ -93,13 +93,13 @@ def reencode(
     engine: Engine,
     progress: Progress = no_progress,
 ) -> list[Reencoded]:
-    """Re-encode recordings into a new folder, or go on with it; everything of `found` has its result.
+    """Re-encode recordings into a new folder, or resume doing so; returns a result for each.
 
     Args:
-        found: the recordings by their source, and their names are those of `target_names`.
-        out: the folder; empty, missing, or begun by a run that was killed.
-        settings: how.
-        engine: who does it; the files do not depend on it.
+        found: the recordings by their source; `target_names` gives the names in `out`.
+        out: the folder; empty, missing, or of a killed run.
+        settings: of the encoder.
+        engine: runs the job; the files do not depend on it.
         progress: see `jobs.job`.
 
     Raises:
@@ -125,7 +125,7 @@ def reencode(
 
 
 def target_names(sources: Sequence[str] | Mapping[str, object]) -> dict[str, str]:
-    """A name in OUT for every source: its last part, with a few letters more where two would have the same."""
+    """A unique name in OUT for every source: its last part, with a hash where two are equal."""
     names: dict[str, str] = {}
     taken: set[str] = set()
     for source in sorted(sources):
@@ -138,7 +138,7 @@ def target_names(sources: Sequence[str] | Mapping[str, object]) -> dict[str, str
 
 
 def _reencode(item: _Item) -> Reencoded:
-    """Make one recording.
+    """Re-encode one recording.
 
     Raises:
         UserError: `out` cannot be written.
@@ -167,7 +167,7 @@ def _facts(item: _Item, target: Path) -> Reencoded:
 
 
 def _make(item: _Item, target: Path) -> None:
-    """Make the recording aside, look whether it is whole, and move it to its place."""
+    """Re-encode a recording in a temporary folder, verify it, and move it to its place."""
     data = _read(item.files.annotation)
     annotation = parse_annotation(data, item.files.annotation)
     video, is_resized = _picture_source(item.files)
@@ -193,7 +193,7 @@ def _make(item: _Item, target: Path) -> None:
 
 
 def _picture_source(files: RecordingFiles) -> tuple[Path | FileRange, bool]:
-    """The video to make the small one from, and whether that is the captured one."""
+    """The source of the small video, and whether that is the captured video."""
     if files.small.is_file() and _size(files.small):
         reader = VideoReader(files.small)
         try:

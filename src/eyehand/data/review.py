@@ -1,7 +1,7 @@
-"""Going through what a check left out, one recording after the other, and deciding: `review_queue`, `ask`.
+"""Manual review of the recordings that a check left out: `review_queue`, `ask`.
 
-The queue holds what the check found reasons against and nobody has decided about. What cannot be read at all is not in
-it: no decision makes it usable.
+The queue holds recordings that the check left out and no person has decided about. Unreadable ones are not in it: no
+decision makes them usable.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _ANSWERS: dict[str, Choice] = {"u": "use", "l": "leave out"}
 
 
 def review_queue(index: Path, where: str | None = None, *, with_decided: bool = False) -> list[Decided]:
-    """What is to be decided, in the order of the index.
+    """The recordings to review, in the order of the index.
 
     Args:
         index: a Parquet file that was checked.
         where: only recordings for which this holds.
-        with_decided: also what a person has decided already.
+        with_decided: include those that a person has decided about.
 
     Raises:
         UserError: the index is missing or damaged, or was not checked.
@@ -42,7 +42,7 @@ def review_queue(index: Path, where: str | None = None, *, with_decided: bool = 
 
 
 def choose(index: Path, keys: Sequence[str], choice: Choice, note: str = "") -> int:
-    """Decide about the recordings with these ids or sources, checked or not; how many these are.
+    """Write the decision on the recordings with these ids or sources, checked or not; returns their number.
 
     Raises:
         UserError: one of them is not in the index, or the decisions cannot be written.
@@ -61,13 +61,13 @@ def choose(index: Path, keys: Sequence[str], choice: Choice, note: str = "") -> 
 
 
 def ask(index: Path, queue: Sequence[Decided], answer: Callable[[], str | None], console: Console) -> int:
-    """Show one recording after the other and write every decision at once.
+    """Show recordings one by one, ask for a decision on each and write it immediately.
 
     Args:
-        index: whose decisions these are.
+        index: of the recordings.
         queue: from `review_queue`.
-        answer: gives a line that was typed; None: no more come.
-        console: where it is shown.
+        answer: returns the next line typed; None: end of input.
+        console: for output.
 
     Returns:
         How many were decided.
@@ -92,7 +92,7 @@ def ask(index: Path, queue: Sequence[Decided], answer: Callable[[], str | None],
 
 
 def queue_reports(queue: Iterable[Decided], tell: Callable[[str], None]) -> list[RecordingReport]:
-    """Reports for a page to look at, with the check's reasons as their problems; archives are left out, and told."""
+    """Reports for an HTML page, with the check's reasons as problems; archives are left out and told."""
     reports = []
     for each in queue:
         if not Path(each.source).is_dir():

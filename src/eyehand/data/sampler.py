@@ -1,4 +1,4 @@
-"""Which clips are learnt from, in which order: an endless stream that is a pure function of (seed, position).
+"""The order of training clips: an endless stream that is a pure function of (seed, position).
 
 A clip is `clip_steps` consecutive steps of one recording. Each epoch draws new clip starts (so that no frame always
 has the same place in a clip) and a new order. Nothing is stored between draws, so a run resumes in the middle of an
@@ -23,7 +23,7 @@ MAX_EMPTINESS = 3.0
 
 @dataclass(frozen=True, slots=True)
 class ClipKey:
-    """One clip: which episode (its place in the data set) and the first step. Short episodes start at 0."""
+    """One clip: the index of its episode in the data set, and its first step. Short episodes start at 0."""
 
     episode: int
     start: int
@@ -74,7 +74,7 @@ class ClipSampler:
         self._order_C2: NDArray[np.int64] = np.empty((0, 2), np.int64)
 
     def _emptiness(self) -> NDArray[np.float64]:
-        """For each task: how many clips hold as many frames as one full clip, at most MAX_EMPTINESS."""
+        """For each task, the number of its clips that hold as many frames as one full clip, at most MAX_EMPTINESS."""
         filled = np.array(
             [np.average(np.minimum(steps, self.clip_steps), weights=steps) for steps in self._steps_of_tasks()]
         )

@@ -39,7 +39,7 @@ RECORDING_FILES = (ANNOTATION_FILE, SMALL_FILE, CAPTURED_FILE)
 
 @dataclass(frozen=True)
 class Located:
-    """What looks like a recording.
+    """A recording found in a source, not yet read.
 
     Attributes:
         name: its folder in its source, for people.
@@ -66,13 +66,13 @@ class Archive:
 
     @property
     def is_compressed(self) -> bool:
-        """Whether nothing in it can be reached without decompressing everything before."""
+        """Whether it is compressed, so that it can be read only from its beginning."""
         return self.url.lower().endswith(COMPRESSED_ENDINGS)
 
 
 @dataclass(frozen=True)
 class Source:
-    """What was found at one place.
+    """The recordings and archives at one path or URL.
 
     Attributes:
         url: the place, as it was given.
@@ -88,7 +88,7 @@ class Source:
 
 
 def place_of(located: Located, url: str) -> str:
-    """What tells a recording of a folder of the source `url` from every other one: where it is."""
+    """The unique `source` of a recording in a folder of the source `url`: its path or URL."""
     if located.files is None:
         return f"{url}!{located.name}"
     annotation = located.files.annotation

@@ -1,8 +1,8 @@
-"""Which recordings are learnt from: held-out parts and nested subsets, by a hash of a recording's id.
+"""Data splits: held-out parts and nested subsets, by a hash of a recording's id.
 
-The hash is the same on every machine and the rest of the data has no part in it, so data that is added moves nothing
-from one side to the other. A subset of 25% lies within that of 50%; subsets are taken of what is not held out, so that
-runs on all of them are judged by the same recordings.
+The hash is the same on every machine and independent of the other recordings, so added data moves nothing from one side
+to the other. A subset of 25% lies within that of 50%; subsets are taken of what is not held out, so that runs on all of
+them are evaluated on the same recordings.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SUBSETS: dict[int, float] = {6: 1 / 16, 12: 1 / 8, 25: 1 / 4, 50: 1 / 2, 100: 1.
 
 @dataclass(frozen=True)
 class Selection:
-    """Which part of the data to use.
+    """The selected part of the data.
 
     Attributes:
         where: a condition on the rows of an index; None: all.
@@ -36,7 +36,7 @@ EVERYTHING = Selection()
 
 
 def held_out_ids(tasks: Mapping[str, str], share: float) -> set[str]:
-    """The recordings that are never trained on.
+    """The ids of the held-out recordings.
 
     A recording is held out when the hash of its id falls into the share; a task that would have none gives the one with
     the smallest hash, unless it is the task's only one.
@@ -55,7 +55,7 @@ def held_out_ids(tasks: Mapping[str, str], share: float) -> set[str]:
 
 
 def subset_ids(tasks: Mapping[str, str], percent: int) -> set[str]:
-    """The recordings of a subset, of each task at least one.
+    """The ids of a subset, of each task at least one.
 
     Args:
         tasks: from the id of every recording to its task; without those that are held out.
@@ -76,5 +76,5 @@ def _by_task(tasks: Mapping[str, str], salt: str) -> dict[str, list[str]]:
 
 
 def _hash01(name: str) -> float:
-    """A number in [0, 1) that depends on the name alone, on every machine."""
+    """A hash of the name in [0, 1), the same on every machine."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64

@@ -1,4 +1,4 @@
-"""What an index holds, in figures: `summarise`, behind `eyehand data list`."""
+"""Totals of an index by game: `summarise`, behind `eyehand data list`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["GameSummary", "Summary", "print_summary", "summarise"]
 
 @dataclass(frozen=True)
 class GameSummary:
-    """One game's task, or all together.
+    """The totals of one task, or of all.
 
     Attributes:
         task: `env/env_subtype`.
@@ -34,14 +34,14 @@ class GameSummary:
 
 @dataclass(frozen=True)
 class Summary:
-    """An index in figures.
+    """The totals of an index.
 
     Attributes:
         games: in the order of their hours, most first.
         total: of all games.
-        texts: recordings in which each instruction is given, most first.
-        errors: `source` and reason of every recording that cannot be used.
-        problems: `source` and oddity of recordings that can.
+        texts: number of recordings with each instruction, most first.
+        errors: `source` and error of every unusable recording.
+        problems: `source` and problem of usable ones.
     """
 
     games: tuple[GameSummary, ...]

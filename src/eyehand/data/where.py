@@ -94,7 +94,7 @@ class _Parser:
         return self._test()
 
     def _test(self) -> pa.Array:
-        """A column, compared with something; or alone, if it is true or false by itself."""
+        """A comparison of a column with a value; or a boolean column alone."""
         kind, name = self._next()
         if kind != "word" or name.lower() in _RESERVED:
             raise self._error(f"a column is expected instead of {name!r}")
@@ -122,7 +122,7 @@ class _Parser:
         return pc.invert(mask) if is_not else mask
 
     def _hold(self, column: pa.Array, name: str, test: Callable[[pa.Array], pa.Array]) -> pa.Array:
-        """Where the test holds; for lists: where it holds for any entry."""
+        """The mask of a test on a column; for lists, of any entry."""
         if not pa.types.is_list(column.type):
             return pc.if_else(pc.is_valid(column), test(column), None)
         entries, rows = pc.list_flatten(column), pa.array(range(len(column)), pa.int64())
