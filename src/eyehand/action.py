@@ -57,7 +57,7 @@ class Gamepad:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """Everything that is held and done during one tick.
+    """The input of one tick: complete held state, motion and scroll.
 
     Attributes:
         keys: names of the keys held (see `KEYS`).
@@ -93,11 +93,11 @@ class Action:
 
     @property
     def is_held(self) -> bool:
-        """Whether anything is held that would stay down if nobody released it."""
+        """Whether anything is held that would stay down without a release."""
         return bool(self.keys or self.buttons or (self.gamepad is not None and self.gamepad != Gamepad()))
 
     def held(self) -> Action:
-        """The part of this Action that lasts: keys, buttons and gamepad without the motion."""
+        """The held state of this Action: keys, buttons and gamepad without the motion."""
         return Action(self.keys, self.buttons, gamepad=self.gamepad)
 
     def then(self, later: Action) -> Action:

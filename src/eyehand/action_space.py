@@ -1,4 +1,4 @@
-"""Actions as token ids and back: the only place that knows the bins.
+"""Tokenisation of Actions: `ActionSpace` encodes them as token ids and decodes these; the only place with the bins.
 
 An `ActionSpace` is a fixed list of slots. Each slot takes its id from one of the heads (keys, mouse buttons, dx, dy,
 and for `FULL` the two scroll axes); several slots may share a head. `P2P` is the reference's vocabulary, so that its

@@ -1,4 +1,4 @@
-"""A checkpoint: a folder that suffices to play. `weights.safetensors` and `checkpoint.json`, nothing executable.
+"""A checkpoint: a folder with all that playing needs, `weights.safetensors` and `checkpoint.json`, nothing executable.
 
 The JSON holds the resolved network configuration (with the name of its ActionSpace, frame size and text encoder), tick
 rate, resize version, sampling defaults, and the facts of its training. There is a whole one at every moment: a new
@@ -53,13 +53,13 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A policy with all that is needed to play with it.
+    """A loaded checkpoint: the policy and how to play with it.
 
     Attributes:
         policy: the network, float32, in evaluation mode, on the CPU.
         name: of its folder.
         fps: ticks per second that it was trained on.
-        mouse_sampling, temperature: how it is meant to be sampled.
+        mouse_sampling, temperature: defaults of the sampling.
         facts: of its training (steps, data, losses, time), as the trainer wrote them.
         eyehand_version: which eyehand wrote it.
     """
@@ -79,7 +79,7 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class StoredCheckpoint:
-    """A checkpoint as it lies on the disk.
+    """A checkpoint on disk: its description, and its tensors mapped from the file.
 
     Attributes:
         folder: where it lies.
@@ -322,7 +322,7 @@ class _StoredTensors(Mapping[str, Tensor]):
 
 
 def checkpoint_digest(folder: Path) -> str:
-    """SHA-256 of its description, which holds that of its weights: another one when the checkpoint is replaced."""
+    """SHA-256 of checkpoint.json, which holds that of the weights: it identifies the checkpoint."""
     return _sha256(folder / _JSON)
 
 
@@ -385,7 +385,7 @@ def _fill(policy: Policy, state: Mapping[str, Tensor], folder: Path) -> None:
 
 @dataclass(frozen=True)
 class _Description:
-    """What checkpoint.json says, in the order in which it is written."""
+    """The content of checkpoint.json, in the order of the file."""
 
     format_version: int
     eyehand_version: str
@@ -430,6 +430,6 @@ def _sha256(path: Path) -> str:
 
 
 def _identity(path: Path) -> tuple[int, ...]:
-    """Changes when the file is replaced or written."""
+    """Device, inode, size and time of a file: they change when it is replaced or written."""
     stat = path.stat()
     return (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)

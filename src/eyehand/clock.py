@@ -1,4 +1,4 @@
-"""Time for real-time loops: absolute deadlines on one monotonic clock.
+"""Clocks and timers for real-time loops: absolute deadlines on one monotonic clock.
 
 `Clock` is what a loop needs, so that a test can move it; `SystemClock` is the real one. `Ticks` hands out the deadlines
 of a fixed rate and never drifts: tick k is due at start + k / rate, whatever happened before it.
@@ -53,7 +53,7 @@ class SystemClock:
 
 
 class Ticks:
-    """The deadlines of a fixed rate.
+    """A fixed-rate timer with absolute deadlines.
 
     Attributes:
         clock: the clock to wait on.
@@ -77,8 +77,8 @@ class Ticks:
     def wait(self) -> int:
         """Wait for the next tick and return its number.
 
-        A tick whose whole period has passed already is skipped and counted: a loop that was held up joins the grid
-        again instead of running after it.
+        A tick whose whole period has passed already is skipped and counted: a delayed loop rejoins the grid instead
+        of catching up.
         """
         now_ns = self.clock.now_ns()
         while self.deadline_ns(self._next + 1) <= now_ns:

@@ -1,4 +1,4 @@
-"""What the eyes see: `Frame`, and the one `resize` that every picture passes on its way to the network.
+"""Pictures of a game: `Frame`, and `resize`, which scales every picture to the network's input size.
 
 Recorder, data set, server and live play all call `resize`. The paper lost quality to two resizers that were thought
 identical, so there is one; a change of its pixels raises `RESIZE_VERSION`, which every checkpoint carries.
@@ -31,14 +31,13 @@ _FULL = 0
 class Frame:
     """One picture of a game.
 
-    A screen hands out BGRX. It becomes RGB when somebody asks for `pixels`, at most once; the network never does, for
-    `small` reads either.
+    A screen gives BGRX. It is converted to RGB on the first use of `pixels`; the network's `small` reads either.
 
     Attributes:
-        captured: as it came: uint8 RGB, shape (height, width, 3), or BGRX, shape (height, width, 4), whose fourth
-            channel means nothing. Never changed after the Frame is made.
+        captured: uint8 RGB, shape (height, width, 3), or BGRX, shape (height, width, 4), whose fourth channel has no
+            meaning. Never changed after the Frame is made.
         time_ns: when it was captured, on the monotonic clock of `clock.Clock.now_ns`.
-        index: counts the pictures of one episode from 0; gaps mean frames that nobody looked at.
+        index: counts the pictures of one episode from 0; gaps are frames that were not observed.
     """
 
     captured: NDArray[np.uint8]
@@ -48,7 +47,7 @@ class Frame:
 
     @property
     def pixels(self) -> NDArray[np.uint8]:
-        """uint8 RGB, shape (height, width, 3); not to be changed."""
+        """The picture as uint8 RGB, shape (height, width, 3); read-only."""
         if self.captured.shape[2] == 3:
             return self.captured
         if _FULL not in self._made:
@@ -56,7 +55,7 @@ class Frame:
         return self._made[_FULL]
 
     def small(self, size: int = MODEL_SIZE) -> NDArray[np.uint8]:
-        """The picture as `resize` makes it, (size, size, 3); not to be changed. Asking again costs nothing."""
+        """The picture scaled by `resize`, uint8 RGB (size, size, 3); read-only, cached."""
         if size not in self._made:
             self._made[size] = resize(self.captured, size)
         return self._made[size]
@@ -91,7 +90,7 @@ def _rgb(bgrx: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def picture_change(before: NDArray[np.uint8], after: NDArray[np.uint8]) -> float:
-    """How different two pictures look: mean absolute difference of their pixels, 0 to 255; 255 if the sizes differ."""
+    """Mean absolute difference of the pixels of two pictures, 0 to 255; 255 if the sizes differ."""
     if before.shape != after.shape:
         return 255.0
     small_before, small_after = before[::4, ::4].astype(np.int16), after[::4, ::4].astype(np.int16)

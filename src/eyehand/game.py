@@ -1,4 +1,4 @@
-"""The contract of a game: something with a picture and controls. Knows no game.
+"""The contract of a game: an environment with pictures as observations. Knows no game.
 
 A stepped game stands still between two `act` calls and each call advances it by exactly one tick of 1 / fps seconds;
 a real-time game runs on its own, `observe` gives its newest picture, and `act` changes what is held from now on.
@@ -19,12 +19,12 @@ __all__ = ["Game", "HeardGame", "Listening", "Outcome", "TaskInfo"]
 
 @dataclass(frozen=True)
 class TaskInfo:
-    """What there is to do in a game.
+    """The task of a game: name, instructions, time limit and score.
 
     Attributes:
         name: as typed by the user, e.g. `doom/aim`.
         env: the game's name for recordings (`doom`), the task after it (`aim`).
-        instructions: at least two ways to say in English what to do; the first is the usual one.
+        instructions: the task in English, in at least two wordings; the first is the usual one.
         time_limit_s: an episode ends after this many seconds of game time.
         score: what the score counts, in a few words with its unit ("monsters killed").
     """
@@ -39,7 +39,7 @@ class TaskInfo:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How the episode stands after a tick.
+    """The state of an episode after a tick: whether it is over, and the score.
 
     Attributes:
         done: the episode is over (goal reached, died, or time limit).
@@ -54,14 +54,14 @@ class Outcome:
 
 @runtime_checkable
 class Game(Protocol):
-    """A game that a Session can drive.
+    """An environment that a Session can drive.
 
     Attributes:
-        task: what there is to do.
+        task: instructions and score.
         fps: ticks per second of game time.
         is_realtime: whether it runs on without being acted on.
-        state: privileged facts for scripted demonstrators, captured with the last `observe` (None where a game has
-            none). A policy never sees it.
+        state: privileged state for scripted experts, captured with the last `observe` (None where a game has none).
+            A policy never sees it.
     """
 
     task: TaskInfo
@@ -80,19 +80,19 @@ class Game(Protocol):
         ...
 
     def act(self, action: Action) -> Action | None:
-        """Hold and do this. A stepped game advances by one tick.
+        """Execute an Action: its held state lasts until the next one. A stepped game advances by one tick.
 
         Returns:
-            What was carried out of it, where that may be less (a window that has lost the focus); None: all of it.
+            The executed part, where that may be less (a window that has lost the focus); None: all of it.
         """
         ...
 
     def outcome(self) -> Outcome:
-        """How the episode stands now."""
+        """The state of the episode now."""
         ...
 
     def release(self) -> None:
-        """Let go of every key and button. Called on every way out; must work after an error, must not raise."""
+        """Release every key and button. Called on every way out; must work after an error, must not raise."""
         ...
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Raw events of input devices: `InputEvent`, one press, release, motion or turn, with its time in nanoseconds."""
+"""Raw events of input devices: `InputEvent`, one press, release, motion or wheel turn, with its time in nanoseconds."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class InputEvent:
     """One raw event of an input device.
 
     Attributes:
-        time_ns: since the start of the recording; towards the writer: on the clock of its frames.
+        time_ns: since the start of the recording; before it is written: on the clock of the frames.
         kind: what happened.
         name: of the key, button, axis or trigger.
-        is_pressed: went down or up (key, button, gamepad_button).
+        is_pressed: pressed or released (key, button, gamepad_button).
         x, y: pixels (mouse_delta, mouse_position); wheel: as `Action.scroll_dx` and `scroll_dy`.
         value: of an axis or trigger.
         is_simulated: made by software, not by a person.

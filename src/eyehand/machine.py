@@ -1,4 +1,4 @@
-"""How the machine is doing while we play: CPU of our processes, memory, and time stolen by the host.
+"""Monitoring of the machine during play: CPU of our processes, memory, and time stolen by the host.
 
 `MachineWatch.poll` is called from a live loop and takes a sample at most once a second (about a millisecond). Real-time
 figures from a virtual machine mean little without the steal beside them: a hypervisor that takes the CPU away for
@@ -26,12 +26,12 @@ _IS_LINUX = sys.platform.startswith("linux")
 
 @dataclass(frozen=True, slots=True)
 class MachineWindow:
-    """What happened between two samples.
+    """The machine's load between two samples.
 
     Attributes:
         start_ns, end_ns: on the monotonic clock.
         steal: share of all cores' time that the host took away, 0 to 1.
-        busy: share of all cores' time that anybody on this machine used, 0 to 1.
+        busy: share of all cores' time used by any process, 0 to 1.
         own_cores: cores kept busy by this process and its children (1.5: one and a half cores).
         memory_bytes: resident memory of this process and its children at the end of the window.
     """
@@ -61,7 +61,7 @@ class _Sample:
 
 
 class MachineWatch:
-    """Cuts the time of a run into windows of about `period_s` seconds.
+    """Samples the machine's load in windows of about `period_s` seconds.
 
     Begins at construction. `windows` holds the finished ones, oldest first.
     """

@@ -1,4 +1,4 @@
-"""The contract of a player: who acts. Humans, policies, demonstrators, replays and mixtures of them are players."""
+"""The contract of a player: observations in, decisions out. People, policies, experts and mixtures are players."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ __all__ = ["Decision", "Observation", "Player"]
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """What a player is told at a tick.
+    """The input of a player at a tick.
 
     Attributes:
         frame: the newest picture.
-        instruction: what to do, in words; None: nothing was said.
-        executed: what was really done since the previous Observation of this episode, which need not be what
-            this player asked for (dropped, taken over, perturbed).
+        instruction: in words; None: none.
+        executed: the action executed since the previous Observation of this episode, which need not be this player's
+            (its decision was late, another player acted, noise was injected).
     """
 
     frame: Frame
@@ -29,14 +29,14 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What a player wants, and how it is to be recorded.
+    """The action that a player chooses, and how to record it.
 
     Attributes:
-        action: what to do.
-        by_user: whether the action counts as a person's (or demonstrator's), which a policy should learn; a
-            policy's own actions and injected perturbations do not.
-        label: what the user would have done instead, where that is known although the action was not the user's
-            (a demonstrator watching a policy). It is a learning target; the action is what happened.
+        action: to execute.
+        by_user: whether the action is a person's or an expert's, which is a learning target; a policy's own actions
+            and injected noise are not.
+        label: the expert's action where another one was executed (DAgger, noise injection): the learning target
+            instead of `action`.
     """
 
     action: Action
@@ -45,12 +45,12 @@ class Decision:
 
 
 class Player(Protocol):
-    """Decides what to do from what it sees."""
+    """Chooses an action for every observation."""
 
     def reset(self, seed: int) -> None:
         """Forget the last episode; draw all randomness of the next one from this seed."""
         ...
 
     def act(self, observation: Observation) -> Decision:
-        """Decide on one tick. May take long: a real-time Session drops what comes late."""
+        """The decision for one tick. May take long: a real-time Session drops late ones."""
         ...

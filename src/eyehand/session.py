@@ -3,14 +3,14 @@
     frame -> Observation(frame, instruction, executed) -> player -> Decision -> game.act -> observers
 
 In a stepped game the loop waits for the player, so every frame gets its action. In a real-time game it never does:
-the player thinks on a thread of its own and always on the newest frame. A decision that comes one tick late is still
-carried out, for a player that is a little too slow would otherwise not move at all; a later one is dropped. While none
-comes the hands keep holding what they held, without motion, and let go after `stale_after_s`. Keys are released on
-every way out, before anything is waited for. Every episode has a thread and a mailbox of its own, so that a decision
-which comes after its episode reaches no game. Knows no game, no player, no file format.
+the player decides on a thread of its own and always on the newest frame. A decision that comes one tick late is still
+executed, for a player that is a little too slow would otherwise not move at all; a later one is dropped. Until the next
+one the held state stays, without motion, and is released after `stale_after_s`. Keys are released on every way out,
+before anything is waited for. Every episode has a thread and a mailbox of its own, so that a decision which comes after
+its episode reaches no game. Knows no game, no player, no file format.
 
-Where a person can act beside the player, what the hands really did between two pictures is known only when the second
-one is there. An `ExecutedActionSource` then says it, and a tick is told to the observers at the beginning of the next.
+Where a person can act beside the player, the action executed between two pictures is known only when the second one
+was captured. An `ExecutedActionSource` then gives it, and observers get a tick at the beginning of the next.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _HUNG_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class EpisodeStart:
-    """What observers learn before the first tick."""
+    """The facts of an episode at its start, for observers."""
 
     task: TaskInfo
     seed: int
@@ -50,16 +50,16 @@ class EpisodeStart:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """One turn of the loop, told when the action on its frame is known.
+    """One iteration of the loop, for observers: a frame and the action executed on it.
 
     Attributes:
         index: number of the tick in the episode; gaps are ticks that the loop missed.
-        frame: the picture seen.
-        instruction: what was to be done.
-        decision: the player's last decision that was carried out in this tick, on this frame or, late, on the one
-            before; None: none was.
-        executed: what the hands did between this frame and the next.
-        outcome: how the episode stood when the tick was over.
+        frame: the observed picture.
+        instruction: at this tick; None: none.
+        decision: the player's last decision executed in this tick, on this frame or, late, on the one before; None:
+            none was.
+        executed: the action executed between this frame and the next.
+        outcome: of the episode so far, after the tick.
         late_ns: how long after its deadline the tick began.
         latency_ns: from the capture of the frame to the end of `game.act`; None where the decision on this frame did
             not come within the tick.
@@ -77,13 +77,13 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class EpisodeEnd:
-    """What came of an episode.
+    """The result of an episode.
 
     Attributes:
-        outcome: the last one seen.
-        num_ticks: ticks in which a frame was seen.
+        outcome: at the end.
+        num_ticks: ticks with an observed frame.
         num_late: of these, ticks whose decision did not come within the tick.
-        num_dropped: decisions that came too late to be carried out at all.
+        num_dropped: decisions that came too late to be executed at all.
         num_skipped: ticks that the loop itself missed.
         seconds: game time for a stepped game, wall time for a real-time one.
         is_aborted: ended by an error or by Ctrl-C.
@@ -99,44 +99,44 @@ class EpisodeEnd:
 
 
 class Observer(Protocol):
-    """Told of everything that happens in a Session, on the thread of the loop."""
+    """Receives the start, ticks and end of every episode of a Session, on the thread of the loop."""
 
     def on_start(self, start: EpisodeStart) -> None: ...
 
     def on_tick(self, tick: Tick) -> None: ...
 
     def on_end(self, end: EpisodeEnd) -> None:
-        """Called once for every `on_start`, whatever happened in between."""
+        """Called once for every `on_start`, also after an error."""
         ...
 
 
 class ExecutedActionSource(Protocol):
-    """Sees what a person did, whose input reaches the game without passing through the Session."""
+    """Gives the actions of a person whose input reaches the game without passing through the Session."""
 
     def executed_action(
         self, decision: Decision | None, executed: Action, until_ns: int
     ) -> tuple[Decision | None, Action]:
-        """What was really decided and done in the tick that ends now.
+        """The decision and the executed action of the tick that ends now, the person's included.
 
         Args:
-            decision: the player's that the Session carried out in it; None: none was.
-            executed: what the Session asked of the hands.
-            until_ns: when the next picture was taken; what comes later belongs to the next tick.
+            decision: the player's, executed by the Session; None: none was.
+            executed: the action executed by the Session.
+            until_ns: capture time of the next picture; later input belongs to the next tick.
         """
         ...
 
 
 class Session:
-    """Lets a player play a game.
+    """Runs episodes of a player in a game.
 
     Args:
         game: stepped or real-time; the caller closes it.
-        player: who acts.
-        observers: told in this order.
+        player: chooses the actions.
+        observers: called in this order.
         clock: what a real-time loop waits on.
-        instruction: what to do; may be changed at any tick by assigning to `session.instruction`.
+        instruction: may be changed at any tick by assigning to `session.instruction`.
         stale_after_s: in a real-time game, how long keys stay held when no decision comes.
-        source: in a real-time game, asked at the end of every tick for what was really done.
+        source: in a real-time game, asked at the end of every tick for the executed action.
     """
 
     def __init__(
@@ -194,7 +194,7 @@ class Session:
 
 
 def _end_all(observers: Sequence[Observer], end: EpisodeEnd) -> None:
-    """Tell every observer, even if one of them fails; the first failure is raised when all were told."""
+    """Call every observer's `on_end`, even if one fails; the first failure is raised afterwards."""
     failure: BaseException | None = None
     for observer in observers:
         try:
@@ -206,7 +206,7 @@ def _end_all(observers: Sequence[Observer], end: EpisodeEnd) -> None:
 
 
 class _SteppedLoop:
-    """The game waits for the player."""
+    """The loop of an episode in a stepped game, which waits for the player."""
 
     def __init__(self, session: Session, max_ticks: int | None) -> None:
         self.session = session
@@ -234,7 +234,7 @@ class _SteppedLoop:
 
 
 class _RealTimeLoop:
-    """The game runs on; the player thinks beside the loop."""
+    """The loop of an episode in a real-time game, with the player on a thread of its own."""
 
     def __init__(self, session: Session, max_ticks: int | None) -> None:
         self.session = session
@@ -306,7 +306,7 @@ class _RealTimeLoop:
             self.unfinished = tick
 
     def _finished(self, until_ns: int) -> Tick | None:
-        """The tick before, now that it is over, as the source of executed actions tells it; None without one."""
+        """The previous tick, completed by the source of executed actions; None without a source."""
         tick, self.unfinished = self.unfinished, None
         if tick is None or self.session.source is None:
             return None
@@ -319,7 +319,7 @@ class _RealTimeLoop:
                 observer.on_tick(tick)
 
     def _hold_on(self) -> Action:
-        """No decision came: keep holding without motion, or let go if this has lasted too long."""
+        """Without a decision: keep the held state without motion, or release it if this has lasted too long."""
         if self.session.clock.now_ns() - self.decided_ns > self.session.stale_after_s * 1e9:
             self.session.game.release()
             return NOTHING
@@ -369,7 +369,7 @@ class _Thinker:
         self.thread.join(_PATIENCE_S)  # one that hangs is left behind: it is a daemon
 
     def offer(self, tick: int, observation: Observation) -> None:
-        """Put this in the mailbox. What was executed before an Observation that nobody took is handed on in it."""
+        """Put an Observation into the mailbox. It keeps the executed action of an unread one that it replaces."""
         with self._changed:
             if self._offered is not None:
                 executed = self._offered[1].executed.then(observation.executed)
