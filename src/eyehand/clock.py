@@ -93,7 +93,7 @@ class Ticks:
 
 @contextlib.contextmanager
 def punctual() -> Iterator[None]:
-    """Make Python itself wait less in this context, which is real time.
+    """A context for real-time loops that shortens the interpreter's own pauses.
 
     Its garbage collector is kept away from everything loaded so far (walking it takes tens of milliseconds), and a
     thread that has something to do gets the interpreter's lock after half a millisecond instead of five.

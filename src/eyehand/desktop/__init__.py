@@ -1,4 +1,4 @@
-"""X11: windows, their pictures, keyboard and mouse for them, screens of our own, games with profiles."""
+"""Desktop windows: capture, input injection, listening and watchdogs on two backends, and game profiles."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ __all__ = ["require_xcb"]
 
 
 def require_xcb() -> None:
-    """Call before importing a module that speaks to an X display.
+    """Check for XCB; call before importing a module that uses an X display.
 
     Raises:
-        UserError: the library for it is not there.
+        UserError: the library is not installed.
     """
     try:
         importlib.import_module("xcffib.xproto")

@@ -26,7 +26,7 @@ GAME_FOLDERS = ("/usr/games", "/usr/local/games")
 
 @dataclass(frozen=True)
 class Step:
-    """One thing to do with the hands.
+    """One scripted input of a profile.
 
     Attributes:
         keys, buttons: held during the step.
@@ -46,13 +46,13 @@ class Step:
 
     @property
     def action(self) -> Action:
-        """What the hands do."""
+        """The Action that is held."""
         return Action.of(self.keys, self.buttons, self.dx, self.dy)
 
 
 @dataclass(frozen=True)
 class Launch:
-    """How a game starts.
+    """A profile's [launch]: how a game starts.
 
     Attributes:
         command: program and arguments; `{folder}` is a fresh folder of the game's own (also its HOME), `{width}` and
@@ -72,7 +72,7 @@ class Launch:
 
 @dataclass(frozen=True)
 class Checks:
-    """What `eyehand games check` does to see that the game obeys; a step that is missing is not tried.
+    """A profile's [checks]: the steps of `eyehand games check`; one that is missing is not tried.
 
     Attributes:
         move, turn, fire: each must change the picture more than doing nothing does.
@@ -93,7 +93,7 @@ class Checks:
 
 @dataclass(frozen=True)
 class Together:
-    """How two of the game on one machine play together over the network, see `eyehand play-with`.
+    """A profile's [together]: a network game of two instances on one machine, see `eyehand play-with`.
 
     Attributes:
         host: added to the command of the person's game, which waits for the other; `{port}` is a free port.
@@ -114,24 +114,24 @@ class Together:
 
 @dataclass(frozen=True)
 class Profile:
-    """One game.
+    """A game profile.
 
     Attributes:
         name: as the user types it; from the file's name.
-        title: what it is.
-        instructions: what to do, in words; the first is the usual one.
+        title: the game's full name.
+        instructions: tasks in words; the first is the usual one.
         packages: what to install (Debian's names).
-        notes: what one should know.
+        notes: for the user, shown by `games show`.
         launch: how it starts.
-        window_title, window_class: which of its windows is played; a part of the title, the class or instance.
+        window_title, window_class: of the window that is played; a part of the title, the class or instance.
         timeout_s: it must show its window, and after that its picture, within this time.
-        ready_output: the game prints this when it is ready to be played; None: it does not tell.
+        ready_output: the game prints this when it is ready to be played; None: it prints nothing.
         round_s: a round ends after so many seconds; the next one starts the game afresh.
-        start: what the hands do before a round can begin (menus).
-        keys, buttons: what the game listens to.
+        start: input before a round can begin (menus).
+        keys, buttons: that the game uses.
         px_per_degree: mouse pixels that turn the view by one degree; 0: the mouse does not turn it.
-        checks: what `games check` tries.
-        together: how a person and an agent play it together; None: they cannot.
+        checks: steps of `games check`.
+        together: its network game of a person and an agent; None: it has none.
     """
 
     name: str
@@ -179,20 +179,20 @@ class Profile:
 
     @property
     def how_to_install(self) -> str:
-        """Half a sentence."""
+        """The end of an error message: the packages to install."""
         if not self.packages:
             return "install it"
         return f"install it (Debian, Ubuntu: apt install {' '.join(self.packages)})"
 
 
 def profile_names() -> list[str]:
-    """The profiles that come with eyehand."""
+    """Names of the bundled profiles."""
     folder = resources.files("eyehand.desktop") / "profiles"
     return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
 
 
 def load_profile(name: str) -> Profile:
-    """Read a profile.
+    """Load a bundled profile or a file.
 
     Args:
         name: of one that comes with eyehand, or the path of a file that ends with .toml.
@@ -216,7 +216,7 @@ def load_profile(name: str) -> Profile:
 
 
 def parse_profile(name: str, text: str) -> Profile:
-    """A profile from its text.
+    """Parse a profile's TOML text.
 
     Raises:
         UserError: a mistake in it, said with the name of the place.

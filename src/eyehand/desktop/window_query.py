@@ -1,4 +1,4 @@
-"""Which window is meant, and how a window stands. Knows no window system."""
+"""Window queries and window states. Knows no window system."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["WindowInfo", "WindowQuery", "WindowState"]
 
 
 class WindowState(enum.Enum):
-    """How a window stands; the value is said to the user."""
+    """The state of a window; the value is shown to the user."""
 
     READY = "has the focus"
     UNFOCUSED = "does not have the focus"
@@ -22,7 +22,7 @@ class WindowState(enum.Enum):
 
 @dataclass(frozen=True)
 class WindowInfo:
-    """A window as the user knows it."""
+    """A window's title, class, process and size, for queries and messages."""
 
     id: int
     title: str
@@ -37,14 +37,14 @@ class WindowInfo:
 
 @dataclass(frozen=True)
 class WindowQuery:
-    """Which window is meant; what is None does not matter.
+    """A query for one window; fields that are None match any.
 
     Attributes:
         title: a part of the title, in any case.
         class_name: the window's class or instance, in any case.
         pids: the process that owns it is one of these.
         id: its number (as xwininfo shows it).
-        by_click: the one that the person clicks into; see `pick_window`.
+        by_click: the person chooses the window by a click; see `pick_window`.
     """
 
     title: str | None = None
@@ -79,7 +79,7 @@ class WindowQuery:
         return WindowQuery(title=value) if kind == "title" else WindowQuery(class_name=value)
 
     def matches(self, window: WindowInfo) -> bool:
-        """Whether this could be the window."""
+        """Whether a window matches the query."""
         return (
             (self.title is None or self.title.casefold() in window.title.casefold())
             and (self.class_name is None or self.class_name.casefold() in map(str.casefold, window.class_names))

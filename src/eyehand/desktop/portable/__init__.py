@@ -1,4 +1,4 @@
-"""Desktop windows where there is no X11 of ours: through mss, pynput and PyWinCtl, on Windows, macOS and X11."""
+"""The portable backend for desktop windows: mss, pynput and PyWinCtl, on Windows, macOS and X11."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ __all__ = ["require_portable"]
 
 
 def require_portable() -> None:
-    """Call before importing a module of this package.
+    """Check for the libraries; call before importing a module of this package.
 
     Raises:
-        UserError: the libraries, or the programs that they call, are not there, or find no display.
+        UserError: the libraries, or the programs that they call, are not installed, or find no display.
     """
     try:
         for name in ("mss", "pynput.keyboard", "pynput.mouse", "pywinctl"):

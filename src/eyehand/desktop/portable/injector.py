@@ -1,7 +1,7 @@
-"""Keyboard and mouse through pynput: the held state of a tick, diffed, and what of it we have sent ourselves.
+"""The injector through pynput: the held state of a tick, diffed, and a list of the events that were injected.
 
-A system's hooks report what we inject as they report a hand's, and some do not say which is which. So every press and
-release that we send is noted, and the listener takes one note for each echo.
+A system's hooks report injected events like a person's, and some do not mark them. So every press and release that we
+inject is noted, and the listener removes one note for each echo.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ _FORGOTTEN_S = 2.0
 
 
 class Echoes:
-    """What we have sent and not yet heard again, where the system does not say itself which events were injected."""
+    """The injected events that the listener has not heard yet, where the system does not mark injected events."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._sent: defaultdict[tuple[str, str, bool], deque[float]] = defaultdict(deque)
 
     def sent(self, kind: str, name: str, is_pressed: bool) -> None:
-        """We are about to send this."""
+        """Note an event that is about to be injected."""
         if sys.platform == "linux":
             with self._lock:
                 self._sent[kind, name, is_pressed].append(time.monotonic())
 
     def is_ours(self, kind: str, name: str, is_pressed: bool) -> bool:
-        """Whether what was heard is ours; asked once for each event."""
+        """Whether an event that was heard is an injected one; called once for each event."""
         with self._lock:
             sent = self._sent[kind, name, is_pressed]
             while sent and time.monotonic() - sent[0] > _FORGOTTEN_S:  # the press of a key that is down makes no echo
@@ -63,7 +63,7 @@ class Echoes:
 
 
 class PortableInjector:
-    """Injects keys, buttons, motion and scroll on this desktop. `do` on one thread, `let_go` on any."""
+    """The injector of keys, buttons, motion and scroll on this desktop. `do` on one thread, `let_go` on any."""
 
     def __init__(self) -> None:
         self.echoes = Echoes()
@@ -76,25 +76,25 @@ class PortableInjector:
 
     @property
     def keys(self) -> frozenset[str]:
-        """Names of the keys that we hold."""
+        """Names of the keys held by injection."""
         return self._keys
 
     @property
     def buttons(self) -> frozenset[str]:
-        """Names of the buttons that we hold."""
+        """Names of the buttons held by injection."""
         return self._buttons
 
     @property
     def pointer(self) -> tuple[int, int]:
-        """Where the pointer is on the screen."""
+        """The pointer's position on the screen, in pixels."""
         x, y = self._mouse.position
         return int(x), int(y)
 
     def do(self, action: Action, may_click: Callable[[], bool] = lambda: True) -> Action:
-        """Hold and do this, but for new clicks and the wheel if they may not be once the mouse has moved.
+        """Inject an Action: held state, motion, and, if `may_click` after the motion, new clicks and the wheel.
 
         Returns:
-            What was done.
+            The injected Action.
         """
         with self._lock:
             self._press_keys(self._keys - action.keys, False)
@@ -110,13 +110,13 @@ class PortableInjector:
             return action
 
     def let_go(self, kept: frozenset[str] = frozenset()) -> None:
-        """Let go of everything but these keys."""
+        """Release everything but these keys."""
         with self._lock:
             self.do(Action(self._keys & kept))
             self._scroll = [0, 0]
 
     def release(self, keys: Iterable[str], buttons: Iterable[str]) -> None:
-        """Let go of these, whoever holds them."""
+        """Release these keys and buttons, whether injected or not."""
         with self._lock:
             self._press_keys(keys, False)
             self._press_buttons(buttons, False)

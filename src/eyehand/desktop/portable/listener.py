@@ -1,8 +1,8 @@
-"""The person's input through pynput's hooks; what we injected is left out.
+"""The listener through pynput's hooks: a person's input, without injected events.
 
-Windows and macOS say which events were injected. X11 does not, and there what we sent is recognised by its echo. Motion
-is known as places of the pointer only: a game that keeps putting the pointer back hides it, and motion that we make is
-not told from a hand's, so that on X11 motion does not count at all. Keys, buttons and the wheel always do.
+Windows and macOS mark injected events. X11 does not: there they are recognised by their echo. Motion is known as
+positions of the pointer only: a game that keeps putting the pointer back hides it, and injected motion looks like a
+person's, so that on X11 motion does not count at all. Keys, buttons and the wheel always do.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class PortableListener:
     """Calls `hear` with every event of the person's, on threads of its own, until `close`.
 
     Args:
-        hear: what to call.
-        echoes: what the injector has sent.
+        hear: the callback.
+        echoes: the injected events.
         clock: stamps the events.
     """
 

@@ -85,7 +85,7 @@ def number_of(name: str) -> int | None:
 
 
 def key_of(number: int | None, char: str | None = None) -> str | None:
-    """The name of a key that the system reports; None for one that we have no name for."""
+    """The name of a key that the system reports; None: it has none in `action.KEYS`."""
     if number in _NAMES:
         return _NAMES[number]
     if char is None or len(char) != 1:

@@ -1,7 +1,7 @@
-"""Lets go of keys when the player cannot, on any system: `python -m eyehand.desktop.portable.watchdog`.
+"""The watchdog process, which releases keys when the player cannot, on any system.
 
-It is told, a JSON object a line, what is about to be held, and releases it when the pipe closes (the player is dead)
-or nothing is heard for `STALE_AFTER_S` (it hangs). `PortableGuard` starts it and speaks to it.
+It reads what is about to be held, a JSON object a line, and releases it when the pipe closes (the player is dead) or
+nothing comes for `STALE_AFTER_S` (it hangs). `PortableGuard` starts it (`python -m eyehand.desktop.portable.watchdog`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ STALE_AFTER_S = 0.5
 
 
 class PortableGuard:
-    """The watchdog process."""
+    """The parent's end of the watchdog process."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
@@ -39,11 +39,11 @@ class PortableGuard:
 
     @property
     def pid(self) -> int:
-        """The watchdog's process."""
+        """The watchdog's process id."""
         return self._process.pid
 
     def hold(self, keys: Iterable[str], buttons: Iterable[str]) -> None:
-        """Say what may be held from now on.
+        """Send the keys and buttons that may be held from now on.
 
         Raises:
             OSError: the watchdog is gone.
@@ -54,7 +54,7 @@ class PortableGuard:
         os.write(pipe.fileno(), json.dumps([sorted(keys), sorted(buttons)]).encode() + b"\n")
 
     def close(self) -> None:
-        """Let it release what is held, and end. May be called twice."""
+        """Have it release everything and end. May be called twice."""
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 with contextlib.suppress(OSError):
@@ -63,7 +63,7 @@ class PortableGuard:
 
 
 def main() -> None:
-    """Watch whoever holds the other end of our standard input."""
+    """Watch the process at the other end of standard input."""
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), signal.SIG_IGN)

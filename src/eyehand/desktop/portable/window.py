@@ -26,10 +26,10 @@ __all__ = ["PortableWindow", "find_portable_window"]
 
 
 def find_portable_window(query: WindowQuery) -> Any:
-    """The one window that is meant, as PyWinCtl's object.
+    """The one window that matches a query, as PyWinCtl's object.
 
     Raises:
-        UserError: none fits, or several do.
+        UserError: none matches, or several do.
     """
     if query.by_click:
         raise UserError("The portable backend cannot ask for a click: give a part of the window's title.")
@@ -46,7 +46,7 @@ def find_portable_window(query: WindowQuery) -> Any:
 
 
 def _info(window: Any) -> WindowInfo | None:
-    """What is known of a window; None: it was closed since it was listed."""
+    """A window's title, class and process; None: it was closed since it was listed."""
     try:
         box = window.box
         handle = window.getHandle()
@@ -58,14 +58,14 @@ def _info(window: Any) -> WindowInfo | None:
 
 
 class PortableWindow:
-    """A `games.desktop_game.GameWindow`.
+    """A `games.desktop.game.GameWindow` of the portable backend.
 
     Args:
         window: PyWinCtl's.
-        guard: releases what is held if we die.
+        guard: releases what is held if this process dies.
 
     Attributes:
-        done: what was carried out of the last action: nothing if the window was not ready, no clicks beside it.
+        done: the executed part of the last action: nothing if the window was not ready, no clicks beside it.
     """
 
     def __init__(self, window: Any, guard: PortableGuard) -> None:
@@ -77,7 +77,7 @@ class PortableWindow:
         self.done = NOTHING
 
     def state(self) -> WindowState:
-        """How the window stands. Covered ones are not told from others: the active window is in front."""
+        """The window's state. Covered ones are not detected: the active window is in front."""
         if not self._window.isAlive:
             return WindowState.GONE
         if self._window.isMinimized or not self._window.isVisible:
@@ -107,9 +107,9 @@ class PortableWindow:
         return pixels
 
     def do(self, action: Action) -> WindowState:
-        """Hold and do this if the window is ready; release everything if it is not.
+        """Inject an Action if the window is ready; release everything if it is not.
 
-        Buttons and wheel stay untouched while the pointer is not over the window: a click beside it is another's.
+        Buttons and wheel are not injected while the pointer is not over the window: the click would reach another one.
 
         Raises:
             RuntimeError: the watchdog is gone; everything was released.
@@ -134,18 +134,18 @@ class PortableWindow:
         return state
 
     def release(self) -> None:
-        """Let go of everything. Never raises."""
+        """Release everything. Never raises."""
         self.let_go(frozenset())
 
     def let_go(self, kept: frozenset[str]) -> None:
-        """Let go of everything but these keys. Never raises; may be called on any thread."""
+        """Release everything but these keys. Never raises; thread-safe."""
         with contextlib.suppress(Exception):  # a desktop that is gone holds nothing; every system says so differently
             self.injector.let_go(kept)
         with contextlib.suppress(OSError):
             self._guard.hold(self.injector.keys, self.injector.buttons)
 
     def close(self) -> None:
-        """Let go of everything. May be called twice."""
+        """Release everything and end the guard. May be called twice."""
         self.release()
         self._screen.close()
 
@@ -155,7 +155,7 @@ class PortableWindow:
         return left <= x < right and top <= y < bottom
 
     def _place(self) -> tuple[int, int, int, int]:
-        """Left, top, right and bottom of what the game draws, on the screen."""
+        """Left, top, right and bottom of the window's client area on the screen, in pixels."""
         # Under X11 a frame is a window of its own, and PyWinCtl's "box" is what is inside it.
         place = self._window.box if sys.platform == "linux" else self._window.getClientFrame()
         if hasattr(place, "right"):

@@ -1,1 +1,1 @@
-"""X11: windows, their pictures, keyboard and mouse for them, screens of our own."""
+"""The X11 backend: windows, capture, injector, listener, watchdog and virtual screens."""

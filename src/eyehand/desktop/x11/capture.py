@@ -1,6 +1,6 @@
-"""Pictures of one window through shared memory: the server writes them where they are read, and nothing is copied.
+"""Capture of one window through shared memory (MIT-SHM), without copies.
 
-A picture keeps its memory until nobody holds it any more; then a later one is written there. The window may move,
+A picture keeps its memory until its last reference is gone; then a later one is written there. The window may move,
 change its size or lie partly outside the screen (black there); a minimised, hidden or closed one raises `NotVisible`.
 Without MIT-SHM (a display over the network) the pictures come through the socket.
 """
@@ -33,7 +33,7 @@ _MAX_SEGMENTS = 8
 
 
 class NotVisible(Exception):  # noqa: N818 - a state, not a fault
-    """There is no picture of the window now; `state` says why."""
+    """The window has no picture now; `state` is the reason."""
 
     def __init__(self, state: WindowState) -> None:
         super().__init__(f"the window {state.value}")
@@ -41,7 +41,7 @@ class NotVisible(Exception):  # noqa: N818 - a state, not a fault
 
 
 class WindowCapture:
-    """Takes pictures of one window.
+    """Captures pictures of one window.
 
     Args:
         display: where the window is.
@@ -66,9 +66,9 @@ class WindowCapture:
             raise UserError(f"The window has {depth} bits of colour: set the display to 24.")
 
     def grab(self) -> NDArray[np.uint8]:
-        """The window's picture as it is now, uint8 BGRX (height, width, 4), which nothing changes afterwards.
+        """The window's picture now, uint8 BGRX (height, width, 4), which is not changed afterwards.
 
-        The fourth channel means nothing; `frame.Frame` makes RGB of it.
+        The fourth channel has no meaning; `frame.Frame` makes RGB of it.
 
         Raises:
             NotVisible: it is minimised, hidden or gone.
@@ -81,13 +81,13 @@ class WindowCapture:
         raise NotVisible(WindowState.MINIMISED)
 
     def close(self) -> None:
-        """Give the shared memory back, that of pictures in use when they no longer are. May be called twice."""
+        """Free the shared memory, that of pictures in use when they no longer are. May be called twice."""
         self._segments.close()
 
     def _attempt(self) -> NDArray[np.uint8] | None:
-        """Ask for the picture where the window was last, and where it is; None if it has moved or resized meanwhile.
+        """Request the picture at the window's last place, and its place; None if it has moved or resized meanwhile.
 
-        All questions go out together, so that a window that stays where it is costs one round trip.
+        All requests go out together, so that a window that stays where it is costs one round trip.
         """
         core, root = self.display.core, self.display.root
         attributes = core.GetWindowAttributes(self.window)
@@ -134,7 +134,7 @@ class WindowCapture:
         return _on_black(flat.reshape(height, width, 4), (size.height, size.width), top, left)
 
     def _ask(self, rectangle: tuple[int, int, int, int]) -> tuple[Any, _Segment | None]:
-        """The question for a picture, and the memory that it will be written into."""
+        """Send the request for a picture; returns its cookie and the segment that it will be written into."""
         left, top, width, height = rectangle
         if self._has_shm:
             try:
@@ -149,7 +149,7 @@ class WindowCapture:
 
     @staticmethod
     def _swallow(*cookies: Any) -> None:
-        """Read replies that nobody wants any more."""
+        """Discard replies that are no longer needed."""
         for cookie in cookies:
             if cookie is not None:
                 try:
@@ -159,7 +159,7 @@ class WindowCapture:
 
 
 def _on_black(visible: NDArray[np.uint8], size: tuple[int, int], top: int, left: int) -> NDArray[np.uint8]:
-    """The whole window's picture, black where the screen ends."""
+    """The picture of a window partly outside the screen, black there."""
     height, width = visible.shape[:2]
     if (height, width) == size:
         return visible
@@ -169,7 +169,7 @@ def _on_black(visible: NDArray[np.uint8], size: tuple[int, int], top: int, left:
 
 
 class _Segments:
-    """The shared memory of one window's pictures. A segment serves again when its picture is no longer in use."""
+    """The pool of shared memory of one window's pictures. A segment is reused when its picture is no longer in use."""
 
     def __init__(self, display: XDisplay) -> None:
         self._display = display
@@ -178,7 +178,7 @@ class _Segments:
         self._free: deque[_Segment] = deque()  # whoever lets go of a picture last may do so on any thread
 
     def take(self, size: int) -> _Segment:
-        """A segment of at least so many bytes that nobody uses.
+        """An unused segment of at least `size` bytes.
 
         Raises:
             OSError, xcffib.Error: there is no shared memory.
@@ -192,7 +192,7 @@ class _Segments:
         return segment
 
     def picture(self, segment: _Segment, size: int) -> NDArray[np.uint8]:
-        """Its first so many bytes. When nothing refers to them any more, the segment serves again."""
+        """The first `size` bytes of a segment, which is reused when nothing refers to them any more."""
         whole = segment.pixels()
         if self._num_attached - len(self._free) > _MAX_SEGMENTS:
             copy = whole[:size].copy()
@@ -202,13 +202,13 @@ class _Segments:
         return whole[:size]
 
     def put_back(self, segment: _Segment) -> None:
-        """Nobody uses it any more. On any thread."""
+        """Return a segment to the pool. Thread-safe."""
         self._free.append(segment)
         if self._is_closed and (last := self._pop()) is not None:
             last.free()
 
     def close(self) -> None:
-        """For good: end what is not in use now, and the rest as soon as it is not. May be called twice."""
+        """Free the segments, those in use as soon as they are not. May be called twice."""
         self._is_closed = True
         while (segment := self._pop()) is not None:
             self._end(segment)
@@ -226,12 +226,12 @@ class _Segments:
 
 
 class _Segment:
-    """System V shared memory that the X server has attached too. The kernel frees it when both have let go.
+    """System V shared memory, also attached by the X server. The kernel frees it when both have detached.
 
     Attributes:
         size: bytes.
         shm: the extension.
-        id: the server's name for it.
+        id: the server's id of it.
     """
 
     def __init__(self, display: XDisplay, size: int) -> None:
@@ -257,14 +257,14 @@ class _Segment:
             libc.shmctl(number, _IPC_RMID, None)  # it stays until the last one has let go of it
 
     def pixels(self) -> NDArray[np.uint8]:
-        """All of its bytes, as an array of its own: what is cut from it keeps it alive, and nothing else does."""
+        """All of its bytes as a new array, which is alive as long as slices of it are."""
         return np.ctypeslib.as_array((ctypes.c_uint8 * self.size).from_address(self._address))
 
     def detach(self) -> None:
-        """The server lets go of it."""
+        """Detach it in the server."""
         with contextlib.suppress(xcffib.XcffibException):  # it may be gone, and its attachment with it
             self.shm.DetachChecked(self.id).check()
 
     def free(self) -> None:
-        """We let go of it: its arrays must not be read any more."""
+        """Detach it in this process: its arrays must not be read any more."""
         self._libc.shmdt(self._address)

@@ -1,7 +1,7 @@
-"""A connection to an X display, with clear sentences when it cannot be had or is lost.
+"""A connection to an X display; a failed or lost one raises UserError.
 
-`XDisplay.open` connects; `display.talk()` wraps every conversation, so that a display that dies in the middle becomes
-one `UserError`. (XCB tells us of a lost display; Xlib would end the whole process, keys held or not.) Knows windows by
+`XDisplay.open` connects; `display.talk()` wraps requests, so that a display that dies meanwhile becomes one
+`UserError`. (XCB reports a lost display; Xlib would end the whole process, keys held or not.) Knows windows by
 their number only: finding them is `windows`', pictures are `capture`'s, input is `injector`'s.
 """
 
@@ -30,7 +30,7 @@ _environment = threading.Lock()
 
 
 class XDisplay:
-    """One connection. Make it with `open`.
+    """A connection to an X display. Make it with `open`.
 
     Attributes:
         name: as in the environment variable DISPLAY, e.g. ":0".
@@ -53,11 +53,11 @@ class XDisplay:
         """Connect to a display.
 
         Args:
-            name: as in DISPLAY; None: the one of the environment.
-            authority: file with the key to it; None: what XAUTHORITY says.
+            name: as in DISPLAY; None: the environment's.
+            authority: Xauthority file; None: the environment's XAUTHORITY.
 
         Raises:
-            UserError: there is none, or it does not let us in.
+            UserError: there is none, or it refuses the connection.
         """
         wanted = name or os.environ.get("DISPLAY")
         if not wanted:
@@ -76,7 +76,7 @@ class XDisplay:
             ) from error
 
     def talk(self) -> _Talk:
-        """Around requests and replies.
+        """A context for requests and replies.
 
         Raises:
             UserError: the display is gone.
@@ -92,7 +92,7 @@ class XDisplay:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the server still answers."""
+        """Whether the X server still answers."""
         try:
             self.core.GetInputFocus().reply()
         except xcffib.XcffibException:
@@ -104,7 +104,7 @@ class XDisplay:
         self.connection.disconnect()
 
     def atom(self, name: str) -> int:
-        """The number of a name."""
+        """The atom of a name."""
         if name not in self._atoms:
             self._atoms[name] = int(self.core.InternAtom(False, len(name), name).reply().atom)
         return self._atoms[name]
@@ -132,7 +132,7 @@ class XDisplay:
 
 
 class _Talk:
-    """What `XDisplay.talk` gives: one for all, because it is entered several times a tick."""
+    """The context of `XDisplay.talk`, reused because it is entered several times a tick."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -149,7 +149,7 @@ class _Talk:
 
 @contextlib.contextmanager
 def _authority(file: str | None) -> Iterator[None]:
-    """XCB takes the key from the file that the environment names (xcffib's own `auth` points to freed memory)."""
+    """Set XAUTHORITY, which XCB reads, in this context (xcffib's own `auth` points to freed memory)."""
     if file is None:
         yield
         return

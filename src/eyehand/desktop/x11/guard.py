@@ -1,8 +1,8 @@
-"""Starts and speaks to the watchdog process, which cleans up after us however we end.
+"""`Guard`: the parent's end of the watchdog process, which cleans up however the parent ends.
 
-It learns what is about to be held before it is held, and which processes are ours. When this process is gone (its pipe
-closes, even by SIGKILL of the whole process group: the watchdog has a session of its own) it releases keys and buttons
-and ends those processes. See `watchdog` for the other end.
+It is sent what is about to be held before it is held, and the processes that were started. When this process is gone
+(its pipe closes, even by SIGKILL of the whole process group: the watchdog has a session of its own) it releases keys
+and buttons and ends those processes. See `watchdog` for the other end.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _START_TIMEOUT_S = 60.0
 
 
 class Guard:
-    """The watchdog process. Start it before anything that it is to clean up."""
+    """A running watchdog process. Start it before anything that it is to clean up."""
 
     def __init__(self) -> None:
         # A session of its own: a signal to our process group does not reach it. It inherits nothing but its pipes.
@@ -40,16 +40,16 @@ class Guard:
 
     @property
     def pid(self) -> int:
-        """The watchdog's process."""
+        """The watchdog's process id."""
         return self._process.pid
 
     def watch(self, display: str, authority: str | None, window: int) -> None:
-        """From now on clean up this display's keys and buttons, also when this window loses the focus."""
+        """Have it release this display's keys and buttons on exit, and when this window loses the focus."""
         self._say({"display": display, "authority": authority, "window": window})
         self._await_answer()
 
     def hold(self, keys: Iterable[int], buttons: Iterable[int]) -> None:
-        """Say what may be held from now on. Key codes and button numbers.
+        """Send the key codes and button numbers that may be held from now on.
 
         Raises:
             OSError: the watchdog is gone.
@@ -57,16 +57,16 @@ class Guard:
         self._say({"keys": sorted(keys), "buttons": sorted(buttons)})
 
     def will_end(self, process_group: int, folder: Path) -> None:
-        """End this process group when we are gone, and remove its folder."""
+        """Have it end this process group on exit, and remove its folder."""
         self._say({"end": process_group, "folder": str(folder)})
 
     def has_ended(self, process_group: int) -> None:
-        """This process group has ended already."""
+        """Forget a process group that has ended."""
         with contextlib.suppress(OSError):  # on the way out nobody minds that the watchdog is gone
             self._say({"ended": process_group})
 
     def close(self) -> None:
-        """Let it clean up and end. May be called twice."""
+        """Have it clean up and end. May be called twice."""
         if self._process.stdin is not None and not self._process.stdin.closed:
             with contextlib.suppress(OSError):  # it may be gone already
                 self._process.stdin.close()

@@ -1,7 +1,7 @@
 """Injector on an X display: the complete held state of every tick, diffed, through XTest.
 
-Nothing is pressed unless the chosen window is ready (it is there, has the focus, is not covered); otherwise everything
-is released. What is about to be held is told to the guard first, whose watchdog process lets go of it if we die.
+Nothing is pressed unless the chosen window is ready (it exists, has the focus, is not covered); otherwise everything
+is released. What is about to be held is sent to the guard first, whose watchdog releases it if this process dies.
 Motion of a tick goes out at once and exactly; the wheel keeps what does not fill a notch.
 """
 
@@ -28,16 +28,16 @@ _RELATIVE = 1
 
 
 class Injector:
-    """Keyboard and mouse for one window.
+    """The injector of keyboard and mouse input for one window.
 
     Args:
-        display: a connection of ours.
-        watch: says whether the window may get input.
+        display: a connection for this object alone.
+        watch: the state of the window.
         guard: its watchdog watches the same window.
-        clock: tells how long ago we last moved.
+        clock: of the time since the last motion.
 
     Attributes:
-        done: what was carried out of the last action: nothing if the window was not ready, no clicks beside it.
+        done: the executed part of the last action: nothing if the window was not ready, no clicks beside it.
     """
 
     def __init__(self, display: XDisplay, watch: WindowWatch, guard: Guard, clock: Clock | None = None) -> None:
@@ -57,18 +57,18 @@ class Injector:
 
     @property
     def is_holding(self) -> bool:
-        """Whether we hold anything."""
+        """Whether anything is held by injection."""
         return bool(self._keys or self._buttons)
 
     def do(self, action: Action, bring_pointer: Callable[[], bool] | None = None) -> WindowState:
-        """Hold and do this if the window is ready; release everything if it is not.
+        """Inject an Action if the window is ready; release everything if it is not.
 
         Args:
-            action: what is held, and moved and scrolled.
-            bring_pointer: called when it is to click or scroll and the pointer is not over the window; True: now it is.
+            action: held state, motion and scroll.
+            bring_pointer: called before a click or scroll while the pointer is not over the window; True: now it is.
 
         Returns:
-            How the window stands: only with READY was the action carried out. Buttons are not pressed and the wheel is
+            The window's state: the action was executed only with READY. Buttons are not pressed and the wheel is
             not turned if the pointer is not over the window after the motion.
 
         Raises:
@@ -109,11 +109,11 @@ class Injector:
         return state
 
     def release(self) -> None:
-        """Let go of everything that we hold. Never raises: on a display that is gone nothing is held."""
+        """Release everything held by injection. Never raises: on a display that is gone nothing is held."""
         self.let_go(frozenset())
 
     def let_go(self, kept: frozenset[str]) -> None:
-        """Let go of everything but these keys, at once and on any thread. Never raises."""
+        """Release everything but these keys. Never raises; thread-safe."""
         kept_codes = frozenset(self._codes[key] for key in kept) & self._keys
         keys, buttons = self._keys - kept_codes, self._buttons
         self._keys, self._buttons, self._scroll = kept_codes, frozenset(), [0, 0]
@@ -122,16 +122,16 @@ class Injector:
             self.guard.hold(kept_codes, ())
 
     def pointer_to(self, x_px: int, y_px: int) -> None:
-        """Put the pointer onto a point of the screen.
+        """Move the pointer to a point of the screen, in pixels.
 
-        Not through XTest: games that read raw motion would take the place for a motion, and turn the view by it.
+        Not through XTest: games that read raw motion would take the position for motion, and turn the view by it.
         """
         with self.display.talk():
             self.display.core.WarpPointer(0, self.display.root, 0, 0, 0, 0, _int16(x_px), _int16(y_px))
             self.display.connection.flush()
 
     def _was_away(self) -> bool:
-        """Whether the watchdog may have released everything because it heard nothing of us."""
+        """Whether the watchdog may have released everything because nothing was sent for too long."""
         return self._clock.now_ns() - self._last_ns > STALE_AFTER_S * 0.5e9
 
     def _send(self, kind: int, numbers: Iterable[int]) -> None:
@@ -154,7 +154,7 @@ class Injector:
 
 
 def release_held(display: XDisplay, keys: Iterable[int], buttons: Iterable[int]) -> None:
-    """Let go of these; a key that XTest does not hold is left alone by the server. Never raises."""
+    """Release these; the server ignores keys that XTest does not hold. Never raises."""
     with contextlib.suppress(xcffib.XcffibException):
         test = display.connection(xcffib.xtest.key)
         for kind, numbers in ((_RELEASE_KEY, keys), (_RELEASE_BUTTON, buttons)):

@@ -1,4 +1,4 @@
-"""From the names of keys and buttons to the numbers of an X display.
+"""Key codes and button numbers of an X display for the names of `action`.
 
 A key is found by its symbol in the keyboard's layout (unshifted, first group); one that the layout lacks is found by
 its place on a PC keyboard. Knows no window and presses nothing.

@@ -1,7 +1,7 @@
-"""A game as a process of ours: started from its profile in a fresh folder, its window waited for, ended for certain.
+"""A game as a child process: started from its profile in a fresh folder, its window waited for, ended for certain.
 
 The game gets a session of its own, X11 even on a Wayland desktop, and HOME in its folder, so that it reads no settings
-but the profile's. The watchdog ends it if we cannot.
+but the profile's. The watchdog ends it if this process cannot.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _LAST_WORDS = 300
 
 
 class LaunchedGame:
-    """A running game.
+    """A running game process.
 
     Args:
         profile: how it starts.
-        environment: what its screen needs; see `OwnScreen.environment`.
+        environment: variables of its screen; see `OwnScreen.environment`.
         size_px: of its window.
-        guard: ends it when we are gone.
+        guard: ends it when this process is gone.
 
     Raises:
         UserError: it is not installed or does not start.
@@ -74,11 +74,11 @@ class LaunchedGame:
 
     @property
     def is_running(self) -> bool:
-        """Whether the program that we started is there."""
+        """Whether the started program still runs."""
         return self._process.poll() is None
 
     def ends_within(self, patience_s: float) -> bool:
-        """Whether it has ended, or does within this time."""
+        """Wait at most this time; whether it has ended."""
         try:
             self._process.wait(timeout=patience_s)
         except subprocess.TimeoutExpired:
@@ -86,7 +86,7 @@ class LaunchedGame:
         return True
 
     def last_words(self) -> str:
-        """How it ended and what it said last, for one sentence."""
+        """Its exit status and last output, for an error message."""
         status = self._process.poll()
         said = self._log.read_text(errors="replace").strip() if self._log.exists() else ""
         tail = " / ".join(said[-_LAST_WORDS:].splitlines()[-3:])
@@ -114,7 +114,7 @@ class LaunchedGame:
         )
 
     def has_printed(self, text: str) -> bool:
-        """Whether this stands in what the game has printed so far."""
+        """Whether the game's output so far contains this text."""
         return self._log.exists() and text in self._log.read_text(errors="replace")
 
     def close(self) -> None:
@@ -124,7 +124,7 @@ class LaunchedGame:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _is_ours(self, window: WindowInfo) -> bool:
-        """Whether a process of the game's session owns it; one that does not say counts too."""
+        """Whether the window belongs to a process of the game's session, or to an unknown one."""
         if window.pid is None:
             return True
         try:
@@ -145,14 +145,14 @@ class LaunchedGame:
         return environment | dict(screen)
 
     def _filled(self, text: str) -> str:
-        """With placeholders replaced; other braces stay as they are, for settings files are full of them."""
+        """The text with placeholders replaced; other braces stay, as settings files have many."""
         for name, value in self._names.items():
             text = text.replace("{" + name + "}", value)
         return text
 
 
 def end_process_group_of(process: subprocess.Popen[bytes]) -> None:
-    """Ask it to end, make it end, and whatever else is left of its group."""
+    """End a process and the rest of its group: SIGTERM, then SIGKILL."""
     if process.poll() is None:
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):

@@ -1,9 +1,9 @@
-"""The person's input on an X display: `Listener` hears every key, button, motion and notch of the wheel.
+"""The listener on an X display: `Listener` receives every key, button, motion and wheel event.
 
-Heard with XInput2's raw events, also while a game grabs keyboard and pointer, with motion as the device makes it. A
-thread with a connection of its own stamps them on the clock of frames. What XTest injected is told apart by its source
-device (`is_simulated`); `Listener.held` is rebuilt from the person's events alone. Every reader gets every event;
-callbacks are called at once, on the listener's thread. Knows nothing of windows: input for other windows is heard too.
+It uses XInput2's raw events, which come also while a game grabs keyboard and pointer, with the device's own motion. A
+thread with a connection of its own stamps them on the clock of frames. XTest's events are marked by their source device
+(`is_simulated`); `Listener.held` is rebuilt from the person's events alone. Every reader gets every event; callbacks
+are called at once, on the listener's thread. Knows nothing of windows: it receives input for other windows too.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ _BUTTON_NAMES = {number: name for name, number in BUTTON_NUMBERS.items()}
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What the person holds down: names as in `action`, `KeyCode79` or `Button10` where there is none."""
+    """A person's held keys and buttons: names as in `action`, `KeyCode79` or `Button10` where there is none."""
 
     keys: frozenset[str] = frozenset()
     buttons: frozenset[str] = frozenset()
 
 
 class EventReader:
-    """One reader's events; see `Listener.reader`."""
+    """A queue of events for one reader; see `Listener.reader`."""
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
@@ -73,17 +73,17 @@ class EventReader:
 
 
 class Listener:
-    """Hears the input of a display, from `start` to `close`.
+    """Receives the input events of a display, from `start` to `close`.
 
     Args:
         display: as in DISPLAY; None: the environment's.
-        authority: file that lets into it; None: the environment's.
-        hears_injected: what XTest injects counts as the person's (for tests: relative motion only, since an absolute
+        authority: Xauthority file; None: the environment's.
+        hears_injected: XTest's events count as the person's (for tests: relative motion only, since an absolute
             one cannot be told from it).
         clock: stamps the events; the one that stamps the frames.
 
     Raises:
-        UserError: from `start`: no such display, or raw events cannot be had there.
+        UserError: from `start`: no such display, or it has no raw events.
     """
 
     def __init__(
@@ -116,11 +116,11 @@ class Listener:
 
     @property
     def held(self) -> Held:
-        """What the person holds now. Keys that were down before `start` count as the person's."""
+        """The person's held state now. Keys that were down before `start` count as the person's."""
         return self._held
 
     def start(self) -> Listener:
-        """Begin to listen. Events count from the return of this call."""
+        """Start listening. Events count from the return of this call."""
         if self._thread is not None:
             raise RuntimeError("the listener is listening already")
         display = XDisplay.open(self._name, self._authority)
@@ -153,20 +153,20 @@ class Listener:
             self._display.close()
 
     def reader(self) -> EventReader:
-        """A reader of its own, which gets every event from now on."""
+        """A new reader, which gets every event from now on."""
         reader = EventReader(self)
         with self._lock:
             self._readers.append(reader)
         return reader
 
     def subscribe(self, callback: Callable[[InputEvent], None]) -> None:
-        """Call this with every event from now on, on the listener's thread, before readers get it. It must be quick;
-        what it raises ends the listener and is raised by readers."""
+        """Call `callback` with every event from now on, on the listener's thread, before readers get it. It must be
+        quick; its exception ends the listener and is raised by readers."""
         with self._lock:
             self._callbacks.append(callback)
 
     def catch_up(self) -> None:
-        """Return when everything that happened before this call has been told to readers and callbacks.
+        """Return when all events before this call have reached readers and callbacks.
 
         After a second it returns all the same: a machine on which the listener gets no time must not stop the rest.
         """
@@ -179,7 +179,7 @@ class Listener:
         done.wait(_PATIENCE_S)
 
     def check(self) -> None:
-        """Raise what ended the listener, if something did.
+        """Raise the error that ended the listener, if any.
 
         Raises:
             UserError: the display is gone.
@@ -223,7 +223,7 @@ class Listener:
 
 
 def _after(held: Held, event: InputEvent) -> Held:
-    """What is held after an event."""
+    """The held state after an event."""
     if event.kind == "key":
         return Held(held.keys | {event.name} if event.is_pressed else held.keys - {event.name}, held.buttons)
     if event.kind == "button":
@@ -232,7 +232,7 @@ def _after(held: Held, event: InputEvent) -> Held:
 
 
 class _Translator:
-    """From raw events to `InputEvent`s, on our clock and with our names."""
+    """Translates raw events into `InputEvent`s with our clock and names."""
 
     def __init__(self, source: RawEvents, clock: Clock, hears_injected: bool) -> None:
         self._source = source
@@ -245,7 +245,7 @@ class _Translator:
         self._last_ns = 0
 
     def held_now(self) -> Held:
-        """What is down on the display, whoever pressed it."""
+        """The keys and buttons that are down on the display, injected ones included."""
         display = self._source.display
         with display.talk():
             keymap = display.core.QueryKeymap()
@@ -256,7 +256,7 @@ class _Translator:
         return Held(frozenset(keys), frozenset(buttons))
 
     def events(self, raw: RawEvent) -> list[InputEvent]:
-        """What one raw event says; nothing where a motion does not amount to a pixel yet."""
+        """The events of one raw event; none where motion is less than a pixel so far."""
         time_ns = self._time_ns(raw.time_ms)
         device = self._device(raw.source)
         is_simulated = device.is_injecting and not self._hears_injected
@@ -276,7 +276,7 @@ class _Translator:
         return self._key_names.get(code, f"KeyCode{code}")
 
     def _device(self, number: int) -> Device:
-        """The device; all are asked for anew when one comes that was not there before."""
+        """The device of this number; the list is read anew for an unknown one."""
         if number not in self._devices:
             self._devices = self._source.devices()
             self._motions = {number: self._motions.get(number, DeviceMotion()) for number in self._devices}
@@ -285,8 +285,8 @@ class _Translator:
         return self._devices[number]
 
     def _time_ns(self, server_ms: int) -> int:
-        """When it happened. The server counts on the same clock if it runs on this machine: then its time tells how
-        late this thread was, to whom the machine may not have given a moment."""
+        """The time of an event. An X server on this machine has the same clock: then its time stamp corrects for the
+        delay of this thread on a busy machine."""
         now_ns = self._clock.now_ns()
         behind_ms = (now_ns // _MS - server_ms) % 2**32
         if _CLOCK_STEP_MS < behind_ms < _OLDEST_MS:
@@ -296,7 +296,7 @@ class _Translator:
 
 
 class DeviceMotion:
-    """Adds up one device's motion to whole pixels, so that nothing of it is lost."""
+    """Accumulates one device's motion to whole pixels without loss."""
 
     def __init__(self) -> None:
         self._rest = [0.0, 0.0]
@@ -305,11 +305,11 @@ class DeviceMotion:
     def pixels(
         self, values: dict[int, float], axes: dict[int, Valuator], screen_px: tuple[int, int]
     ) -> tuple[int, int]:
-        """The whole pixels, right and down, that an event completes.
+        """The whole pixels (right, down) of an event and the remainder of earlier ones.
 
         Args:
             values: of the event, by axis.
-            axes: the device's; one that tells places (a tablet, the mouse of a virtual machine) spans the screen.
+            axes: the device's; an absolute one (a tablet, the mouse of a virtual machine) spans the screen.
             screen_px: width and height.
         """
         whole = [0, 0]

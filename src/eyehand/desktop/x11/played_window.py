@@ -1,7 +1,7 @@
-"""One X11 window with everything that playing it takes: connection, capture, state and injector.
+"""`PlayedWindow`: one X11 window with connection, capture, state and injector.
 
-On a screen of our own there is no window manager and nobody else, so the window gets the focus and the pointer from us
-whenever it lacks them; on a person's screen we never take either.
+On an own screen there is no window manager and no other user, so the window is given focus and pointer whenever it
+lacks them; on a person's screen neither is ever taken.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ __all__ = ["PlayedWindow"]
 
 
 class PlayedWindow:
-    """A window that is played.
+    """A window that is captured and played.
 
     Args:
-        display: a connection that this window gets for itself.
+        display: a connection for this object alone.
         window: its number.
         guard: its watchdog will watch the window.
-        authority: file that lets into the display; None: the environment's.
-        is_own_screen: nobody else uses the screen.
+        authority: Xauthority file; None: the environment's.
+        is_own_screen: no other user on the screen.
         clock: of the injector.
 
     Raises:
-        UserError: the display is gone or cannot do it.
+        UserError: the display is gone or lacks an extension.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class PlayedWindow:
             self._take_focus()
 
     def state(self) -> WindowState:
-        """How the window stands; on an own screen after it was given what it lacks."""
+        """The window's state; on an own screen after it was given focus and pointer."""
         state = self.watch.state()
         if self.is_own_screen and state in (WindowState.UNFOCUSED, WindowState.COVERED):
             self._take_focus()
@@ -83,7 +83,7 @@ class PlayedWindow:
         return self.injector.do(action, self._pointer_into_window if self.is_own_screen else None)
 
     def release(self) -> None:
-        """Let go of everything. Never raises."""
+        """Release everything. Never raises."""
         self.injector.release()
 
     def let_go(self, kept: frozenset[str]) -> None:
@@ -91,7 +91,7 @@ class PlayedWindow:
         self.injector.let_go(kept)
 
     def close(self) -> None:
-        """Let go, and leave the display. May be called twice."""
+        """Release everything and disconnect. May be called twice."""
         self.release()
         with contextlib.suppress(xcffib.XcffibException):
             self.capture.close()
@@ -108,7 +108,7 @@ class PlayedWindow:
         self._pointer_into_window()
 
     def _pointer_into_window(self) -> bool:
-        """Put it into the middle; whether it is in the window now."""
+        """Move the pointer to the middle of the window; whether it is in the window now."""
         with self.display.talk():
             try:
                 place = self.display.core.TranslateCoordinates(self.window, self.display.root, 0, 0).reply()

@@ -1,4 +1,4 @@
-"""XInput2's raw events as bytes on the wire: which there are, what they say, which devices they come from.
+"""XInput2's raw events, parsed from the bytes of the X protocol, and the devices that they come from.
 
 Read from the bytes, since xcffib's own classes take the sum of a bit mask for the number of its bits and so lose the
 values of every event that does not move along x alone. Knows no names of keys and no threads.
@@ -37,7 +37,7 @@ _FRACTION = 1 / 2**32
 
 
 class RawKind:
-    """Numbers of the raw events."""
+    """Event types of raw events."""
 
     KEY_PRESS, KEY_RELEASE, BUTTON_PRESS, BUTTON_RELEASE, MOTION = 13, 14, 15, 16, 17
     ALL = (KEY_PRESS, KEY_RELEASE, BUTTON_PRESS, BUTTON_RELEASE, MOTION)
@@ -52,7 +52,7 @@ class RawEvent:
         time_ms: the server's clock, 32 bits.
         detail: key code or button number.
         source: number of the device that it came from.
-        values: by axis (0: x, 1: y), before any acceleration: pixels, or places of an absolute device.
+        values: by axis (0: x, 1: y), before any acceleration: pixels, or positions of an absolute device.
     """
 
     kind: int
@@ -64,7 +64,7 @@ class RawEvent:
 
 @dataclass(frozen=True, slots=True)
 class Valuator:
-    """An axis of a pointing device: whether it tells places, and between which; no limits: in pixels."""
+    """An axis of a pointing device: whether it is absolute, and its limits; without limits: in pixels."""
 
     is_absolute: bool
     least: float
@@ -73,7 +73,7 @@ class Valuator:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A device, or an arm of the server's (`is_injecting`: the one that XTest moves)."""
+    """An input device, or a virtual one of the server (`is_injecting`: XTest's)."""
 
     name: str
     is_injecting: bool
@@ -87,7 +87,7 @@ class RawEvents:
         display: a connection; only this object may read its events.
 
     Raises:
-        UserError: the display has no XInput 2.2 or refuses to tell of input.
+        UserError: the display has no XInput 2.2 or refuses raw events.
     """
 
     def __init__(self, display: XDisplay) -> None:
@@ -120,11 +120,11 @@ class RawEvents:
 
     @property
     def descriptor(self) -> int:
-        """Readable when something has come."""
+        """File descriptor that is readable when an event has come."""
         return int(self.display.connection.get_file_descriptor())
 
     def next(self) -> RawEvent | None:
-        """The next raw event that is here; None: nothing more has come. Others are skipped.
+        """The next raw event that has arrived; None: no more. Other events are skipped.
 
         Raises:
             xcffib.ConnectionException: the display is gone.
@@ -196,6 +196,6 @@ def parse_devices(data: bytes) -> dict[int, Device]:
 
 
 def _fixed(data: bytes, position: int) -> float:
-    """A number with 32 binary places."""
+    """A 32.32 fixed-point number."""
     whole, fraction = struct.unpack_from("=iI", data, position)
     return float(whole + fraction * _FRACTION)

@@ -1,8 +1,8 @@
-"""A screen of the agent's own: a virtual X display (Xvfb) with a keyboard and a mouse that are nobody else's, or one
-that shows itself in a window of the person's (Xephyr).
+"""A screen of the agent's own: a virtual X display (Xvfb) with its own keyboard and mouse, or one that is shown in a
+window on the person's screen (Xephyr).
 
-The server chooses a free display number itself, only holders of a fresh cookie get in, and the watchdog ends it if we
-cannot. What runs there needs `environment`.
+The server chooses a free display number itself, clients need a fresh cookie, and the watchdog ends it if this process
+cannot. Programs on it need `environment`.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ class OwnScreen:
 
     Args:
         size_px: width and height in pixels.
-        guard: ends it when we are gone.
-        visible: show it in a window on the person's screen. What the person does in that window reaches the game too.
+        guard: ends it when this process is gone.
+        visible: show it in a window on the person's screen. The person's input in that window reaches the game too.
 
     Attributes:
         name: as in DISPLAY.
-        authority: file that lets in, for `XDisplay.open`.
+        authority: Xauthority file, for `XDisplay.open`.
         environment: the variables that a program on this screen needs.
 
     Raises:
@@ -81,7 +81,7 @@ class OwnScreen:
 
     @property
     def is_running(self) -> bool:
-        """Whether the server is there."""
+        """Whether the server runs."""
         return self._process.poll() is None
 
     def close(self) -> None:
@@ -98,7 +98,7 @@ class OwnScreen:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _display_number(self, descriptor: int) -> int:
-        """The number that the server writes when it is ready."""
+        """The display number, which the server writes to `descriptor` when it is ready."""
         written = b""
         # Up to the end of the line: a server that cannot write all of it ends.
         while not written.endswith(b"\n") and select.select([descriptor], [], [], _START_TIMEOUT_S)[0]:

@@ -1,4 +1,4 @@
-"""The process that lets go of keys when the player cannot: `python -m eyehand.desktop.x11.watchdog PARENT`.
+"""The watchdog process, which releases keys when the player cannot: `python -m eyehand.desktop.x11.watchdog PARENT`.
 
 It reads what the player may hold, a JSON object a line, and releases all of it through a connection of its own when
 the pipe closes or the parent changes (the player is dead), when nothing is heard for `STALE_AFTER_S` while something is
@@ -38,7 +38,7 @@ class _Watchdog:
         self.unread = b""
 
     def run(self) -> None:
-        """Until the player is gone."""
+        """Watch until the player is gone, then clean up."""
         while os.getppid() == self.parent:
             sources = [0] if self.display is None else [0, self.display.connection.get_file_descriptor()]
             readable, _, _ = select.select(sources, [], [], _LOOK_S)
@@ -51,7 +51,7 @@ class _Watchdog:
         self._end_processes()
 
     def release(self) -> None:
-        """Let go of what the player may hold."""
+        """Release what the player may hold."""
         if self.display is not None and (self.keys or self.buttons):
             from eyehand.desktop.x11.injector import release_held
 
@@ -60,7 +60,7 @@ class _Watchdog:
         self.buttons.clear()
 
     def _read(self) -> bool:
-        """Take in what the player says; False: it is gone."""
+        """Read the player's messages; False: it is gone."""
         data = os.read(0, 65536)
         if not data:
             return False
@@ -90,7 +90,7 @@ class _Watchdog:
         say_ready()
 
     def _look_at_window(self) -> None:
-        """Let go at the moment in which the window loses the focus: a key that repeats must not reach another one."""
+        """Release when the window loses the focus: a repeating key must not reach another one."""
         if self.window_watch is None:
             return
         from eyehand.errors import UserError
@@ -105,14 +105,14 @@ class _Watchdog:
             self.display = self.window_watch = None
 
     def _end_processes(self) -> None:
-        """The last one started goes first: the game before its screen."""
+        """End the started processes in reverse order: the game before its screen."""
         for group, folder in reversed(self.folders.items()):
             end_process_group(group)
             shutil.rmtree(folder, ignore_errors=True)
 
 
 def end_process_group(group: int, patience_s: float = _PATIENCE_S) -> None:
-    """Ask a process group to end, then make it: some games outlive SIGTERM and the loss of their display."""
+    """End a process group: SIGTERM, then SIGKILL, as some games survive SIGTERM and the loss of their display."""
     deadline_s = time.monotonic() + patience_s
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, signal.SIGTERM)
@@ -123,12 +123,12 @@ def end_process_group(group: int, patience_s: float = _PATIENCE_S) -> None:
 
 
 def say_ready() -> None:
-    """Answer the player."""
+    """Tell the player that the watchdog is ready."""
     os.write(1, b"ready\n")
 
 
 def main() -> None:
-    """Watch the process whose number is the only argument."""
+    """Watch the process whose id is the only argument."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
     watchdog = _Watchdog(int(sys.argv[1]))

@@ -1,7 +1,7 @@
-"""Which windows there are, which one is meant, and how it stands: ready, unfocused, covered, minimised or gone.
+"""X11 windows: listing, queries, and the state of one: ready, unfocused, covered, minimised or gone.
 
-`WindowQuery` says which window is meant (by title, class, process or number), `find_window` finds exactly one or says
-what there is instead, and `WindowWatch` answers at any time whether input may go to it.
+`find_window` finds exactly one window for a `WindowQuery` (title, class, process or number) or says what there is
+instead, and `WindowWatch` gives at any time its state.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _PICK_LOOK_NS = 20_000_000
 
 
 def list_windows(display: XDisplay) -> list[WindowInfo]:
-    """The windows of programs that are there now, those of the window manager's list first."""
+    """The programs' windows, those of the window manager's list first."""
     with display.talk():
         managed = display.property_numbers(display.root, "_NET_CLIENT_LIST")
         ids = managed or list(_search(display, display.root, _SEARCH_DEPTH))
@@ -42,7 +42,7 @@ def list_windows(display: XDisplay) -> list[WindowInfo]:
 
 
 def matching(windows: Iterable[WindowInfo], query: WindowQuery) -> list[WindowInfo]:
-    """Those that the query could mean. Of nested windows of one program only the largest counts."""
+    """The windows that match a query. Of nested windows of one program only the largest counts."""
     found = [window for window in windows if query.matches(window)]
     largest: dict[object, WindowInfo] = {}
     for window in found:
@@ -53,10 +53,10 @@ def matching(windows: Iterable[WindowInfo], query: WindowQuery) -> list[WindowIn
 
 
 def find_window(display: XDisplay, query: WindowQuery) -> WindowInfo:
-    """The one window that is meant.
+    """The one window that matches a query.
 
     Raises:
-        UserError: there is none, or there are several.
+        UserError: none matches, or several do.
     """
     windows = list_windows(display)
     found = matching(windows, query)
@@ -70,7 +70,7 @@ def find_window(display: XDisplay, query: WindowQuery) -> WindowInfo:
 
 
 def pick_window(display: XDisplay, clock: Clock) -> int:
-    """Wait until the person clicks into a window; the click goes nowhere else. Its number.
+    """Wait until the person clicks into a window, which the click does not reach; returns its number.
 
     Raises:
         UserError: another program holds the pointer, or the click went to no window.
@@ -107,7 +107,7 @@ def _tree(display: XDisplay, window: int) -> Iterable[int]:
 
 
 def _search(display: XDisplay, parent: int, depth: int) -> Iterable[int]:
-    """Without a window manager's list: the windows below that carry a class, a name or a process."""
+    """Without a window manager's list: the windows below that have a class, a name or a process."""
     try:
         children = display.core.QueryTree(parent).reply().children
     except xcffib.Error:
@@ -120,7 +120,7 @@ def _search(display: XDisplay, parent: int, depth: int) -> Iterable[int]:
 
 
 def _info(display: XDisplay, window: int) -> WindowInfo | None:
-    """What is known of a window; None if it is gone, invisible by nature or too small to play in."""
+    """A window's title, class, process and size; None if it is gone, input-only or too small to play in."""
     try:
         attributes = display.core.GetWindowAttributes(window).reply()
         geometry = display.core.GetGeometry(window).reply()
@@ -138,10 +138,10 @@ def _info(display: XDisplay, window: int) -> WindowInfo | None:
 
 
 class WindowWatch:
-    """Tells at any time whether input would reach one window, and whether it lost the focus in the meantime.
+    """Watches the state of one window: whether input would reach it, and whether it lost the focus meanwhile.
 
     Args:
-        display: a connection whose events nobody else reads.
+        display: a connection for this object alone.
         window: number of the window.
     """
 
@@ -162,7 +162,7 @@ class WindowWatch:
                 self._lost_focus = True
 
     def state(self) -> WindowState:
-        """How the window stands now. One round trip to the server."""
+        """The window's state now. One round trip to the server."""
         with self.display.talk():
             self._read_events()
             core, root = self.display.core, self.display.root
@@ -187,7 +187,7 @@ class WindowWatch:
             return WindowState.READY
 
     def state_by_events(self) -> WindowState:
-        """As `state`, without a round trip if it was ready at the last look and no event has come since."""
+        """As `state`, without a round trip if it was ready at the last call and no event has come since."""
         with self.display.talk():
             self._read_events()
         return WindowState.READY if self._is_known_ready else self.state()
@@ -218,7 +218,7 @@ class WindowWatch:
         return self.had_lost_focus()
 
     def had_lost_focus(self) -> bool:
-        """As `lost_focus`, as far as an earlier look has seen: nothing is read."""
+        """As `lost_focus`, from events already read."""
         lost, self._lost_focus = self._lost_focus, False
         return lost
 
@@ -242,7 +242,7 @@ class WindowWatch:
                 self._lost_focus = True
 
     def _is_inside(self, window: int) -> bool:
-        """Whether `window` is ours or lies within it (toolkits give the focus to a child of theirs)."""
+        """Whether `window` is the watched one or lies within it (toolkits give the focus to a child)."""
         if window == self.window:
             return True
         if window not in self._inside:
@@ -256,7 +256,7 @@ class WindowWatch:
 
 
 def is_real_focus_loss(event: x.FocusOutEvent) -> bool:
-    """Not a grab of the keyboard, not a move to a child of the window, not the pointer's doing."""
+    """Whether the focus has left: no keyboard grab, no move to a child of the window, no pointer focus."""
     quiet = (x.NotifyDetail.Inferior, x.NotifyDetail.Pointer, x.NotifyDetail.PointerRoot)
     return event.mode in (x.NotifyMode.Normal, x.NotifyMode.WhileGrabbed) and event.detail not in quiet
 
