@@ -10,7 +10,24 @@ from eyehand.desktop.x11.display import XDisplay
 from eyehand.desktop.x11.screen import OwnScreen
 from patience import wait_until
 
-__all__ = ["Window", "buttons_down", "keys_down", "wait_until"]
+__all__ = ["WINDOW_PROGRAM", "Window", "buttons_down", "keys_down", "wait_until"]
+
+WINDOW_PROGRAM = """
+import os, sys
+from eyehand.desktop.x11.screen import OwnScreen
+from x_window import Window
+class Screen:
+    name, authority = os.environ["DISPLAY"], os.environ["XAUTHORITY"]
+window = Window(Screen, "probe game", size=(320, 240))
+window.fill(0xFFFFFF, 0, 0, 160, 240)
+print("ready", flush=True)
+while (event := window.display.connection.wait_for_event()) is not None:
+    if type(event).__name__ == "KeyPressEvent":
+        window.fill(0x00FF00, 0, 0, 320, 240)
+    elif type(event).__name__ == "ButtonPressEvent":
+        sys.exit("the game fell over")
+"""
+"""A game to start as a process: a window that turns green at a key and falls over at a click. Needs sys.path."""
 
 
 class Window:

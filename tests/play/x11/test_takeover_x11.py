@@ -266,7 +266,7 @@ def test_kill_9_in_the_middle_of_a_takeover_leaves_nothing_of_ours_held(
     """The person holds W, which the agent held too: the one key that is still ours during a takeover."""
     here = Path(__file__).parent
     process = subprocess.Popen(
-        [sys.executable, "-c", PLAY.format(path=[str(here), str(here.parent)], out=str(tmp_path))],
+        [sys.executable, "-c", PLAY.format(path=[str(here), str(here.parents[1])], out=str(tmp_path))],
         env={**os.environ, **screen.environment},
         process_group=0,
         stderr=subprocess.DEVNULL,

@@ -17,7 +17,7 @@ from eyehand.model.policy import Policy
 from eyehand.model.presets import preset
 from reference_file import write_reference
 
-SHARED = Path(os.environ.get("EYEHAND_SHARED", Path(__file__).parents[1].parent / "shared"))
+SHARED = Path(os.environ.get("EYEHAND_SHARED", Path(__file__).parents[2].parent / "shared"))
 FIXTURE = SHARED / "fixtures" / "p2p_a"
 needs_fixture = pytest.mark.skipif(
     not FIXTURE.is_dir(), reason="the reference's weights are not here (set EYEHAND_SHARED)"

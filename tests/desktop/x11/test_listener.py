@@ -8,13 +8,10 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-import xcffib.xinput
 import xcffib.xproto as x
-import xcffib.xtest
 
 from eyehand.desktop.x11.display import XDisplay
 from eyehand.desktop.x11.guard import Guard
-from eyehand.desktop.x11.keys import key_codes
 from eyehand.desktop.x11.listener import DeviceMotion, EventReader, Listener
 from eyehand.desktop.x11.raw_events import Valuator
 from eyehand.desktop.x11.screen import OwnScreen
@@ -22,36 +19,13 @@ from eyehand.errors import UserError
 from eyehand.input_event import InputEvent
 from fake_clock import FakeClock
 from programs import need
+from x_typist import PRESS, RELEASE, Typist
 from x_window import Window, wait_until
-
-PRESS_KEY, RELEASE_KEY, PRESS, RELEASE, MOVE = 2, 3, 4, 5, 6
-
-
-class Person:
-    """Types and moves through XTest, and waits until the server has dealt with it."""
-
-    def __init__(self, display: XDisplay) -> None:
-        self.display = display
-        self.codes = key_codes(display)
-        self.test = display.connection(xcffib.xtest.key)
-
-    def do(self, kind: int, what: int = 0, dx: int = 0, dy: int = 0) -> None:
-        self.test.FakeInput(kind, what, 0, self.display.root, dx, dy, 0)
-        self.display.connection.flush()
-
-    def key(self, name: str, is_pressed: bool = True) -> None:
-        self.do(PRESS_KEY if is_pressed else RELEASE_KEY, self.codes[name])
-
-    def move(self, dx: int, dy: int) -> None:
-        self.do(MOVE, 1, dx, dy)
-
-    def sync(self) -> None:
-        self.display.core.GetInputFocus().reply()
 
 
 @pytest.fixture
-def person(display: XDisplay) -> Person:
-    return Person(display)
+def person(display: XDisplay) -> Typist:
+    return Typist(display)
 
 
 @pytest.fixture
@@ -77,7 +51,7 @@ def _released(key: str) -> Callable[[InputEvent], bool]:
     return lambda event: event.name == key and not event.is_pressed
 
 
-def test_every_event_is_heard_with_its_name(listener: Listener, person: Person) -> None:
+def test_every_event_is_heard_with_its_name(listener: Listener, person: Typist) -> None:
     reader = listener.reader()
     person.key("LeftShift")
     person.do(PRESS, 3)
@@ -111,7 +85,7 @@ def test_every_event_is_heard_with_its_name(listener: Listener, person: Person) 
     assert not any(event.is_simulated for event in events)
 
 
-def test_motion_under_a_grab_adds_up_exactly(listener: Listener, person: Person, window: Window) -> None:
+def test_motion_under_a_grab_adds_up_exactly(listener: Listener, person: Typist, window: Window) -> None:
     """A game holds the pointer and puts it back all the time: what the hand does is heard all the same."""
     reader = listener.reader()
     status = window.core.GrabPointer(
@@ -136,7 +110,7 @@ def test_motion_under_a_grab_adds_up_exactly(listener: Listener, person: Person,
     assert len(moves) == sum((index % 23, index % 11) != (9, 5) for index in range(500))
 
 
-def test_what_is_held_follows_the_events(listener: Listener, person: Person) -> None:
+def test_what_is_held_follows_the_events(listener: Listener, person: Typist) -> None:
     reader = listener.reader()
     person.key("w")
     person.key("LeftShift")
@@ -150,7 +124,7 @@ def test_what_is_held_follows_the_events(listener: Listener, person: Person) -> 
     assert listener.held.keys == listener.held.buttons == frozenset()
 
 
-def test_keys_that_are_down_already_are_known(screen: OwnScreen, person: Person) -> None:
+def test_keys_that_are_down_already_are_known(screen: OwnScreen, person: Typist) -> None:
     person.key("s")
     person.do(PRESS, 3)
     person.sync()
@@ -164,7 +138,7 @@ def test_keys_that_are_down_already_are_known(screen: OwnScreen, person: Person)
         person.sync()
 
 
-def test_the_injected_is_told_apart(screen: OwnScreen, person: Person) -> None:
+def test_the_injected_is_told_apart(screen: OwnScreen, person: Typist) -> None:
     with Listener(screen.name, screen.authority) as listener:
         reader = listener.reader()
         person.key("w")
@@ -176,7 +150,7 @@ def test_the_injected_is_told_apart(screen: OwnScreen, person: Person) -> None:
         assert not listener.held.keys
 
 
-def test_a_persons_own_device_is_told_apart(screen: OwnScreen, person: Person, guard: Guard) -> None:
+def test_a_persons_own_device_is_told_apart(screen: OwnScreen, person: Typist, guard: Guard) -> None:
     """In Xephyr, a server within a window, the keys of the outer server come from a keyboard that is not XTest's."""
     need("Xephyr")
     before = {name: os.environ.get(name) for name in ("DISPLAY", "XAUTHORITY")}
@@ -206,9 +180,9 @@ def test_a_persons_own_device_is_told_apart(screen: OwnScreen, person: Person, g
                 return [event for event in reader.drain() if event.name == "d"]
 
             wait_until(is_heard, "a key typed into Xephyr")
-            Person(injecting).key("a")
-            Person(injecting).key("a", False)
-            Person(injecting).sync()
+            Typist(injecting).key("a")
+            Typist(injecting).key("a", False)
+            Typist(injecting).sync()
             events = _drain(reader, _released("a"))
             assert all(event.is_simulated == (event.name == "a") for event in events if event.kind == "key")
         injecting.close()
@@ -216,7 +190,7 @@ def test_a_persons_own_device_is_told_apart(screen: OwnScreen, person: Person, g
         inner.close()
 
 
-def test_every_reader_hears_everything_and_callbacks_come_first(listener: Listener, person: Person) -> None:
+def test_every_reader_hears_everything_and_callbacks_come_first(listener: Listener, person: Typist) -> None:
     first, second = listener.reader(), listener.reader()
     called: list[InputEvent] = []
     listener.subscribe(called.append)
@@ -227,7 +201,7 @@ def test_every_reader_hears_everything_and_callbacks_come_first(listener: Listen
     assert first.drain() == []
 
 
-def test_catching_up_leaves_nothing_unheard(listener: Listener, person: Person) -> None:
+def test_catching_up_leaves_nothing_unheard(listener: Listener, person: Typist) -> None:
     reader = listener.reader()
     for index in range(50):
         person.move(1, 0)
@@ -238,7 +212,7 @@ def test_catching_up_leaves_nothing_unheard(listener: Listener, person: Person) 
     listener.catch_up()
 
 
-def test_a_listener_that_got_no_time_still_knows_when_it_happened(listener: Listener, person: Person) -> None:
+def test_a_listener_that_got_no_time_still_knows_when_it_happened(listener: Listener, person: Typist) -> None:
     """The server's clock tells, to within its step, although the thread came to it much later."""
     go_on = threading.Event()
     listener.subscribe(lambda event: go_on.wait(60) and None)
@@ -288,7 +262,7 @@ def test_a_display_without_raw_events_is_one_sentence(screen: OwnScreen, monkeyp
         Listener(screen.name, screen.authority).start()
 
 
-def test_the_clock_of_frames_stamps_the_events(screen: OwnScreen, person: Person) -> None:
+def test_the_clock_of_frames_stamps_the_events(screen: OwnScreen, person: Typist) -> None:
     clock = FakeClock(10**18)
     with Listener(screen.name, screen.authority, clock=clock, hears_injected=True) as listener:
         reader = listener.reader()

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from test_listener import MOVE, PRESS, RELEASE, Person
 
 from eyehand.action import Action
 from eyehand.collect.person import PersonReport, RecordPersonOptions, record_person
@@ -26,6 +25,7 @@ from eyehand.recording.format import ANNOTATION_FILE
 from eyehand.recording.labels import events_of
 from eyehand.recording.reader import Recording
 from programs import small_disk
+from x_typist import MOVE, PRESS, RELEASE, Typist
 from x_window import Window, wait_until
 
 
@@ -122,8 +122,8 @@ def run(screen: OwnScreen, window: Window, tmp_path: Path) -> Iterator[Callable[
 
 
 @pytest.fixture
-def person(display: XDisplay) -> Iterator[Person]:
-    person = Person(display)
+def person(display: XDisplay) -> Iterator[Typist]:
+    person = Typist(display)
     person.do(MOVE, 0, 100, 50)
     yield person
     for key in ("w", "d", "LeftShift", "RightAlt", "Home", "End", "Insert", "PageUp", "F1"):
@@ -132,13 +132,13 @@ def person(display: XDisplay) -> Iterator[Person]:
     person.sync()
 
 
-def _press_hotkey(person: Person, key: str) -> None:
+def _press_hotkey(person: Typist, key: str) -> None:
     for name, is_pressed in (("RightAlt", True), (key, True), (key, False), ("RightAlt", False)):
         person.key(name, is_pressed)
     person.sync()
 
 
-def test_a_scripted_person_is_recorded_to_the_last_pixel(run: Callable[..., Run], person: Person) -> None:
+def test_a_scripted_person_is_recorded_to_the_last_pixel(run: Callable[..., Run], person: Typist) -> None:
     recording = run().start()
     recording.wait_frames(2)
     script: list[tuple[str, str, bool, int, int]] = []
@@ -201,7 +201,7 @@ def _users(recording: Recording) -> list[Action]:
     return [action for action in actions if action is not None]
 
 
-def test_events_lie_between_their_frames(run: Callable[..., Run], person: Person) -> None:
+def test_events_lie_between_their_frames(run: Callable[..., Run], person: Typist) -> None:
     recording = run().start()
     recording.wait_frames(2)
     for _ in range(60):
@@ -218,7 +218,7 @@ def test_events_lie_between_their_frames(run: Callable[..., Run], person: Person
         assert all(before.frame_time <= event.time < after.frame_time for event in after.input_events)
 
 
-def test_hotkeys_stop_and_start_and_stay_out_of_the_labels(run: Callable[..., Run], person: Person) -> None:
+def test_hotkeys_stop_and_start_and_stay_out_of_the_labels(run: Callable[..., Run], person: Typist) -> None:
     recording = run().start()
     recording.wait_frames(2)
     person.key("w")
@@ -239,7 +239,7 @@ def test_hotkeys_stop_and_start_and_stay_out_of_the_labels(run: Callable[..., Ru
 
 
 def test_nothing_is_recorded_while_paused_or_elsewhere(
-    run: Callable[..., Run], person: Person, window: Window, open_window: Callable[..., Window]
+    run: Callable[..., Run], person: Typist, window: Window, open_window: Callable[..., Window]
 ) -> None:
     recording = run().start()
     recording.wait_frames(2)
@@ -262,14 +262,14 @@ def test_nothing_is_recorded_while_paused_or_elsewhere(
     assert not {event.name for path in report.recordings for event in _events(path)} & set("secrt")
 
 
-def _secret(person: Person) -> None:
+def _secret(person: Typist) -> None:
     for letter in "secret":
         person.key(letter)
         person.key(letter, False)
     person.sync()
 
 
-def test_the_last_seconds_are_kept(run: Callable[..., Run], person: Person) -> None:
+def test_the_last_seconds_are_kept(run: Callable[..., Run], person: Typist) -> None:
     """How much that is `tests/recording/test_ring.py` knows, where time stands still."""
     recording = run(is_waiting=True, keep_seconds=2.0).start()
     for index in range(40):
@@ -295,7 +295,7 @@ def _assert_labels_follow_motion(recording: Recording) -> None:
         assert action.dx == sum(event.x for event in events_of(annotation) if event.kind == "mouse_delta")  # type: ignore[arg-type]
 
 
-def test_instructions_are_chosen_while_playing(run: Callable[..., Run], person: Person) -> None:
+def test_instructions_are_chosen_while_playing(run: Callable[..., Run], person: Typist) -> None:
     recording = run(instruction="find the exit").start()
     recording.wait_frames(2)
     _press_hotkey(person, "PageUp")

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from test_desktop_game import WINDOW_PROGRAM
 
 from eyehand.cli import main
 from eyehand.desktop.x11.display import XDisplay
@@ -19,7 +18,7 @@ from eyehand.desktop.x11.screen import OwnScreen
 from eyehand.recording.reader import Recording, find_recordings
 from programs import need
 from x_person import Person
-from x_window import Window, buttons_down, keys_down, wait_until
+from x_window import WINDOW_PROGRAM, Window, buttons_down, keys_down, wait_until
 
 
 @pytest.fixture
@@ -111,8 +110,7 @@ def test_the_display_dies(
 @pytest.mark.slow
 def test_the_game_crashes(screen: OwnScreen, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     program = tmp_path / "game.py"
-    text = WINDOW_PROGRAM.replace("{path}", repr([str(Path(__file__).parent.parent)]))
-    program.write_text(text.replace('sys.exit("the game fell over")', "continue"))
+    program.write_text(WINDOW_PROGRAM.replace('sys.exit("the game fell over")', "continue"))
     profile = tmp_path / "fragile.toml"
     profile.write_text(
         f'title = "x"\ninstructions = ["a", "b"]\nwindow_class = "probe"\n[launch]\ncommand = ["{sys.executable}", '

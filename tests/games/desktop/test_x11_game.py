@@ -26,26 +26,9 @@ from eyehand.games.desktop.x11 import LaunchedDesktopGame, WindowGame
 from eyehand.player import Decision, Observation
 from eyehand.session import Session, Tick
 from programs import need_game
-from x_window import Window, keys_down, wait_until
+from x_window import WINDOW_PROGRAM, Window, keys_down, wait_until
 
 BACK = (0x10, 0x20, 0x30)
-WINDOW_PROGRAM = """
-import os, sys
-sys.path[:0] = {path}
-from eyehand.desktop.x11.screen import OwnScreen
-from x_window import Window
-class Screen:
-    name, authority = os.environ["DISPLAY"], os.environ["XAUTHORITY"]
-window = Window(Screen, "probe game", size=(320, 240))
-window.fill(0xFFFFFF, 0, 0, 160, 240)
-print("ready", flush=True)
-while (event := window.display.connection.wait_for_event()) is not None:
-    if type(event).__name__ == "KeyPressEvent":
-        window.fill(0x00FF00, 0, 0, 320, 240)
-    elif type(event).__name__ == "ButtonPressEvent":
-        sys.exit("the game fell over")
-"""
-
 RENEWING_PROGRAM = WINDOW_PROGRAM.replace(
     "window.fill(0xFFFFFF",
     """
@@ -82,7 +65,7 @@ def game(screen: OwnScreen, window: Window) -> Iterator[WindowGame]:
 
 def _profile(tmp_path: Path, program: str = WINDOW_PROGRAM, **options: object) -> Profile:
     file = tmp_path / "game.py"
-    file.write_text(program.replace("{path}", repr([str(Path(__file__).parent.parent)])))
+    file.write_text(program)
     launch = Launch((sys.executable, str(file)), "400x300", {"PYTHONPATH": ":".join(sys.path)})
     return Profile("probe", "a probe", launch, window_class="probe", **options)  # type: ignore[arg-type]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "recording_people.py"
+BENCHMARK = Path(__file__).parents[3] / "benchmarks" / "recording_people.py"
 DEGREES_PER_PX = 0.1318359375
 """Of ViZDoom at its own mouse settings: 24 of 65536 parts of a turn."""
 
