@@ -83,7 +83,7 @@ class Store(FolderStore):
     def put(self, batch):
         type(self).puts += 1
         if self.puts == 6:  # in the middle of a file, when the main thread has noted the five before
-            while journal_beside(Path(sys.argv[1])).read_bytes().count(b'"uploaded"') < 5:
+            while journal_beside(Path(sys.argv[1])).read_bytes().count(b'"uploaded ') < 5:
                 os.sched_yield()
             name, path = batch[0]
             part = Path(sys.argv[2]) / name

@@ -8,14 +8,12 @@ killed goes on when the same command is given again, and hashes nothing twice th
 from __future__ import annotations
 
 import hashlib
-import json
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from eyehand.data.sources import name_problem, printable
 from eyehand.errors import UserError
@@ -23,6 +21,7 @@ from eyehand.formats.importing import file_digest
 from eyehand.hub.manifest import MANIFEST_FILE, FileFacts, leads_out, parse_manifest, serialise_manifest
 from eyehand.hub.retry import Wait, retried
 from eyehand.hub.store import Store, StoredFile
+from eyehand.jobs.journal import Journal
 
 __all__ = ["CARD_FILE", "PushReport", "journal_beside", "push"]
 
@@ -164,72 +163,30 @@ def _read(store: Store, name: str) -> bytes:
         return file.read()
 
 
-class _Journal:
-    """Hashes and uploads so far: a line of JSON each, in one write. A context manager."""
+class _Journal(Journal):
+    """Hashes of the files (`hashed NAME`: size, mtime in ns, SHA-256) and what is up (`uploaded URL NAME`: SHA-256)."""
 
     def __init__(self, path: Path, url: str) -> None:
-        self.path = path
-        self.uploaded: dict[str, str] = {}
-        self._url = url
-        self._hashed: dict[str, dict[str, Any]] = {}
-        self._file: Any = None
+        super().__init__(path, {})
+        self._up = f"uploaded {url} "
 
-    def __enter__(self) -> _Journal:
-        try:
-            data = self.path.read_bytes() if self.path.exists() else b""
-            whole = data[: data.rfind(b"\n") + 1]  # a kill may have cut the last line off
-            for line in whole.splitlines():
-                self._take(json.loads(line))
-            self._file = open(self.path, "ab", buffering=0)  # closed in __exit__
-            self._file.truncate(len(whole))
-        except ValueError as error:
-            raise UserError(f"{self.path} is damaged: remove it and push again.") from error
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise UserError(
-                f"{self.path} cannot be written ({reason}): push needs it to go on when interrupted."
-            ) from error
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._file.close()
+    @property
+    def uploaded(self) -> dict[str, str]:
+        """The SHA-256 of what went up to this store, by name."""
+        return {key.removeprefix(self._up): of for key, of in self.results.items() if key.startswith(self._up)}
 
     def facts_of(self, name: str, path: Path) -> FileFacts:
         """Size and hash of a file, from the journal if the file did not change since."""
-        status = path.stat()
-        state = {"size": status.st_size, "mtime_ns": status.st_mtime_ns}
-        before = self._hashed.get(name)
-        if before is not None and {key: before[key] for key in state} == state:
-            return FileFacts(status.st_size, str(before["sha256"]))
-        facts = FileFacts(status.st_size, file_digest(path))
-        self._hashed[name] = {"hashed": name, **state, "sha256": facts.sha256}
-        self._write(self._hashed[name])
-        return facts
+        if f"hashed {name}" not in self.results or self.is_changed(name, path):
+            status = path.stat()
+            self.add(f"hashed {name}", [status.st_size, status.st_mtime_ns, file_digest(path)])
+        size, _, sha256 = self.results[f"hashed {name}"]
+        return FileFacts(size, sha256)
 
     def is_changed(self, name: str, path: Path) -> bool:
         """Whether somebody wrote to a file since it was hashed."""
-        status, before = path.stat(), self._hashed[name]
-        return (status.st_size, status.st_mtime_ns) != (before["size"], before["mtime_ns"])
+        status = path.stat()
+        return bool(self.results[f"hashed {name}"][:2] != [status.st_size, status.st_mtime_ns])
 
     def note_uploaded(self, name: str, facts: FileFacts) -> None:
-        self._write({"uploaded": name, "url": self._url, **asdict(facts)})
-
-    def remove(self) -> None:
-        self.path.unlink()
-
-    def _take(self, line: dict[str, Any]) -> None:
-        if "hashed" in line:
-            self._hashed[line["hashed"]] = line
-        elif line.get("url") == self._url:
-            self.uploaded[line["uploaded"]] = line["sha256"]
-
-    def _write(self, line: dict[str, Any]) -> None:
-        data = json.dumps(line).encode() + b"\n"
-        try:
-            if self._file.write(data) != len(data):
-                raise OSError("no space left for a whole line")
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise UserError(
-                f"{self.path} cannot be written ({reason}): make space and run the command again."
-            ) from error
+        self.add(self._up + name, facts.sha256)
