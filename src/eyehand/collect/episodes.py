@@ -1,6 +1,7 @@
 """Recordings made by playing many episodes at once: one process per core, one folder per episode.
 
-    for each game: episodes with seeds first_seed, first_seed + 1, ... until `minutes` of play are recorded
+    for each game: episodes with seeds first_seed, first_seed + 1, ...; `minutes` of play are cut into pieces whose
+    seeds begin far apart
 
 The seeds of an episode decide everything in it (start, instruction, noise), so a data set can be made again
 from its options; only the names of its folders differ.
@@ -8,12 +9,14 @@ from its options; only the names of its folders differ.
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -114,29 +117,28 @@ class _Job:
     minutes: float
     episodes: int | None
 
-    def split(self, num: int) -> list[_Job]:
-        """The same amount in `num` jobs with seeds of their own."""
-        counts = [None] * num if self.episodes is None else [(self.episodes + i) // num for i in range(num)]
+    def split(self, num: int, apart: int) -> list[_Job]:
+        """The same amount in at most `num` jobs.
+
+        Episodes keep their seeds, however many play them. How many episodes some minutes take is not known before: the
+        seeds of these jobs begin `apart` from one another.
+        """
+        if self.episodes is None:
+            return [_Job(self.game, self.first_seed + apart * i, self.minutes / num, None) for i in range(num)]
+        edges = [self.episodes * i // num for i in range(num + 1)]
         return [
-            _Job(self.game, self.first_seed + 10_000 * i, self.minutes / num, count)
-            for i, count in enumerate(counts)
-            if count != 0
+            _Job(self.game, self.first_seed + start, 0.0, end - start) for start, end in pairwise(edges) if start < end
         ]
 
 
 def _jobs(options: CollectOptions) -> list[_Job]:
-    """Cut the work into pieces of about a minute of play, so that all cores finish at about the same time."""
-    pieces = max(1, round(options.minutes / 4)) if options.episodes is None else min(options.episodes, options.workers)
-    jobs = []
-    for piece in range(pieces):
-        for game in options.games:
-            first_seed = options.first_seed + piece * 100_000
-            if options.episodes is None:
-                jobs.append(_Job(game, first_seed, options.minutes / pieces, None))
-            else:
-                share = options.episodes // pieces + (piece < options.episodes % pieces)
-                jobs.append(_Job(game, first_seed, 0.0, share))
-    return jobs
+    """Cut the work into pieces of about four minutes of play, so that all cores finish at about the same time; into
+    more, of a minute at least, where some workers would have none."""
+    num = options.workers
+    if options.episodes is None:
+        num = max(1, round(options.minutes / 4), min(math.ceil(num / len(options.games)), int(options.minutes)))
+    games = [_Job(game, options.first_seed, options.minutes, options.episodes) for game in options.games]
+    return [job for pieces in zip(*(game.split(num, 100_000) for game in games), strict=True) for job in pieces]
 
 
 def _one_thread() -> None:
@@ -162,7 +164,7 @@ def _run(options: CollectOptions, job: _Job) -> Iterator[EpisodeRecord]:
     def part(job: _Job) -> Callable[[RolloutPlayer], list[EpisodeRecord]]:
         return lambda batched: list(_record(options, job, batched))
 
-    for episodes in rollout_of(options.player, _BATCH).play([part(job) for job in job.split(_BATCH)]):
+    for episodes in rollout_of(options.player, _BATCH).play([part(job) for job in job.split(_BATCH, 10_000)]):
         yield from episodes
 
 
