@@ -27,7 +27,7 @@ from torch import Tensor
 from eyehand import __version__
 from eyehand.action_space import MouseSampling
 from eyehand.clock import FPS
-from eyehand.errors import UserError
+from eyehand.errors import UserError, unreadable
 from eyehand.frame import RESIZE_VERSION
 from eyehand.model.config import PolicyConfig
 from eyehand.model.policy import Policy
@@ -402,7 +402,7 @@ def _read_json(path: Path) -> _Description:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UserError(f"Cannot read {path} ({error.strerror}): check the path and its permissions.") from error
+        raise unreadable(path, error) from error
     except ValueError as error:
         raise UserError(f"{path} is not valid JSON: copy the checkpoint again.") from error
     if not isinstance(content, dict) or type(content.get("format_version")) is not int:

@@ -8,11 +8,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-__all__ = ["UserError", "unwritable"]
+__all__ = ["UserError", "unreadable", "unwritable"]
 
 
 class UserError(Exception):
     """Something that the user can fix: a wrong name, a missing or damaged file, a full disk."""
+
+
+def unreadable(file: object, error: OSError) -> UserError:
+    """What to tell the user when a file that is there cannot be read."""
+    return UserError(
+        f"{file} cannot be read ({error.strerror or error}): check the path, the disk and the permissions."
+    )
 
 
 def unwritable(path: Path | str, error: OSError) -> UserError:

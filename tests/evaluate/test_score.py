@@ -77,7 +77,7 @@ def test_a_file_that_is_no_result_is_refused(tmp_path: Path) -> None:
     (tmp_path / "other.json").write_text('{"agent": 1}')
     with pytest.raises(UserError, match="is no result of"):
         read_report(tmp_path / "other.json")
-    with pytest.raises(UserError, match="Cannot read"):
+    with pytest.raises(UserError, match="cannot be read"):
         read_report(tmp_path / "missing.json")
 
 
@@ -88,7 +88,7 @@ def test_a_file_that_is_no_result_is_refused(tmp_path: Path) -> None:
         (EvaluateOptions(game="doom/nothing"), "Unknown game"),
         (EvaluateOptions(checkpoint="no-such-checkpoint"), "no-such-checkpoint"),
         (EvaluateOptions(swap="doom/aim,doom/approach"), "--swap needs --checkpoint"),
-        (EvaluateOptions(baselines=Path("missing.json")), "Cannot read missing.json"),
+        (EvaluateOptions(baselines=Path("missing.json")), "missing.json cannot be read"),
     ],
 )
 def test_bad_options_are_told_at_once(options: EvaluateOptions, message: str) -> None:

@@ -24,7 +24,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from eyehand.errors import UserError, unwritable
+from eyehand.errors import UserError, unreadable, unwritable
 from eyehand.frame import MODEL_SIZE, resize
 from eyehand.jobs.engine import Engine
 from eyehand.jobs.job import Job, Progress, no_progress, run_job
@@ -168,7 +168,7 @@ def _facts(item: _Item, target: Path) -> Reencoded:
 
 def _make(item: _Item, target: Path) -> None:
     """Re-encode a recording in a temporary folder, verify it, and move it to its place."""
-    data = _read(item.files.annotation)
+    data = b"".join(_pieces(item.files.annotation))
     annotation = parse_annotation(data, item.files.annotation)
     video, is_resized = _picture_source(item.files)
     (item.out / ".partial").mkdir(exist_ok=True)
@@ -177,7 +177,8 @@ def _make(item: _Item, target: Path) -> None:
         (folder / ANNOTATION_FILE).write_bytes(data)
         num_pictures = _encode(video, folder / SMALL_FILE, _rate(annotation, item.source), item.settings, is_resized)
         if not item.settings.small_only and item.files.captured is not None and item.files.captured.is_file():
-            _copy(item.files.captured, folder / CAPTURED_FILE)
+            with (folder / CAPTURED_FILE).open("xb") as copy:
+                copy.writelines(_pieces(item.files.captured))
         with Recording.open(folder) as made:  # what is damaged in the source is not made to look whole
             num_annotations = len(annotation.message.frame_annotations)
             if made.num_frames != min(num_pictures, num_annotations):
@@ -239,38 +240,29 @@ def _rate(annotation: Annotation, source: str) -> float:
     return fps
 
 
-def _copy(file: Path | FileRange, path: Path) -> None:
-    with _open(file) as source, open(path, "xb") as target:
-        while data := _some(source, file):
-            target.write(data)
+def _pieces(file: Path | FileRange) -> Iterator[bytes]:
+    """The bytes of a file, a piece at a time.
 
-
-def _read(file: Path | FileRange) -> bytes:
-    with _open(file) as source:
-        return b"".join(iter(lambda: _some(source, file), b""))
+    Raises:
+        UserError: it cannot be read; what goes wrong where they are written is an OSError.
+    """
+    try:
+        with _open(file) as source:
+            yield from iter(lambda: source.read(_CHUNK), b"")
+    except OSError as error:
+        raise unreadable(file, error) from error
 
 
 def _size(file: Path | FileRange) -> int:
-    with _open(file) as source:
-        return source.seek(0, 2)
+    try:
+        with _open(file) as source:
+            return source.seek(0, 2)
+    except OSError as error:
+        raise unreadable(file, error) from error
 
 
 def _open(file: Path | FileRange) -> BinaryIO:
-    try:
-        return open(file, "rb") if isinstance(file, Path) else file.open()
-    except OSError as error:
-        raise _unreadable(file, error) from error
-
-
-def _some(source: BinaryIO, file: Path | FileRange) -> bytes:
-    try:
-        return source.read(_CHUNK)
-    except OSError as error:
-        raise _unreadable(file, error) from error
-
-
-def _unreadable(file: Path | FileRange, error: OSError) -> UserError:
-    return UserError(f"{file} cannot be read ({error.strerror or error}): check the disk and the permissions.")
+    return open(file, "rb") if isinstance(file, Path) else file.open()
 
 
 _REENCODE: Job[_Item, Reencoded] = Job(

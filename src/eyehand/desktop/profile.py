@@ -15,7 +15,7 @@ from importlib import resources
 from pathlib import Path
 
 from eyehand.action import Action
-from eyehand.errors import UserError
+from eyehand.errors import UserError, unreadable
 from eyehand.typed import typed
 
 __all__ = ["GAME_FOLDERS", "Checks", "Launch", "Profile", "Step", "Together", "load_profile", "profile_names"]
@@ -205,9 +205,9 @@ def load_profile(name: str) -> Profile:
         try:
             text = path.read_text(encoding="utf-8")
         except OSError as error:
-            raise UserError(f"Cannot read the profile {name}: {error.strerror}.") from error
+            raise unreadable(f"The profile {name}", error) from error
         except UnicodeDecodeError as error:
-            raise UserError(f"Cannot read the profile {name}: it is not text in UTF-8.") from error
+            raise UserError(f"The profile {name} cannot be read: it is not text in UTF-8.") from error
         return parse_profile(path.stem, text)
     if name not in profile_names():
         close = difflib.get_close_matches(name, profile_names(), n=3) or profile_names()

@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eyehand.errors import UserError
+from eyehand.errors import UserError, unreadable
 from eyehand.evaluate.statistics import Estimate, Normalised, mean_estimate, normalised_scores
 from eyehand.games.registry import task_info
 from eyehand.jobs.engine import results_of
@@ -162,7 +162,7 @@ def read_report(path: Path) -> EvaluationReport:
         values.pop("figures", None)  # follow from the rest
         return typed(EvaluationReport, values)
     except OSError as error:
-        raise UserError(f"Cannot read {path}: {error.strerror}.") from error
+        raise unreadable(path, error) from error
     except (ValueError, AttributeError, UserError) as error:
         raise UserError(f"{path} is no result of `eyehand evaluate` ({error}); make it again.") from error
 

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from eyehand.errors import UserError
+from eyehand.errors import UserError, unreadable
 from eyehand.frame import Frame
 from eyehand.input_event import InputEvent
 from eyehand.jobs.engine import Engine
@@ -207,9 +207,7 @@ def file_digest(path: Path) -> str:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise UserError(
-            f"{path} cannot be read ({error.strerror or error}): check the path and the permissions."
-        ) from error
+        raise unreadable(path, error) from error
 
 
 def import_recordings(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from google.protobuf.message import DecodeError
 
-from eyehand.errors import UserError
+from eyehand.errors import UserError, unreadable
 from eyehand.recording import annotation_pb2 as pb
 from eyehand.recording.file_range import FileRange
 from eyehand.recording.format import FINISHED, STARTED
@@ -60,9 +60,7 @@ def read_annotation(path: Path | FileRange) -> Annotation:
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing: this folder is no recording, or an incomplete one.") from error
     except OSError as error:
-        raise UserError(
-            f"{path} cannot be read ({error.strerror or error}): check the disk and the permissions."
-        ) from error
+        raise unreadable(path, error) from error
     return parse_annotation(data, path)
 
 

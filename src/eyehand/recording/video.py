@@ -20,7 +20,7 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
 from numpy.typing import NDArray
 
-from eyehand.errors import UserError
+from eyehand.errors import UserError, unreadable
 from eyehand.recording.file_range import FileRange
 from eyehand.recording.mp4_index import Layout, indexed_times, read_index, read_layout
 
@@ -315,7 +315,7 @@ class VideoReader:
                 f"{self.path} is missing: the recording is incomplete, record it again or remove it."
             ) from error
         except OSError as error:
-            raise self._unreadable(error) from error
+            raise unreadable(self.path, error) from error
         try:
             self._open_container(self._file)
         except BaseException:
@@ -332,7 +332,7 @@ class VideoReader:
         except (av.FFmpegError, IndexError, UnicodeDecodeError) as error:  # the last: texts in a garbled header
             raise self._damaged("it is no mp4 video or its end is missing") from error
         except OSError as error:
-            raise self._unreadable(error) from error
+            raise unreadable(self.path, error) from error
         self._container, self._stream = container, stream
         if stream.codec_context is None:
             raise self._damaged("its header does not say how it was encoded")
@@ -369,10 +369,6 @@ class VideoReader:
 
     def _damaged(self, what: str) -> UserError:
         return UserError(f"{self.path} is damaged ({what}): remove this recording or restore the file.")
-
-    def _unreadable(self, error: OSError) -> UserError:
-        reason = error.strerror or str(error)
-        return UserError(f"{self.path} cannot be read ({reason}): check the disk and the permissions.")
 
     def _without_broken_box(self, file: BinaryIO, layout: Layout) -> str | BinaryIO:
         """The file to demux: as it is, or without a last box that is cut off and describes other boxes.

@@ -18,7 +18,7 @@ import yaml
 from torch import Tensor
 
 from eyehand.action_space import ActionSpace, MouseSampling, p2p_space
-from eyehand.errors import UserError
+from eyehand.errors import UserError, unreadable
 from eyehand.model.config import PolicyConfig, ffn_hidden_of
 
 __all__ = ["CONFIG_NAME", "ReferenceConfig", "config_from_shapes", "config_text", "read_reference_config"]
@@ -266,7 +266,7 @@ class _Values:
         except FileNotFoundError as error:
             raise UserError(f"There is no {path}: give the {CONFIG_NAME} that belongs to the checkpoint.") from error
         except OSError as error:
-            raise UserError(f"Cannot read {path} ({error.strerror}): check the path and its permissions.") from error
+            raise unreadable(path, error) from error
         except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise UserError(f"{path} is not valid YAML: copy the {CONFIG_NAME} again.") from error
         if not isinstance(self._content, dict):

@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 
 from eyehand.clock import SECOND_NS
-from eyehand.errors import UserError
+from eyehand.errors import UserError, unreadable
 from eyehand.formats.doom.dsda import Replay, Wads, dsda_version, pictures, replay
 from eyehand.formats.doom.lmp import LmpDemo, parse_lmp
 from eyehand.formats.doom.lmp_hands import DemoTick, ticks_of
@@ -181,7 +181,7 @@ class DoomDemoImporter:
             try:
                 return parse_lmp(origin.path.read_bytes(), origin.name)
             except OSError as error:
-                raise UserError(f"{origin.path} cannot be read ({error.strerror or error}): check the path.") from error
+                raise unreadable(origin.path, error) from error
         wad = WadFile(origin.path)
         return parse_lmp(wad.read(next(lump for lump in wad.lumps if lump.name == origin.lump)), origin.name)
 

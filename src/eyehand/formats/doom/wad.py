@@ -11,7 +11,7 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
-from eyehand.errors import UserError
+from eyehand.errors import UserError, unreadable
 
 __all__ = ["Lump", "WadFile"]
 
@@ -54,8 +54,7 @@ class WadFile:
                 file.seek(offset)
                 directory = file.read(16 * num_lumps)
         except OSError as error:
-            reason = error.strerror or error
-            raise UserError(f"{path} cannot be read ({reason}): check the path and the permissions.") from error
+            raise unreadable(path, error) from error
         self.is_game = header[:4] == b"IWAD"
         self.lumps = tuple(
             Lump(name.split(b"\0")[0].decode("latin-1").upper(), offset, size)
