@@ -45,7 +45,7 @@ _SHOWN_MS = 2.0
 
 @dataclass(frozen=True)
 class RecordKeys:
-    """Hotkeys, written as in `desktop.hotkeys`."""
+    """Hotkeys, written as in `players.hotkeys`."""
 
     record: str = "RightAlt+Home"
     pause: str = "RightAlt+End"

@@ -18,7 +18,7 @@ class Options:
     Attributes:
         folder: one recording, or a folder that holds recordings at any depth.
         as_json: print JSON instead of tables.
-        html: write a page to look at: every recording's video with what the hands did, frame by frame. It is one file
+        html: write a page to look at: every recording's video with its actions, frame by frame. It is one file
             that needs nothing else.
         picture: the video in the page: as it was captured, or as the network sees it.
         max_mb: how large the page may become.

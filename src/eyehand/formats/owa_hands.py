@@ -1,6 +1,6 @@
-"""What the hands did, from OWA's keyboard and mouse messages: `OwaHands` gathers events and gives an Action per tick.
+"""Actions from OWA's keyboard and mouse messages: `OwaHands` gathers events and gives an Action per tick.
 
-A key or button that was pressed and let go within one tick counts as held in it, as in P2P's recordings.
+A key or button that was pressed and released within one tick counts as held in it, as in P2P's recordings.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def is_raw_motion(data: Mapping[str, Any]) -> bool:
 
 @dataclass
 class OwaHands:
-    """The state of keyboard and mouse.
+    """The state of keyboard and mouse of an OWA recording.
 
     Attributes:
         has_raw_motion: RawMouseEvents say how the mouse moved, which is more than the pointer's way.
@@ -59,7 +59,7 @@ class OwaHands:
     _num_missed: Counter[bool] = field(default_factory=Counter)
 
     def see(self, time_ns: int, kind: str, data: Mapping[str, Any]) -> None:
-        """Take in a message; kinds that are not about hands are passed over.
+        """Take in a message; kinds that are no input are passed over.
 
         Raises:
             KeyError, TypeError, ValueError, OverflowError: it is not laid out as such messages are.
@@ -79,7 +79,7 @@ class OwaHands:
                 self._raw_mouse(time_ns, data)
 
     def take(self) -> tuple[Action, list[InputEvent]]:
-        """What was done since the last call, and the events that say so."""
+        """The Action since the last call, and its events."""
         events, self._events = self._events, []
         moved = [event for event in events if event.kind == "mouse_delta"]
         wheel = [event for event in events if event.kind == "wheel"]
@@ -95,7 +95,7 @@ class OwaHands:
         return action, events
 
     def notes(self) -> list[str]:
-        """Sentences on what was odd or lost."""
+        """Sentences on odd or lost input."""
         notes = []
         if self._unknown:
             names = ", ".join(f"{name} ({count})" for name, count in sorted(self._unknown.items()))

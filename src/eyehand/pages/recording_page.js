@@ -1,6 +1,6 @@
-// The player of a recording page: video, hands and timeline of one recording at a time, always of the same frame.
+// The player of a recording page: video, action and timeline of one recording at a time, always of the same frame.
 //
-// What is shown is decided by the picture: whatever frame the browser presents, the hands and the timeline follow it.
+// What is shown is decided by the picture: whatever frame the browser presents, the action and the timeline follow it.
 // Data is in the page: <script id="data-N"> JSON, <script id="video-N"> base64, <template id="figures-N"> charts.
 "use strict";
 
@@ -325,7 +325,7 @@ function drawMotion(context, part, first, shown, colour, x) {
   }
 }
 
-// ---- hands of the one who looks
+// ---- keyboard and mouse of the viewer
 
 function setSpeed() {
   video.playbackRate = video.defaultPlaybackRate = Number($("speed").value);

@@ -1,4 +1,4 @@
-"""Draws what the hands do beneath what the eyes see: key caps, mouse, instruction, score and latency.
+"""Draws the executed action beneath the picture: key caps, mouse, instruction, score and latency.
 
 `Hud.draw` makes one video frame of a `Shown`. Everything that stays the same is drawn once, four times too large, and
 scaled down (Pillow does not smooth edges itself); a frame then costs a few milliseconds. Knows no session and no file.
@@ -36,12 +36,12 @@ Colour = tuple[int, int, int]
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What one video frame shows.
+    """The content of one video frame.
 
     Attributes:
         pixels: the game's picture, uint8 RGB (H, W, 3) or BGRX (H, W, 4), any size.
-        keys, buttons, dx, dy: what the hands do, as in `Action`.
-        instruction: what is to be done, None for nothing said.
+        keys, buttons, dx, dy: of the executed Action.
+        instruction: None: none.
         player, task: names for the corners of the picture.
         score, score_name: how it stands, and what it counts.
         seconds: time in the episode.
@@ -137,7 +137,7 @@ class Hud:
         draw.text((left, top + 25), _number(shown.score), _TEXT, _font(32))
         draw.text((left, top + 68), "time", _DIM, _font(12))
         draw.text((left, top + 83), f"{shown.seconds:.1f} s", _TEXT, _font(15))
-        draw.text((left + 84, top + 68), "eye to hand", _DIM, _font(12))
+        draw.text((left + 84, top + 68), "latency", _DIM, _font(12))
         if shown.is_late:
             draw.text((left + 84, top + 83), "late", _LATE, _font(15))
         elif shown.latency_ms is not None:

@@ -1,4 +1,4 @@
-"""A video of play with the hands drawn beneath the picture: `OverlayObserver` writes it while the game runs.
+"""A video of play with the actions drawn beneath the picture: `OverlayObserver` writes it while the game runs.
 
 Drawing and encoding happen in a process of low priority, behind a short queue, so that they cannot delay a live loop:
 in a real-time game a full queue drops the frame (the last one stays on screen longer) and counts it; a stepped game

@@ -22,7 +22,7 @@ class SharedGame:
         takeover: decides whose actions are carried out.
         listen: begins to hear the person; called when the first episode begins, for its window is there then. None: the
             game's own keyboard and mouse cannot be heard.
-        looked: told of every picture.
+        looked: called with every picture.
         clock: of the person's events.
     """
 
@@ -89,7 +89,7 @@ class SharedGame:
             self._game.close()
 
     def _let_go(self, kept: frozenset[str]) -> None:
-        """Let go of everything but these keys. Called with the lock held, on the thread of the person's event."""
+        """Release everything but these keys. Called with the lock held, on the thread of the person's event."""
         let_go = getattr(self._game, "let_go", None)
         if kept and let_go is not None:
             let_go(kept)

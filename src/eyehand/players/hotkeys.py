@@ -1,4 +1,4 @@
-"""Combinations of keys that mean something to us: `Hotkeys` tells when one is pressed, and keeps it out of the labels.
+"""Hotkeys of eyehand itself: `Hotkeys` detects combinations of keys, and keeps them out of the labels.
 
 A combination is written like `RightControl+F9`: the last key is its trigger, the others are held before. It fires once
 when its trigger goes down, whatever else is held, for the person plays meanwhile; what software injects never fires
@@ -21,7 +21,7 @@ __all__ = ["Combination", "Hotkeys"]
 
 @dataclass(frozen=True)
 class Combination:
-    """Keys that mean something together.
+    """The keys of a hotkey.
 
     Attributes:
         trigger: the one that goes down last.
@@ -48,13 +48,13 @@ class Combination:
 
 
 class Hotkeys:
-    """Hears events and tells which hotkey one of them fires. For one thread.
+    """Detects which hotkey an event fires. For one thread.
 
     Args:
-        combinations: by the name of what they do; text or `Combination`.
+        combinations: by the name of their command; text or `Combination`.
 
     Raises:
-        UserError: a combination that cannot be read, or one for two things.
+        UserError: an invalid combination, or one for two commands.
     """
 
     def __init__(self, combinations: Mapping[str, str | Combination]) -> None:

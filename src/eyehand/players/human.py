@@ -1,8 +1,8 @@
-"""A person who plays with their own hands: a `Player` that does nothing, and the source of what was done.
+"""A person at their own keyboard and mouse: a `Player` without actions, and the source of the executed ones.
 
-The person's input reaches the game without us; what they did between two pictures is known when the second one is
-there. Events are kept only while somebody watches a game (`start_at` to `stop`): what is typed elsewhere is nobody's
-business, and only which keys are down is remembered. Knows no window; told of events by whoever hears them.
+The person's input reaches the game directly; the action between two pictures is known when the second one is captured.
+Events are kept only during an episode (`start_at` to `stop`): of input elsewhere only the held keys are remembered.
+Knows no window; a listener calls `hear`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class HumanPlayer:
     """One person. `hear` may be called on another thread than the rest.
 
     Args:
-        catch_up: returns when everything that has happened has been heard; see `Listener.catch_up`.
+        catch_up: returns when all events so far have reached `hear`; see `Listener.catch_up`.
     """
 
     def __init__(self, catch_up: Callable[[], None] = lambda: None) -> None:
@@ -35,14 +35,14 @@ class HumanPlayer:
         self._is_watched = False
 
     def hold(self, keys: frozenset[str], buttons: frozenset[str]) -> None:
-        """This is down already, though no event said so."""
+        """Set keys and buttons that were down before the first event."""
         with self._lock:
             self._hands.keys.update(keys)
             self._hands.buttons.update(buttons)
             self._hands.forget()
 
     def hear(self, event: InputEvent) -> None:
-        """This happened. Simulated events are recorded and are not the person's; hotkeys neither."""
+        """Take in an input event. Simulated events and hotkeys are kept for the recording, but are not the person's."""
         with self._lock:
             if self._is_watched:
                 self._events.append(event)
@@ -52,14 +52,14 @@ class HumanPlayer:
                 self._hands.forget()
 
     def start_at(self, time_ns: int) -> None:
-        """The first picture was taken: what is done from then on counts."""
+        """Begin the first tick, at the capture time of the first picture."""
         with self._lock:
             self._hands.take(time_ns)
             self._events_before(time_ns)
             self._batches.append([])
 
     def stop(self) -> None:
-        """Nobody watches any more."""
+        """End the episode: events are no longer kept."""
         with self._lock:
             self._is_watched = False
             self._events.clear()
@@ -67,7 +67,7 @@ class HumanPlayer:
             self._hands.forget()
 
     def reset(self, seed: int) -> None:
-        """Somebody watches from now on."""
+        """Begin an episode: events are kept from now on."""
         with self._lock:
             self._is_watched = True
             self._events.clear()
@@ -75,13 +75,13 @@ class HumanPlayer:
             self._hands.forget()
 
     def act(self, observation: Observation) -> Decision:
-        """Nothing: the person's hands are their own."""
+        """No action: the person's input reaches the game directly."""
         return Decision(NOTHING, by_user=True)
 
     def executed_action(
         self, decision: Decision | None, executed: Action, until_ns: int
     ) -> tuple[Decision | None, Action]:
-        """What the person did; see `session.ExecutedActionSource`."""
+        """The person's action; see `session.ExecutedActionSource`."""
         self.catch_up()
         with self._lock:
             done = self._hands.take(until_ns)

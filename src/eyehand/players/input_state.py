@@ -18,7 +18,7 @@ _KEYS, _BUTTONS = frozenset(KEYS), frozenset(BUTTONS)
 
 
 class InputState:
-    """What one person holds, and what they did since the last tick."""
+    """One person's held keys and buttons, and their input since the last tick."""
 
     def __init__(self) -> None:
         self.keys: set[str] = set()
@@ -36,7 +36,7 @@ class InputState:
         """Take in the next event.
 
         Returns:
-            Whether it is news: a held key that repeats and the release of one that was never pressed are not.
+            Whether it changes anything: the repeat of a held key and the release of one that is up do not.
         """
         held = {"key": self.keys, "button": self.buttons}.get(event.kind)
         if held is not None:
@@ -49,19 +49,19 @@ class InputState:
         return True
 
     def let_go(self, time_ns: int) -> None:
-        """The person cannot be heard any more: nothing is held."""
+        """Release everything, when the person's input is lost."""
         for name in sorted(self.keys):
             self.hear(InputEvent(time_ns, "key", name))
         for name in sorted(self.buttons):
             self.hear(InputEvent(time_ns, "button", name))
 
     def forget(self) -> None:
-        """What was done until now belongs to no tick; what is held stays held."""
+        """Drop the input since the last tick; held keys stay held."""
         self._waiting.clear()
         self._tick_keys, self._tick_buttons = frozenset(self.keys), frozenset(self.buttons)
 
     def take(self, until_ns: int) -> Action:
-        """What was done since the last call, by the events before `until_ns`."""
+        """The Action since the last call, from the events before `until_ns`."""
         keys, buttons = set(self._tick_keys), set(self._tick_buttons)
         pressed_keys, pressed_buttons = set[str](), set[str]()
         dx = dy = scroll_dx = scroll_dy = 0

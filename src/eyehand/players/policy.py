@@ -41,7 +41,7 @@ class BatchPolicyPlayer:
         top_p: below 1, unlikely tokens are never drawn.
         mouse_sampling: from motion bins to pixels; None: the checkpoint's.
         threads: CPU threads of the network; None: leave torch as it is.
-        runtime: what the network runs on, see `model.runtime`.
+        runtime: what the network runs on, see `inference.runtime`.
         live: the network, if it is prepared already; `device` and `runtime` mean nothing then.
 
     Attributes:
@@ -163,7 +163,7 @@ class BatchPolicyPlayer:
 
 
 class PolicyPlayer:
-    """One checkpoint that plays one game; a `players.player.Player`. Arguments as for `BatchPolicyPlayer`."""
+    """One checkpoint that plays one game; a `player.Player`. Arguments as for `BatchPolicyPlayer`."""
 
     def __init__(
         self,

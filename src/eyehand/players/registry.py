@@ -29,7 +29,7 @@ def open_player(
         game: what it is going to play; demonstrators are chosen by its task.
         temperature: of the sampling from a policy; None: as its checkpoint says.
         threads: most CPU threads that a policy may use; fewer are taken if it is not quicker with them.
-        runtime: what a policy runs on, see `model.runtime`.
+        runtime: what a policy runs on, see `inference.runtime`.
 
     Raises:
         UserError: no such player, or an unusable checkpoint.

@@ -23,12 +23,12 @@ __all__ = ["RemotePlayer"]
 
 
 class RemotePlayer:
-    """A `players.player.Player`. Call `connect` first and `close` at the end.
+    """A `player.Player` whose policy runs on a server. Call `connect` first and `close` at the end.
 
     Args:
         address: of the server.
         token: that it asks for, if it does.
-        silence_s: after so long without a word from the server all keys are let go. An answer that takes longer would
+        silence_s: after this time without a message from the server all keys are released. A later answer would
             come too late for a real-time Session anyway.
         tick_s: the time from one `act` to the next: of a longer pause only this much counts as silence.
         dead_after_s: after so long without a word the connection is given up and made anew.

@@ -1,9 +1,9 @@
-"""The hand-over between a person and an agent: `Takeover` is the player of both, `SharedGame` the game between them.
+"""Takeover: a person interrupts an agent and lets it resume. `Takeover` is their player, `SharedGame` their game.
 
 The agent plays until the person does anything with keyboard or mouse: at that event, on the thread that heard it,
-everything that the agent holds is let go of, and nothing of the agent's is carried out until the hand-back key. The
-agent goes on seeing every picture and what was really done, so that its memory has no hole. A person at the
-game's own keyboard reaches the game directly; one far away (`eyehand view`) is carried out through the game's hands.
+everything that the agent holds is released, and no action of the agent's is executed until the key that lets it
+resume. The agent gets every picture and executed action meanwhile, so that its history has no gap. A person at the
+game's own keyboard reaches the game directly; remote input (`eyehand view`) is injected.
 Ticks of the person's are recorded as a user's, the agent's as the system's; where both acted in one tick, all of it is
 the system's and the person's part of a takeover is its label. Knows no X11 and no network.
 """
@@ -30,7 +30,7 @@ _HAND_BACK, _PANIC = "hand-back", "panic"
 
 
 class Turn(enum.Enum):
-    """Who has the hands."""
+    """Who is in control of the game."""
 
     AGENT = "agent"
     PERSON = "person"
@@ -39,18 +39,18 @@ class Turn(enum.Enum):
 
 @dataclass(frozen=True)
 class TakeoverKeys:
-    """Keys that speak to us and not to the game, written as in `desktop.hotkeys`.
+    """The hotkeys of a takeover, written as in `players.hotkeys`.
 
     Attributes:
-        hand_back: the agent plays on.
-        panic: everything is let go of and play ends.
+        hand_back: the agent resumes.
+        panic: everything is released and play ends.
     """
 
     hand_back: str = "RightAlt+Home"
     panic: str = "F12"
 
     def hotkeys(self) -> Hotkeys:
-        """What hears them.
+        """The detector of these keys.
 
         Raises:
             UserError: no such key, or one for both.
@@ -62,10 +62,10 @@ class Takeover:
     """A `Player` that is an agent and a person in turns, and the `session.ExecutedActionSource` of what the person did.
 
     Args:
-        agent: who plays while the person does not.
+        agent: the player until a person takes over.
         keys: the hotkeys.
-        motion_px: so much motion of the mouse within a quarter of a second takes over.
-        say: told, in one sentence, when the hands change.
+        motion_px: mouse motion within a quarter of a second that takes over.
+        say: called with a sentence at every change of control.
         stop: called when the panic key was pressed; by default it does what Ctrl-C does.
     """
 
@@ -103,7 +103,7 @@ class Takeover:
         return dict(getattr(self.agent, "stage_ms", {}))
 
     def reset(self, seed: int) -> None:
-        """A new episode. Who has the hands keeps them."""
+        """Begin an episode, with the same one in control."""
         self.agent.reset(seed)
         with self.lock:
             self._near.forget()
@@ -116,11 +116,11 @@ class Takeover:
             self.is_playing = True
 
     def act(self, observation: Observation) -> Decision:
-        """What the agent would do. Whether it is done is decided when it would be, by `carry_out`."""
+        """The agent's decision. Whether it is executed is decided later, by `carry_out`."""
         return self.agent.act(observation)
 
     def hear(self, event: InputEvent, *, is_far: bool = False) -> None:
-        """This happened; called on any thread, as soon as it is known. Simulated events are kept, and nobody's."""
+        """Take in an input event; thread-safe. Simulated events are kept for the recording only."""
         with self.lock:
             event, hotkey = (self._far_hotkeys if is_far else self._near_hotkeys).hear(event)
             is_release = event.kind in ("key", "button") and not event.is_pressed
@@ -137,7 +137,7 @@ class Takeover:
                 self._take_over(event.time_ns)
 
     def take_events(self) -> list[InputEvent]:
-        """Everything heard before the picture of the tick that was told last, since this was called before."""
+        """The events since the last call, up to the picture of the last completed tick."""
         with self.lock:
             events: list[InputEvent] = []
             while self._events and self._events[0].time_ns < self._tick_ns:
@@ -145,14 +145,14 @@ class Takeover:
             return events
 
     def lose_far(self, time_ns: int) -> None:
-        """The person far away cannot be heard any more: what they hold is let go of."""
+        """Release everything that remote input holds: its connection is lost."""
         with self.lock:
             if self._far.is_holding:
                 self._far.let_go(time_ns)
                 self.let_go(frozenset())
 
     def hand_back(self, time_ns: int) -> None:
-        """The agent plays on."""
+        """Let the agent resume."""
         with self.lock:
             if self.turn is Turn.PERSON:
                 self.let_go(frozenset())
@@ -160,7 +160,7 @@ class Takeover:
                 self._say("the agent plays; any key, click or motion of the mouse takes over.")
 
     def panic(self, time_ns: int) -> None:
-        """Everything is let go of, nothing more is carried out, and play ends; what tells of it comes last."""
+        """Release everything, execute nothing more, and end play; the message comes last."""
         with self.lock:
             if self.turn is not Turn.NOBODY:
                 self._change(Turn.NOBODY, time_ns)
@@ -171,7 +171,7 @@ class Takeover:
                 self._say("everything is released, play ends.")
 
     def carry_out(self, action: Action, now_ns: int) -> Action:
-        """What the game's hands are to do at this moment, when the agent wants `action`."""
+        """The action to inject now: the agent's, or the remote person's while a person plays."""
         with self.lock:
             if self.turn is Turn.AGENT:
                 return action
@@ -184,7 +184,7 @@ class Takeover:
             return Action(done.keys | self._shared, done.buttons, done.dx, done.dy, done.scroll_dx, done.scroll_dy)
 
     def note_done(self, done: Action) -> None:
-        """What came of `carry_out`; called in the same breath."""
+        """Note the executed part of `carry_out`'s action; called with the same lock held."""
         if self.turn is Turn.AGENT:
             self._by_agent = self._by_agent.then(done)
             self._held = done.held()
@@ -195,7 +195,7 @@ class Takeover:
     def executed_action(
         self, decision: Decision | None, executed: Action, until_ns: int
     ) -> tuple[Decision | None, Action]:
-        """Whose tick it was, and what was done in it; see `session.ExecutedActionSource`."""
+        """The decision and the executed action of a tick, by agent and person; see `session.ExecutedActionSource`."""
         with self.lock:
             self._tick_ns, self._until_ns = self._until_ns, until_ns
             turns = [self._turn_at_tick]
@@ -234,7 +234,7 @@ class Takeover:
         self._held = NOTHING
 
     def _is_meant(self, event: InputEvent) -> bool:
-        """Whether the person wants the hands: a press, a turn of the wheel, or more than a nudge of the mouse."""
+        """Whether an event takes over: a press, a turn of the wheel, or more than a nudge of the mouse."""
         if event.kind in ("key", "button"):
             return event.is_pressed
         if event.kind == "wheel":
@@ -246,7 +246,7 @@ class Takeover:
 
 
 def _both(one: Action, other: Action) -> Action:
-    """What two pairs of hands do together."""
+    """The union of two input states, with the sum of their motion."""
     return Action(
         one.keys | other.keys,
         one.buttons | other.buttons,

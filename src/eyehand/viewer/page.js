@@ -99,7 +99,7 @@ function showFacts(facts) {
   at("figures").textContent = `${times.length} pictures/s` + (facts.turn === "agent" ? facts.late ? ", late" : facts.latency_ms ? `, ${facts.latency_ms} ms` : "" : "");
   at("controls").hidden = facts.hand_back === null;
   at("help").textContent = facts.hand_back === null ? "" : hasHands
-    ? `${facts.hand_back} hands back, ${facts.panic} ends play, Esc gives you your mouse back`
+    ? `${facts.hand_back} lets the agent resume, ${facts.panic} ends play, Esc gives you your mouse back`
     : "click into the picture to play yourself";
 }
 

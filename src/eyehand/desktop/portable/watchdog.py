@@ -69,7 +69,7 @@ def main() -> None:
             signal.signal(getattr(signal, name), signal.SIG_IGN)
     from eyehand.desktop.portable.injector import PortableInjector
 
-    hands = PortableInjector()
+    injector = PortableInjector()
     lines: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(lines,), daemon=True).start()
     os.write(1, b"ready\n")
@@ -78,11 +78,11 @@ def main() -> None:
         try:
             line = lines.get(timeout=STALE_AFTER_S if any(held) else None)
         except queue.Empty:
-            hands.release(*held)
+            injector.release(*held)
             held = ([], [])
             continue
         if line is None:
-            hands.release(*held)
+            injector.release(*held)
             return
         held = json.loads(line)
 

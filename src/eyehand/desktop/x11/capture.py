@@ -175,7 +175,7 @@ class _Segments:
         self._display = display
         self._is_closed = False
         self._num_attached = 0
-        self._free: deque[_Segment] = deque()  # whoever lets go of a picture last may do so on any thread
+        self._free: deque[_Segment] = deque()  # the last reference to a picture may go on any thread
 
     def take(self, size: int) -> _Segment:
         """An unused segment of at least `size` bytes.
@@ -254,7 +254,7 @@ class _Segment:
             self.id: int = display.connection.generate_id()
             self.shm.AttachChecked(self.id, number, False).check()
         finally:
-            libc.shmctl(number, _IPC_RMID, None)  # it stays until the last one has let go of it
+            libc.shmctl(number, _IPC_RMID, None)  # it stays until the last detach
 
     def pixels(self) -> NDArray[np.uint8]:
         """All of its bytes as a new array, which is alive as long as slices of it are."""

@@ -1,6 +1,6 @@
-"""From the commands of a demo to hands: 35 commands a second become 20 Actions a second, with the events between them.
+"""Actions from the commands of a demo: 35 commands a second become 20 Actions a second, with the events between them.
 
-A command says how fast to walk, a hand holds keys: those are taken that come nearest (w, a, s, d at 25 and 24, with
+A command has a walking speed; the keys that come nearest are taken (w, a, s, d at 25 and 24, with
 LeftShift at 50 and 40), attack is the left mouse button, use is Space, weapons are the number keys that select them,
 all as in the doom/ games. A turn is mouse motion of 10 pixels a degree; fractions are carried on, so that no angle is
 lost. A tick holds the keys that are down at its end and those that went down in it, as in every recording of a person.
@@ -29,17 +29,17 @@ _PIXELS_PER_TURN = 3600
 _TICK_NS = SECOND_NS // TICKS_PER_SECOND
 _KEY_OF_WEAPON = ("1", "2", "3", "4", "5", "6", "7", "1", "3")
 _GAITS = ((25, 24), (50, 40))
-"""How fast one walks and runs, forward and sideways."""
+"""Speeds of walking and running, forward and sideways."""
 
 
 @dataclass(frozen=True)
 class DemoTick:
-    """What the hands do between one picture and the next.
+    """The action between one picture and the next.
 
     Attributes:
         picture: the picture that it ends with.
-        action: what is held and moved.
-        events: what went down, up and moved, in the order of time, ns from the first picture on.
+        action: held keys and motion.
+        events: ascending in time, ns from the first picture on.
     """
 
     picture: int
@@ -50,7 +50,7 @@ class DemoTick:
 def ticks_of(commands_TC: NDArray[np.int32], *, has_four_weapon_bits: bool) -> Iterator[DemoTick]:
     """The ticks of one player's commands; int32 (tics, 4), see `LmpDemo`.
 
-    Picture k shows what came of command k, so the first tick begins with picture 0, and with command 1.
+    Picture k shows the effect of command k, so the first tick begins with picture 0, and with command 1.
     """
     held = NOTHING
     units = pixels = 0
@@ -77,7 +77,7 @@ def ticks_of(commands_TC: NDArray[np.int32], *, has_four_weapon_bits: bool) -> I
 
 @lru_cache(4096)
 def hands_of(forward: int, side: int, buttons: int, has_four_weapon_bits: bool = False) -> Action:
-    """What hands hold who give this command; its turn is not among it."""
+    """The keys and buttons that give this command, without its turn."""
     keys = set(_walking_keys(forward, side))
     if buttons & SPECIAL:
         return Action(frozenset(keys))

@@ -1,8 +1,8 @@
-"""What all games on a desktop share: a window that is seen and played, and that the session waits for.
+"""The base of games on a desktop: a window that is captured and played, and that the session waits for.
 
 While the window has not the focus, is covered or minimised, everything is released and `observe` waits, so that the
-session pauses; a window that is gone is a `UserError`. What the game's score is nobody knows from outside, so there is
-none. Knows no window system: `games.desktop` plays X11 windows, `games.portable` those of other systems.
+session pauses; a window that is gone is a `UserError`. The game's score is unknown from outside, so there is none.
+Knows no window system: `games.desktop.x11` plays X11 windows, `games.desktop.portable` those of other systems.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ INSTRUCTIONS = ("play the game", "play")
 
 
 class GameWindow(Protocol):
-    """A window with everything that playing it takes; see `desktop.played_window.PlayedWindow`."""
+    """A window with capture and injector; see `desktop.x11.played_window.PlayedWindow`."""
 
     def picture(self) -> NDArray[np.uint8] | WindowState:
         """The picture, uint8 RGB (height, width, 3) or BGRX (height, width, 4), or why there is none."""
         ...
 
     def do(self, action: Action) -> WindowState:
-        """Hold and do this if the window is ready; release everything if it is not."""
+        """Inject an Action if the window is ready; release everything if it is not."""
         ...
 
     def release(self) -> None:
@@ -47,11 +47,11 @@ class GameWindow(Protocol):
         ...
 
     def let_go(self, kept: frozenset[str]) -> None:
-        """Let go of everything but these keys, at once and on any thread. Never raises."""
+        """Release everything but these keys. Never raises; thread-safe."""
         ...
 
     def close(self) -> None:
-        """Let go, and leave. May be called twice."""
+        """Release everything and free the window. May be called twice."""
         ...
 
 
@@ -127,7 +127,7 @@ class DesktopGame(ABC):
             self.window.release()
 
     def let_go(self, kept: frozenset[str]) -> None:
-        """Let go of everything but these keys. Never raises; may be called on any thread."""
+        """Release everything but these keys. Never raises; thread-safe."""
         if (window := self.window) is not None:
             window.let_go(kept)
 
@@ -136,7 +136,7 @@ class DesktopGame(ABC):
         """Call `hear` with every event of the desktop's keyboards and mice, until the result is closed."""
 
     def close(self) -> None:
-        """Let go of everything and of the window. May be called twice."""
+        """Release everything and close the window's capture. May be called twice."""
         if self.window is not None:
             self.window.close()
             self.window = None

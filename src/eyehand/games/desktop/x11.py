@@ -171,7 +171,7 @@ class LaunchedDesktopGame(X11Game):
         self._may_renew_until_s = 0.0
 
     def perform(self, step: Step) -> None:
-        """Do one step with the hands: hold, let go, wait."""
+        """Do one step of a profile: hold, release, wait."""
         before = self.observe().pixels
         self.act(step.action)
         self._pass(step.hold_s, step.action.held())
@@ -227,11 +227,11 @@ class LaunchedDesktopGame(X11Game):
             display.close()
             raise
 
-    def _pass(self, seconds: float, hands: Action) -> None:
-        """Let time pass with these hands, told anew in every tick: the watchdog lets go of what nobody repeats."""
+    def _pass(self, seconds: float, held: Action) -> None:
+        """Hold an Action for this time, repeated every tick, or the watchdog would release it."""
         end_s = time.monotonic() + seconds
         while (left_s := end_s - time.monotonic()) > 0:
-            self.act(hands)
+            self.act(held)
             time.sleep(min(left_s, 1 / FPS))
 
     def _wait_until(self, is_there: Callable[[NDArray[np.uint8]], bool], what: str) -> None:

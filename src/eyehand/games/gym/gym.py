@@ -32,13 +32,13 @@ _MAX_MOUSE_PX = 500
 
 @dataclass(frozen=True)
 class KeyMap:
-    """From what the hands hold to an environment's action.
+    """A mapping from Actions to an environment's actions.
 
     For a Box, the values of everything held are added to `rest` and the sum is clipped to the space. For a Discrete
     space, the first name of `held` (in its order) that is held decides; `rest` is what happens when none is.
 
     Attributes:
-        rest: the action of idle hands.
+        rest: the environment's action without input.
         held: by the name of a key ("w") or of a mouse button ("Mouse0" is the left one).
         dx, dy: what a pixel of mouse motion adds (Box only); None: the mouse does nothing.
     """
@@ -54,7 +54,7 @@ class KeyMap:
             raise ValueError(f"unknown key {unknown[0]!r} in a key map: names are like 'w', 'Space', 'Mouse0'")
 
     def to_env(self, action: Action, space: gymnasium.Space[Any]) -> Any:
-        """The environment's action for what the hands do.
+        """The environment's action for an Action.
 
         Raises:
             UserError: the environment wants something else than a Box or a Discrete action.
@@ -80,7 +80,7 @@ class GymGame:
     Args:
         task: what there is to do.
         env: made with `render_mode="rgb_array"`; closed with the game.
-        key_map: what the hands do in it.
+        key_map: from Actions to the environment's actions.
         env_fps: steps per second of game time; None: what its metadata say.
         fps: ticks per second.
 
@@ -155,7 +155,7 @@ class GymGame:
         return self._outcome
 
     def release(self) -> None:
-        """Nothing to let go of: an action lasts for its tick only."""
+        """A no-op: an action lasts for its tick only."""
 
     def close(self) -> None:
         """Close the environment. May be called twice."""
