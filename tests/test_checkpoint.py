@@ -292,7 +292,7 @@ def test_damaged_weights(folder: Path) -> None:
 
 
 def test_weights_that_do_not_fit(folder: Path) -> None:
-    whole = load_file(folder / "weights.safetensors")
+    whole = {name: tensor.clone() for name, tensor in load_file(folder / "weights.safetensors").items()}
     for change, message in (
         (lambda state: state.pop("no_text"), "lacks the weights 'no_text'"),
         (lambda state: state.update(extra=torch.zeros(1)), "has weights 'extra'"),
@@ -302,7 +302,7 @@ def test_weights_that_do_not_fit(folder: Path) -> None:
         _change_weights(folder, change)
         with pytest.raises(UserError, match=message):
             load_checkpoint(folder)
-        _change_weights(folder, lambda state: (state.clear(), state.update({k: v.clone() for k, v in whole.items()})))
+        _change_weights(folder, lambda state: (state.clear(), state.update(whole)))
     assert load_checkpoint(folder).config == CONFIG
 
 
