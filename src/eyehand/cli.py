@@ -91,7 +91,7 @@ def _run(name: str, options: list[str]) -> int:
         prog=f"eyehand {name}",
         description=COMMANDS[name],
         args=options,
-        config=(tyro.conf.OmitArgPrefixes,),
+        config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),
     )
     status: int = command.run(parsed)
     return status

@@ -76,12 +76,7 @@ class Options:
         action: what to do.
     """
 
-    action: (
-        Annotated[Info, tyro.conf.subcommand("info", prefix_name=False)]
-        | Annotated[Import, tyro.conf.subcommand("import", prefix_name=False)]
-        | Annotated[Export, tyro.conf.subcommand("export", prefix_name=False)]
-        | Annotated[Verify, tyro.conf.subcommand("verify", prefix_name=False)]
-    )
+    action: Info | Import | Export | Verify
 
 
 def run(options: Options) -> int:

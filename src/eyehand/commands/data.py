@@ -94,16 +94,7 @@ class Options:
         action: what to do.
     """
 
-    action: (
-        Annotated[Index, tyro.conf.subcommand("index", prefix_name=False)]
-        | Annotated[List, tyro.conf.subcommand("list", prefix_name=False)]
-        | Annotated[Check, tyro.conf.subcommand("check", prefix_name=False)]
-        | Annotated[GapCommand, tyro.conf.subcommand("gap", prefix_name=False)]
-        | Annotated[Review, tyro.conf.subcommand("review", prefix_name=False)]
-        | Annotated[Reencode, tyro.conf.subcommand("reencode", prefix_name=False)]
-        | Annotated[Push, tyro.conf.subcommand("push", prefix_name=False)]
-        | Annotated[Pull, tyro.conf.subcommand("pull", prefix_name=False)]
-    )
+    action: Index | List | Check | Annotated[GapCommand, tyro.conf.subcommand("gap")] | Review | Reencode | Push | Pull
 
 
 def run(options: Options) -> int:
