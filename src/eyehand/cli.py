@@ -3,7 +3,7 @@
     0  done
     1  a fault of ours (with a traceback)
     2  something that the user can fix (with one sentence)
-    130  Ctrl-C (143: SIGTERM), after everything was released and closed
+    130  Ctrl-C (143: SIGTERM, 129: the terminal was closed), after everything was released and closed
     141  nobody reads the output any more
 
 A command's module is imported when it is called, so that `eyehand --help` answers at once.
@@ -62,7 +62,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     name, options = argv[0], argv[1:]
     if name not in COMMANDS:
         return _fail(f"Unknown command {name!r}: choose one of {', '.join(COMMANDS)}.")
-    previous = signal.signal(signal.SIGTERM, _on_sigterm)
+    numbers = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]  # Windows has no SIGHUP
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # `nohup eyehand ...` goes on
+            signal.signal(number, _on_signal)
     try:
         return _run(name, options)
     except UserError as error:
@@ -75,7 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _run(name: str, options: list[str]) -> int:
@@ -123,7 +128,7 @@ def _fail(sentence: str) -> int:
     return 2
 
 
-def _on_sigterm(signum: int, frame: FrameType | None) -> None:
+def _on_signal(signum: int, frame: FrameType | None) -> None:
     """Leave through the same doors as any other exit, so that keys are released and files closed."""
     raise SystemExit(128 + signum)
 

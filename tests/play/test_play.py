@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import av
@@ -16,6 +20,8 @@ from eyehand.frame import Frame
 from eyehand.game import Outcome, TaskInfo
 from eyehand.play.play import PlayOptions, play_live, play_with
 from eyehand.players.random import RandomPlayer
+from eyehand.recording.reader import Recording, find_recordings
+from patience import wait_until
 
 TASK = TaskInfo("test/short", "test", "short", ("wait", "stay"), 10.0, "ticks played")
 
@@ -127,6 +133,25 @@ def test_nothing_played_leaves_the_report_of_the_last_time(tmp_path: Path) -> No
     with pytest.raises(UserError, match="No window"):
         play_with(NoGame(is_realtime=True), RandomPlayer(), options)
     assert (tmp_path / "report.json").read_text() == "the last one"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="terminals of Windows send no signal")
+def test_a_terminal_that_is_closed_leaves_the_report(tmp_path: Path) -> None:
+    ours, theirs = os.openpty()
+    options = ["--player", "random", "--seconds", "900", "--out", str(tmp_path), "--record", str(tmp_path / "data")]
+    command = [sys.executable, "-m", "eyehand", "play", "--game", "doom/center", *options]
+    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True) as process:
+        os.close(theirs)
+        made = (tmp_path / "data").glob
+        wait_until(lambda: any(file.stat().st_size > 1200 for file in made("*/annotation.proto")), "it plays", 240.0)
+        os.close(ours)
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(120) == 129
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["end"] == "a signal (status 129)"
+    assert report["video"] == "play.mp4"
+    (recording,) = find_recordings(tmp_path / "data")
+    assert not Recording.open(recording).is_cut_off
 
 
 def test_bad_options_are_told_before_anything_starts(tmp_path: Path) -> None:

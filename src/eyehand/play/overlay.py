@@ -171,7 +171,8 @@ class OverlayObserver:
 
 def _encode_process(connection: Connection, path: str, fps: float) -> None:
     """The other process: read messages until None or until the sender is gone, then close the file."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the player; the file still gets its end
+    for name in {"SIGINT", "SIGHUP"} & set(dir(signal)):  # they are for the player; the file still gets its end
+        signal.signal(getattr(signal, name), signal.SIG_IGN)
     if hasattr(os, "nice"):
         os.nice(10)
     try:
