@@ -16,9 +16,9 @@ from pathlib import Path
 import torch
 
 from eyehand.collect.recorder import Recorder
-from eyehand.games.registry import game_names, open_game
+from eyehand.games.families import game_names, open_game
 from eyehand.machine import MachineWatch
-from eyehand.players.registry import open_player
+from eyehand.players.kinds import open_player
 from eyehand.session import Session
 
 

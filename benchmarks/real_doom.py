@@ -30,10 +30,11 @@ from eyehand.formats.doom.dsda import Wads
 from eyehand.formats.doom.lmp import parse_lmp
 from eyehand.formats.doom.run import DoomRun, run_of
 from eyehand.games.desktop.x11 import LaunchedDesktopGame
-from eyehand.play.play import PlayOptions, play_with
-from eyehand.play.shared import TakeoverOptions
+from eyehand.play.play import play_with
+from eyehand.play.play_options import AgentOptions, LiveOptions, TakeoverOptions
 from eyehand.player import Player
-from eyehand.players.registry import open_player
+from eyehand.players.kinds import PlayerOptions
+from eyehand.players.policy import open_policy
 
 _STOP_KEY, _STOP_CODE = "RightBracket", 27
 """Ends the recording of the demo, and the game: no policy knows this key."""
@@ -104,11 +105,8 @@ def _plan(options: argparse.Namespace) -> Iterator[tuple[int, str, Player, str]]
     """Seed, level, player and its name of every run."""
     from eyehand.players.random import RandomPlayer
 
-    # Opened without a game: neither a checkpoint nor random looks at it.
-    players = [
-        (RandomPlayer() if path == "random" else open_player(path, None, threads=options.threads), path)  # type: ignore[arg-type]
-        for path in options.players
-    ]
+    opened = PlayerOptions(threads=options.threads)
+    players = [(RandomPlayer() if path == "random" else open_policy(path, opened), path) for path in options.players]
     for seed in range(options.runs):
         for level in options.levels:
             for player, path in players:
@@ -129,14 +127,13 @@ def play(options: argparse.Namespace, player: Player, name: str, level: str, see
         report = play_with(
             game,
             player,
-            PlayOptions(
-                game=options.game,
-                player=label,
+            LiveOptions(
+                agent=AgentOptions(player=label),
                 instruction=options.instruction,
                 seconds=options.seconds,
                 seed=seed,
                 out=folder,
-                takeover=TakeoverOptions(is_on=False),
+                person=TakeoverOptions(takeover=False),
             ),
         )
         end_demo(game, recorded)

@@ -25,7 +25,8 @@ from eyehand.desktop.x11.windows import WindowQuery
 from eyehand.game import Outcome
 from eyehand.games.desktop.x11 import WindowGame
 from eyehand.machine import MachineWatch
-from eyehand.play.shared import TakeoverOptions, share
+from eyehand.play.play_options import TakeoverOptions
+from eyehand.play.shared import share
 from eyehand.player import Decision, Observation
 from eyehand.players.takeover import Takeover
 from eyehand.session import Session

@@ -6,6 +6,7 @@ import dataclasses
 import importlib
 import subprocess
 import sys
+import typing
 from pathlib import Path
 
 import pytest
@@ -30,10 +31,15 @@ def test_help_lists_every_command_and_imports_nothing_heavy() -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_is_documented(name: str) -> None:
-    command = importlib.import_module(module_of(name))
-    documented = command.Options.__doc__
-    for field in dataclasses.fields(command.Options):
-        assert f"{field.name}:" in documented or f"{field.name}, " in documented, f"--{field.name} has no help"
+    def check(options: type) -> None:
+        documented = "".join(base.__doc__ or "" for base in options.__mro__)
+        for field in dataclasses.fields(options):
+            assert f"{field.name}:" in documented or f"{field.name}, " in documented, f"--{field.name} has no help"
+            kind = typing.get_type_hints(options)[field.name]
+            if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+                check(kind)
+
+    check(importlib.import_module(module_of(name)).Options)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

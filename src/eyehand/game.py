@@ -1,4 +1,4 @@
-"""The contract of a game: an environment with pictures as observations. Knows no game.
+"""The contracts of a game, an environment with pictures as observations, and of a family of games. Knows no game.
 
 A stepped game stands still between two `act` calls and each call advances it by exactly one tick of 1 / fps seconds;
 a real-time game runs on its own, `observe` gives its newest picture, and `act` changes what is held from now on.
@@ -6,15 +6,18 @@ a real-time game runs on its own, `observe` gives its newest picture, and `act` 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib.util
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
-from eyehand.action import Action
-from eyehand.frame import Frame
-from eyehand.input_event import InputEvent
+if TYPE_CHECKING:
+    from eyehand.action import Action
+    from eyehand.frame import Frame
+    from eyehand.input_event import InputEvent
 
-__all__ = ["Game", "HeardGame", "Listening", "Outcome", "TaskInfo"]
+__all__ = ["Game", "GameFamily", "HeardGame", "Listening", "Outcome", "Screen", "TaskInfo"]
 
 
 @dataclass(frozen=True)
@@ -117,3 +120,58 @@ class HeardGame(Protocol):
     def listen(self, hear: Callable[[InputEvent], None]) -> Listening:
         """Call `hear` with every event, on a thread of its own, until the result is closed. After `reset`."""
         ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Screen:
+    """Where a game appears.
+
+    Attributes:
+        own_screen: size of a screen of its own for a desktop game, for example 640x480.
+        backend: what a desktop game is seen and played through: x11, or portable (mss and pynput); auto takes this
+            one on Windows and macOS.
+        visible: show the game, or the screen of its own, in a window where it could also run without one.
+    """
+
+    own_screen: str | None = None
+    backend: Literal["auto", "x11", "portable"] = "auto"
+    visible: bool = False
+
+
+class GameFamily(ABC):
+    """Games that are named, described and opened in one way. `games.families` holds ours; others are entry points.
+
+    Attributes:
+        modules: what must be importable to play them, and the requirement by which pip installs it.
+        can_step: they wait for their player, so that players can record them and be scored in them.
+        can_run: they run in real time by themselves; if not, a clock steps them (`games.paced`).
+        can_show: they can be shown in a window. on_desktop: they are windows, with all that `Screen` says.
+    """
+
+    modules: tuple[str, ...] = ()
+    requirement: str = ""
+    can_step: bool = True
+    can_run: bool = False
+    can_show: bool = False
+    on_desktop: bool = False
+
+    @abstractmethod
+    def names(self) -> Sequence[str]:
+        """The full names of the games that are known (`doom/aim`), without loading anything heavy."""
+
+    @abstractmethod
+    def task(self, name: str) -> TaskInfo | None:
+        """What there is to do in a game, by its full name, without starting it; None: there is no such game."""
+
+    def facts(self, name: str) -> Mapping[str, str | Sequence[str]]:
+        """What more there is to say about a game, by what it is about."""
+        return {}
+
+    @abstractmethod
+    def open(self, name: str, *, realtime: bool, with_state: bool, screen: Screen) -> Game:
+        """Start a game, see `games.families.open_game`; `realtime` only if it can run."""
+
+    def missing(self, name: str) -> str | None:
+        """A sentence about what is not installed for a game; None: all is there."""
+        gone = next((module for module in self.modules if importlib.util.find_spec(module) is None), None)
+        return gone and f'{name} needs {gone}, which is not installed: run `pip install "{self.requirement}"`.'

@@ -8,7 +8,8 @@ import pytest
 
 from eyehand.desktop.profile import load_profile, parse_profile, profile_names
 from eyehand.errors import UserError
-from eyehand.games.registry import open_game
+from eyehand.game import Screen
+from eyehand.games.families import open_game
 
 GOOD = """
 title = "A game"
@@ -105,8 +106,8 @@ def test_wrong_names_and_places(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="real time"):
         open_game("chocolate-doom")
     with pytest.raises(UserError, match="cannot be used"):
-        open_game("chocolate-doom", realtime=True, own_screen="640")
+        open_game("chocolate-doom", realtime=True, screen=Screen(own_screen="640"))
     with pytest.raises(UserError, match="--own-screen is for desktop games"):
-        open_game("doom/aim", realtime=True, own_screen="640x480")
+        open_game("doom/aim", realtime=True, screen=Screen(own_screen="640x480"))
     with pytest.raises(UserError, match="has its screen"):
-        open_game("window:Doom", realtime=True, own_screen="640x480")
+        open_game("window:Doom", realtime=True, screen=Screen(own_screen="640x480"))

@@ -1,5 +1,7 @@
 """Gymnasium both ways: CarRacing as a game, our games under Gymnasium's own checker."""
 
+import json
+import sys
 import warnings
 
 import gymnasium
@@ -8,12 +10,16 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from eyehand.action import BUTTONS, KEYS, NOTHING, Action
+from eyehand.cli import main
+from eyehand.clock import SECOND_NS, FakeClock
 from eyehand.errors import UserError
 from eyehand.frame import resize
 from eyehand.game import Game
 from eyehand.games.doom.tasks import DOOM_TASKS
 from eyehand.games.gym.environments import env_id, register_all
-from eyehand.games.gym.gym import CAR_RACING, GameEnv, GymGame, KeyMap, car_racing
+from eyehand.games.gym.family import CAR_RACING
+from eyehand.games.gym.gym import GameEnv, GymGame, KeyMap, car_racing
+from eyehand.games.paced import PacedGame
 from eyehand.player import Decision
 from eyehand.session import Session
 
@@ -167,3 +173,64 @@ def test_a_doom_task_passes_the_checker():
 @pytest.mark.parametrize("task", list(DOOM_TASKS)[1:])
 def test_every_doom_task_passes_the_checker(task):
     _check_doom(task)
+
+
+def test_every_command_that_takes_a_game_takes_it_by_name(tmp_path, capsys):
+    name = "gym/CarRacing-v3"
+    assert main(["games", "show", name]) == 0
+    assert "Drive round the track" in capsys.readouterr().out
+    assert main(["games", "gym", "--as-json"]) == 0
+    assert [task["name"] for task in json.loads(capsys.readouterr().out)] == [name]
+    options = ["--game", name, "--player", "random"]
+    assert main(["record", *options, "--minutes", "0.01", "--out", str(tmp_path / "data")]) == 0
+    assert main(["play", *options, "--seconds", "1", "--no-video", "--out", str(tmp_path / "play")]) == 0
+    report = json.loads((tmp_path / "play" / "report.json").read_text())
+    assert (report["game"], report["player"]) == (name, "random")
+    assert report["timing"]["num_ticks"] >= 1
+    scores = tmp_path / "scores.json"
+    assert main(["evaluate", "--game", name, "--episodes", "1", "--workers", "1", "--json", str(scores)]) == 0
+    assert list(json.loads(scores.read_text())["figures"]["means"][name]) == ["random"]  # nobody can show it
+    capsys.readouterr()
+    assert main(["record", "--game", name, "--out", str(tmp_path / "no")]) == 2
+    assert "There is no demonstrator for 'gym/CarRacing-v3'" in capsys.readouterr().err
+    assert main(["play", "--game", name, "--visible", "--player", "random", "--out", str(tmp_path)]) == 2
+    assert "--view on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("module", ["gymnasium", "Box2D"])
+def test_without_gymnasium_or_box2d_it_is_one_sentence(module, tmp_path, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, module, None)  # to Python it is not installed
+    assert main(["games", "gym"]) == 0
+    assert "CarRacing" in capsys.readouterr().out
+    assert main(["record", "--game", "gym/CarRacing-v3", "--player", "random", "--out", str(tmp_path)]) == 2
+    told = capsys.readouterr().err
+    assert f"needs {module}" in told
+    assert 'pip install "eyehand[gym]"' in told
+    assert len(told.splitlines()) == 1
+
+
+def test_a_clock_makes_a_stepped_game_run(race):
+    clock = FakeClock()
+    paced, tick_ns = PacedGame(race, clock), round(SECOND_NS / race.fps)
+    paced.reset(1)
+    paced.act(Action.of(["w"], dx=3))
+    assert paced.observe().index == 0  # time runs from the first look on
+    for tick, late_ns in ((1, -9_000_000), (2, 20_000_000), (3, 0), (4, 0)):
+        clock.wait_until(tick * tick_ns + late_ns)
+        assert paced.observe().index == tick
+    assert race.outcome().facts["steps"] == 10
+    clock.wait_until(100 * tick_ns)  # a stall is not made up for
+    assert paced.observe().index == 100
+    assert race.outcome().facts["steps"] < 20
+    race.reset(1)
+    for action in (Action.of(["w"], dx=3), *[Action.of(["w"])] * 6):
+        race.act(action)
+    stepped = race.observe().pixels
+    paced.reset(1)
+    paced.act(Action.of(["w"], dx=3))
+    start_ns = paced.observe().time_ns
+    for tick in range(1, 8):
+        clock.wait_until(start_ns + tick * tick_ns)
+        played = paced.observe()
+    assert np.array_equal(played.pixels, stepped)  # a player that is in time plays the very game
+    assert played.time_ns == clock.now_ns()

@@ -18,10 +18,13 @@ from eyehand.clock import SystemClock
 from eyehand.errors import UserError
 from eyehand.frame import Frame
 from eyehand.game import Outcome, TaskInfo
-from eyehand.play.play import PlayOptions, play_live, play_with
+from eyehand.play.play import play_live, play_with
+from eyehand.play.play_options import AgentOptions, PlayOptions
 from eyehand.players.random import RandomPlayer
 from eyehand.recording.reader import Recording, find_recordings
 from patience import wait_until
+
+RANDOM = AgentOptions(player="random")
 
 TASK = TaskInfo("test/short", "test", "short", ("wait", "stay"), 10.0, "ticks played")
 
@@ -59,7 +62,7 @@ class ShortGame:
 
 def test_episodes_follow_until_the_time_is_over(tmp_path: Path) -> None:
     game = ShortGame(is_realtime=False)  # stepped, its time is that of its ticks, whatever the machine is busy with
-    options = PlayOptions("test/short", "random", seconds=1.2, seed=5, record=tmp_path / "data", out=tmp_path)
+    options = PlayOptions(agent=RANDOM, seconds=1.2, seed=5, record=tmp_path / "data", out=tmp_path)
     report = play_with(game, RandomPlayer(), options)
     assert game.seeds == [5, 6, 7]
     assert [(episode.seed, episode.score) for episode in report.episodes] == [(5, 10), (6, 10), (7, 4)]
@@ -80,7 +83,7 @@ def test_ctrl_c_gives_the_report_of_what_was_played(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     game = ShortGame(is_realtime=True)
-    options = PlayOptions("test/short", "random", instruction="", seconds=60, record=tmp_path / "data", out=tmp_path)
+    options = PlayOptions(agent=RANDOM, instruction="", seconds=60, record=tmp_path / "data", out=tmp_path)
     report = play_with(game, RandomPlayer(), options, interrupt)
     assert report.is_interrupted
     assert report.end == "Ctrl-C"
@@ -110,7 +113,7 @@ def test_whatever_ends_play_the_report_is_there(
             return super().observe()
 
     game = FragileGame(is_realtime=False)
-    options = PlayOptions("test/short", "random", seconds=60, record=tmp_path / "data", out=tmp_path)
+    options = PlayOptions(agent=RANDOM, seconds=60, record=tmp_path / "data", out=tmp_path)
     with pytest.raises(type(failure)) as raised:
         play_with(game, RandomPlayer(), options)
     assert raised.value is failure
@@ -129,7 +132,7 @@ def test_nothing_played_leaves_the_report_of_the_last_time(tmp_path: Path) -> No
             raise UserError("No window matches.")
 
     (tmp_path / "report.json").write_text("the last one")
-    options = PlayOptions("test/short", "random", video=False, out=tmp_path)
+    options = PlayOptions(agent=RANDOM, video=False, out=tmp_path)
     with pytest.raises(UserError, match="No window"):
         play_with(NoGame(is_realtime=True), RandomPlayer(), options)
     assert (tmp_path / "report.json").read_text() == "the last one"
@@ -156,16 +159,18 @@ def test_a_terminal_that_is_closed_leaves_the_report(tmp_path: Path) -> None:
 
 def test_bad_options_are_told_before_anything_starts(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--seconds must be more than 0"):
-        play_live(PlayOptions("doom/aim", "random", seconds=0, out=tmp_path))
+        play_live(PlayOptions(game="doom/aim", agent=RANDOM, seconds=0, out=tmp_path))
     with pytest.raises(UserError, match="Unknown game"):
-        play_live(PlayOptions("doom/nothing", "random", out=tmp_path))
+        play_live(PlayOptions(game="doom/nothing", agent=RANDOM, out=tmp_path))
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="Cannot write to"):
-        play_live(PlayOptions("doom/aim", "random", out=tmp_path / "file"))
+        play_live(PlayOptions(game="doom/aim", agent=RANDOM, out=tmp_path / "file"))
 
 
 def test_the_demonstrator_plays_doom_live(tmp_path: Path) -> None:
-    report = play_live(PlayOptions("doom/center", "demonstrator", seconds=2.0, out=tmp_path))
+    report = play_live(
+        PlayOptions(game="doom/center", agent=AgentOptions(player="demonstrator"), seconds=2.0, out=tmp_path)
+    )
     assert report.score_name == "monsters killed"
     assert report.timing.num_ticks >= 10
     assert report.timing.num_late < report.timing.num_ticks  # how many depends on who else uses the machine

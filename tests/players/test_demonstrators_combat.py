@@ -17,12 +17,12 @@ from eyehand.frame import Frame
 from eyehand.game import Game
 from eyehand.games.doom.state import DoomObject, DoomState
 from eyehand.games.doom.tasks import DOOM_TASKS
-from eyehand.games.registry import open_game
+from eyehand.games.families import open_game
 from eyehand.player import Decision, Observation
+from eyehand.players.demonstrators.demonstrator import DEMONSTRATORS, demonstrator
 from eyehand.players.demonstrators.eyes import Eyes, Sighting, bearing_deg
 from eyehand.players.demonstrators.motor import MotorLimits, MotorModel
 from eyehand.players.demonstrators.noise_injection import NoiseInjection
-from eyehand.players.demonstrators.registry import DEMONSTRATORS, demonstrator
 from eyehand.players.random import RandomPlayer
 from eyehand.session import EpisodeEnd, EpisodeStart, Session, Tick
 

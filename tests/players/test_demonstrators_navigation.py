@@ -9,7 +9,7 @@ import pytest
 
 from eyehand.action import NOTHING
 from eyehand.games.doom.state import DoomLine, DoomSector
-from eyehand.games.registry import open_game
+from eyehand.games.families import open_game
 from eyehand.player import Observation, Player
 from eyehand.players.demonstrators.geometry import FloorPlan, Obstacle
 from eyehand.players.demonstrators.motor import MotorLimits

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from eyehand.action import NOTHING, Action
-from eyehand.checkpoint import Checkpoint
+from eyehand.checkpoint import Checkpoint, save_checkpoint
 from eyehand.errors import UserError
 from eyehand.frame import Frame
+from eyehand.games.families import open_game
 from eyehand.model.policy import Policy
 from eyehand.model.presets import preset
 from eyehand.player import Decision, Observation
+from eyehand.players.batched_rollout import rollout_of
+from eyehand.players.kinds import open_player
 from eyehand.players.policy import BatchPolicyPlayer, PolicyPlayer
 
 CONFIG = replace(
@@ -147,3 +151,13 @@ def test_an_encoder_that_is_not_here_is_missed_only_when_needed(checkpoint: Chec
 def test_impossible_options(checkpoint: Checkpoint, options: dict[str, float], message: str) -> None:
     with pytest.raises(UserError, match=message):
         PolicyPlayer(checkpoint, **options)  # type: ignore[arg-type]
+
+
+def test_a_game_of_another_rate_than_the_checkpoints_is_refused(checkpoint: Checkpoint, tmp_path: Path) -> None:
+    slow = save_checkpoint(tmp_path / "slow", checkpoint.policy, fps=10)
+    game = open_game("doom/aim")
+    with pytest.raises(UserError, match="slow was trained on 10 ticks a second and doom/aim has 20"):
+        open_player(str(slow), game)
+    parts = [lambda player: player.at(game)]
+    with pytest.raises(UserError, match="trained on 10 ticks a second"):
+        rollout_of(str(slow), 1).play(parts)

@@ -26,6 +26,7 @@ from eyehand.collect.dagger import Dagger
 from eyehand.errors import UserError
 from eyehand.player import Player
 from eyehand.players.demonstrators.noise_injection import NoiseInjection
+from eyehand.players.kinds import open_player, player_kind
 
 if TYPE_CHECKING:
     from eyehand.players.batched_rollout import RolloutPlayer
@@ -41,7 +42,7 @@ class CollectOptions:
     """What to record.
 
     Attributes:
-        games: names as `games.registry.game_names` gives them.
+        games: names as `games.families.game_names` gives them.
         out: folder that gets one folder per episode.
         player: who plays (`demonstrator`, `random`, or a checkpoint).
         dagger: the player is the learner of DAgger: the demonstrator, its expert, labels every tick and also acts.
@@ -155,7 +156,7 @@ def _run_all(options: CollectOptions, job: _Job) -> list[EpisodeRecord]:
 
 def _run(options: CollectOptions, job: _Job) -> Iterator[EpisodeRecord]:
     """Record a job: a policy plays several games side by side, in one batch."""
-    if options.player in ("demonstrator", "random"):
+    if not player_kind(options.player).is_checkpoint:
         yield from _record(options, job, None)
         return
 
@@ -168,19 +169,19 @@ def _run(options: CollectOptions, job: _Job) -> Iterator[EpisodeRecord]:
         yield from episodes
 
 
-def _record(options: CollectOptions, job: _Job, batched: Player | None) -> Iterator[EpisodeRecord]:
+def _record(options: CollectOptions, job: _Job, batched: RolloutPlayer | None) -> Iterator[EpisodeRecord]:
     """Record episodes one after the other, played by this player of a batch or by the player of the options."""
     from eyehand.collect.recorder import Recorder
-    from eyehand.games.registry import open_game
-    from eyehand.players.registry import needs_state, open_player
+    from eyehand.games.families import open_game
     from eyehand.session import Session
 
-    game = open_game(job.game, with_state=options.dagger or needs_state(options.player))
+    kind = player_kind(options.player)
+    game = open_game(job.game, with_state=options.dagger or kind.needs_state)
     try:
-        calm = batched or open_player(options.player, game)
+        calm: Player = open_player(options.player, game) if batched is None else batched.at(game)
         if options.dagger:
             calm = Dagger(calm, open_player("demonstrator", game), options.learner_share, fps=game.fps)
-        disturbed = NoiseInjection(calm) if options.player == "demonstrator" and not options.dagger else calm
+        disturbed = NoiseInjection(calm) if kind.is_expert and not options.dagger else calm
         seed, ticks_left = job.first_seed, job.minutes * 60 * game.fps
         while ticks_left > 0 if job.episodes is None else seed < job.first_seed + job.episodes:
             recorder = Recorder(options.out, user=Path(options.player).name)

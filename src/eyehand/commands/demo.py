@@ -29,8 +29,10 @@ def run(options: Options) -> int:
     """Play every game in real time, print its score line and where its video and report lie."""
     from rich.console import Console
 
-    from eyehand.games.registry import game_names
-    from eyehand.play.play import PlayOptions, play_live
+    from eyehand.game import Screen
+    from eyehand.games.families import game_names
+    from eyehand.play.play import play_live
+    from eyehand.play.play_options import AgentOptions, PlayOptions
     from eyehand.play.report import print_report
 
     console = Console()
@@ -38,7 +40,13 @@ def run(options: Options) -> int:
     for game in games:
         out = options.out / game.replace("/", "-")
         report = play_live(
-            PlayOptions(game=game, player=options.checkpoint, seconds=options.seconds, out=out, visible=options.window)
+            PlayOptions(
+                game=game,
+                agent=AgentOptions(checkpoint=options.checkpoint),
+                screen=Screen(visible=options.window),
+                seconds=options.seconds,
+                out=out,
+            )
         )
         print_report(report, console)
         console.print(f"video  {out / 'play.mp4'}\nreport {out / 'report.html'}\n", highlight=False)

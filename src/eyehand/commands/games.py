@@ -1,20 +1,18 @@
-"""`eyehand games`: what can be played, and what there is to do; `list`, `show` and `check` are about desktop games."""
+"""`eyehand games`: what can be played and what there is to do; `show` tells more of one, `check` tries one out."""
 
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from eyehand.desktop import require_xcb
 from eyehand.errors import UserError
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-    from eyehand.desktop.profile import Profile
 
 
 @dataclass(frozen=True)
@@ -22,14 +20,15 @@ class Options:
     """Options of `eyehand games`.
 
     Attributes:
-        pattern: a family (doom), one game (doom/aim), or several with commas between; or `list`: the desktop games,
-            `show NAME`: the profile of one, `check NAME`: start it on a screen of its own and see whether it obeys.
-        name: of a desktop game, or the path of a profile of your own, for show and check.
+        pattern: a family (doom), one game (doom/aim), or several with commas between; default: every game that waits
+            for its player. Or `list`: the desktop games, `show NAME`: all about one game, `check NAME`: start a desktop
+            game on a screen of its own and see whether it obeys.
+        name: of a game, or the path of a profile of your own, for show and check.
         as_json: print JSON instead of a table.
         own_screen: size of the screen for check; default: the profile's.
     """
 
-    pattern: Annotated[str, tyro.conf.Positional] = "doom"
+    pattern: Annotated[str, tyro.conf.Positional] = ""
     name: Annotated[str | None, tyro.conf.Positional] = None
     as_json: bool = False
     own_screen: str | None = None
@@ -51,9 +50,10 @@ def run(options: Options) -> int:
 def _tasks(options: Options) -> int:
     from rich.table import Table
 
-    from eyehand.games.registry import game_names, task_info
+    from eyehand.games.families import game_names, task_info
 
-    tasks = [task_info(name) for name in game_names(options.pattern)]
+    names = game_names(options.pattern, lambda problem: print(f"eyehand: {problem}", file=sys.stderr))
+    tasks = [task_info(name) for name in names]
     if options.as_json:
         print(json.dumps([asdict(task) for task in tasks], indent=1))
         return 0
@@ -76,65 +76,52 @@ def _list(options: Options) -> int:
         return 0
     table = Table("game", "what it is", "installed", "instructions")
     for profile in profiles:
-        is_there = "yes" if _missing(profile) is None else f"no: apt install {' '.join(profile.packages)}"
+        is_there = "yes" if profile.missing is None else f"no: apt install {' '.join(profile.packages)}"
         table.add_row(profile.name, profile.title, is_there, "\n".join(profile.instructions))
     _console().print(table)
     return 0
 
 
 def _show(options: Options, name: str) -> int:
-    """Everything that a profile says."""
-    from eyehand.desktop.profile import load_profile
+    """Everything that is known about a game."""
+    from eyehand.games.families import family_of, task_info
 
-    profile = load_profile(name)
+    family, task = family_of(name), task_info(name)
+    facts = family.facts(name)
     if options.as_json:
-        print(json.dumps(asdict(profile), indent=1))
+        print(json.dumps({**asdict(task), **facts}, indent=1))
         return 0
-    turn = f"{profile.px_per_degree:g} mouse pixels a degree" if profile.px_per_degree else "the mouse does not turn"
     lines = {
-        "what": profile.title,
-        "instructions": "; ".join(profile.instructions),
-        "packages": " ".join(profile.packages) or "-",
-        "installed": _missing(profile) or profile.program or "-",
-        "command": " ".join(profile.launch.command),
-        "window": profile.window_class or profile.window_title or "the game's largest",
-        "size": profile.launch.size,
-        "keys": " ".join(profile.keys),
-        "buttons": " ".join(profile.buttons) or "-",
-        "turning": turn,
-        "round": f"{profile.round_s:g} s",
-        "notes": " ".join(profile.notes.split()) or "-",
+        "game": task.name,
+        "instructions": "; ".join(task.instructions),
+        "score": task.score,
+        "limit": f"{task.time_limit_s:g} s",
+        "plays": "in real time" if not family.can_step else "in real time, and stepped (record, evaluate)",
+        "installed": family.missing(name) or "yes",
+        **{key: value if isinstance(value, str) else " ".join(map(str, value)) for key, value in facts.items()},
     }
     console = _console()
     for key, value in lines.items():
-        console.print(f"{key:>13}  {value}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"{key:>13}  {value or '-'}", highlight=False, markup=False, soft_wrap=True)
     return 0
 
 
 def _check(options: Options, name: str) -> int:
     """Start the game on a screen of its own and try it; 0 if nothing failed, 2 otherwise."""
+    from eyehand.desktop import require_xcb
     from eyehand.desktop.profile import load_profile
+    from eyehand.games.families import family_of
 
+    if not family_of(name).on_desktop:
+        raise UserError(f"{name} is no desktop game: play it, `eyehand play --game {name} --player random`.")
     profile = load_profile(name)
-    problem = _missing(profile)
-    if problem is not None:
-        raise UserError(problem)
+    if (missing := profile.missing) is not None:
+        raise UserError(missing)
     require_xcb()
     from eyehand.doctor.doctor import check_game, print_findings
 
     findings = check_game(profile, options.own_screen or profile.launch.size)
     return print_findings(findings, _console())
-
-
-def _missing(profile: Profile) -> str | None:
-    """A sentence about what is not installed; None: all is there."""
-    if profile.program is None:
-        return f"{profile.launch.command[0]} is not installed: {profile.how_to_install}."
-    try:
-        profile.found_files()
-    except UserError as error:
-        return str(error)
-    return None
 
 
 def _console() -> Console:

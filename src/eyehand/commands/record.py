@@ -142,7 +142,7 @@ def _record_player(options: Options, game: str) -> int:
 
     from eyehand.collect.episodes import CollectOptions, EpisodeRecord, collect
     from eyehand.errors import UserError
-    from eyehand.games.registry import game_names
+    from eyehand.games.families import game_names
 
     for name in ("dagger", "noise_injection", "learner_share", "instructed"):
         if not 0 <= getattr(options, name) <= 1:

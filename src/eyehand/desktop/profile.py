@@ -173,6 +173,17 @@ class Profile:
         return found
 
     @property
+    def missing(self) -> str | None:
+        """A sentence about what is not installed; None: all is there."""
+        if self.program is None:
+            return f"{self.launch.command[0]} is not installed: {self.how_to_install}."
+        try:
+            self.found_files()
+        except UserError as error:
+            return str(error)
+        return None
+
+    @property
     def calm(self) -> Profile:
         """The same game as `games check` starts it: with the arguments of its checks."""
         return replace(self, launch=replace(self.launch, command=self.launch.command + self.checks.arguments))

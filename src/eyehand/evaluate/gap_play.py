@@ -17,9 +17,9 @@ from eyehand.errors import UserError
 from eyehand.evaluate.clips import PolicyClip, read_policy_clips
 from eyehand.evaluate.gap import Variant
 from eyehand.frame import resize
-from eyehand.games.registry import open_game
+from eyehand.games.families import open_game
 from eyehand.model.config import PolicyConfig
-from eyehand.players.registry import needs_state, open_player
+from eyehand.players.kinds import open_player, player_kind
 from eyehand.recording.reader import Recording
 from eyehand.session import EpisodeEnd, EpisodeStart, Session, Tick
 
@@ -79,7 +79,7 @@ def play_and_record(game_name: str, player_name: str, config: PolicyConfig, num_
     live: list[PolicyClip] = []
     recorded: list[NDArray[np.uint8]] = []
     captured: list[NDArray[np.uint8]] = []
-    game = open_game(game_name, with_state=needs_state(player_name))
+    game = open_game(game_name, with_state=player_kind(player_name).needs_state)
     try:
         if game.is_realtime:
             raise UserError(

@@ -17,16 +17,17 @@ from typing import TYPE_CHECKING, Any
 
 from eyehand.errors import UserError, unreadable
 from eyehand.evaluate.statistics import Estimate, Normalised, mean_estimate, normalised_scores
-from eyehand.games.registry import task_info
+from eyehand.games.families import task_info
 from eyehand.jobs.engine import results_of
 from eyehand.jobs.local import LocalEngine
 from eyehand.machine import cpu_name, num_cores
 from eyehand.player import Player
+from eyehand.players.kinds import open_player, player_kind
 from eyehand.session import EpisodeEnd, EpisodeStart, Session, Tick
 from eyehand.typed import typed
 
 if TYPE_CHECKING:
-    pass
+    from eyehand.players.batched_rollout import RolloutPlayer
 
 __all__ = ["BASELINES", "EpisodeScore", "EvaluateOptions", "EvaluationReport", "evaluate", "read_report"]
 
@@ -177,7 +178,7 @@ def evaluate(options: EvaluateOptions, on_progress: Callable[[int, int, str], No
     Raises:
         UserError: an unknown game, an unusable checkpoint or baselines file, or workers that die.
     """
-    from eyehand.games.registry import game_names
+    from eyehand.games.families import game_names
 
     if options.episodes < 1:
         raise UserError(f"--episodes must be at least 1, not {options.episodes}.")
@@ -252,7 +253,7 @@ def _check_checkpoint(name: str) -> None:
 def _swapped(options: EvaluateOptions) -> list[str]:
     if options.swap is None:
         return []
-    from eyehand.games.registry import game_names
+    from eyehand.games.families import game_names
 
     names = game_names(options.swap)
     if len(names) != 2 or options.checkpoint is None:
@@ -290,8 +291,9 @@ def _jobs(
                 jobs += _cut(_Job(game, options.checkpoint, label, tuple(seeds), None, teller))
     for player in reversed(BASELINES):
         for game in games:
-            left = tuple(seed for seed in seeds if (player, game, seed) not in known)
-            jobs += _cut(_Job(game, player, player, left))
+            if player_kind(player).can_play(task_info(game)):
+                left = tuple(seed for seed in seeds if (player, game, seed) not in known)
+                jobs += _cut(_Job(game, player, player, left))
     return jobs
 
 
@@ -303,7 +305,7 @@ def _cut(job: _Job) -> Iterable[_Job]:
 
 def _play_job(job: _Job) -> _Done:
     """Play the episodes of one job; runs in a worker. An agent plays them side by side, in one batch."""
-    if job.player in BASELINES:
+    if not player_kind(job.player).is_checkpoint:
         episodes = _play(job, job.seeds, None)
     else:
         from eyehand.players.batched_rollout import rollout_of
@@ -313,14 +315,13 @@ def _play_job(job: _Job) -> _Done:
     return _Done(job.game, job.label, task_info(job.game).score, tuple(episodes))
 
 
-def _play(job: _Job, seeds: Sequence[int], batched: Player | None) -> list[EpisodeScore]:
+def _play(job: _Job, seeds: Sequence[int], batched: RolloutPlayer | None) -> list[EpisodeScore]:
     """Play the episodes of these seeds one after the other, a baseline by itself, an agent as one player of a batch."""
-    from eyehand.games.registry import open_game
-    from eyehand.players.registry import needs_state, open_player
+    from eyehand.games.families import open_game
 
-    game = open_game(job.game, with_state=batched is None and needs_state(job.player))
+    game = open_game(job.game, with_state=player_kind(job.player).needs_state)
     try:
-        player = open_player(job.player, game) if batched is None else batched
+        player: Player = open_player(job.player, game) if batched is None else batched.at(game)
         sayings = _sayings(job)
         episodes = []
         for seed in seeds:

@@ -31,8 +31,8 @@ class Estimate:
 class Normalised:
     """(player - random) / (demonstrator - random): for each task by name, and the mean over the tasks.
 
-    A task whose demonstrator is no better than random has no such score and is left out of `overall`, which is None
-    when no task is left.
+    A task without a demonstrator, or whose demonstrator is no better than random, has no such score and is left out of
+    `overall`, which is None when no task is left.
     """
 
     tasks: dict[str, Estimate | None]
@@ -56,10 +56,9 @@ def normalised_scores(
     tasks: dict[str, Estimate | None] = {}
     values: list[float] = []
     draws: list[NDArray[np.float64]] = []
-    for name, scores in player.items():
-        low, high = np.asarray(floor[name], dtype=float), np.asarray(ceiling[name], dtype=float)
-        ours = np.asarray(scores, dtype=float)
-        if high.mean() <= low.mean():
+    for name in player:
+        low, high, ours = (np.asarray(of.get(name, ()), dtype=float) for of in (floor, ceiling, player))
+        if not len(low) or not len(high) or high.mean() <= low.mean():
             tasks[name] = None
             continue
         value = float((ours.mean() - low.mean()) / (high.mean() - low.mean()))

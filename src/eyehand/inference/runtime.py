@@ -14,19 +14,17 @@ from __future__ import annotations
 import importlib.util
 import statistics
 import time
-from typing import Literal
 
 import torch
 
 from eyehand.action import NOTHING
 from eyehand.errors import UserError
 from eyehand.inference.engine import LiveEngine
+from eyehand.inference.network_options import Runtime
 from eyehand.inference.torch_live import LivePolicy
 from eyehand.model.policy import Policy
 
 __all__ = ["INT8_FROM", "Runtime", "live_engine", "quickest_threads", "resolved"]
-
-Runtime = Literal["auto", "torch", "openvino", "openvino-int8", "cuda-graph"]
 
 INT8_FROM = 20_000_000
 """Parameters from which `auto` quantises."""

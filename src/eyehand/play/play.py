@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,55 +23,18 @@ from eyehand.game import Game, TaskInfo
 from eyehand.machine import MachineWindow, cpu_name, num_cores
 from eyehand.play.latency import LatencyObserver, TimedGame, player_stages, summarise
 from eyehand.play.overlay import OverlayObserver
+from eyehand.play.play_options import LiveOptions, PlayOptions
 from eyehand.play.report import TIME_IS_OVER, EpisodeReport, Machine, PlayReport, Second, write_report
-from eyehand.play.shared import SharedPlay, TakeoverOptions, share
+from eyehand.play.shared import SharedPlay, check_takeover, share
 from eyehand.player import Player
 from eyehand.players.takeover import Takeover, Turn
 from eyehand.session import EpisodeEnd, EpisodeStart, Observer, Session, Tick
 
 if TYPE_CHECKING:
     from eyehand.collect.recorder import Recorder
-    from eyehand.games.registry import Backend
-    from eyehand.inference.runtime import Runtime
     from eyehand.viewer.viewer import Viewer
 
-__all__ = ["PlayOptions", "play_live", "play_with"]
-
-
-@dataclass(frozen=True)
-class PlayOptions:
-    """What to play.
-
-    Attributes:
-        game: a game's name, e.g. doom/aim.
-        player: demonstrator, random, or the name or folder of a checkpoint.
-        runtime, threads: what a checkpoint's network runs on, see `players.registry.open_player`.
-        instruction: what to do, in words; None: the task's usual instruction; empty: none is given.
-        seconds: how long to play.
-        seed: of the first episode; the following ones count on.
-        record: folder that gets a recording of every episode; None records nothing.
-        out: folder for report.html, report.json and play.mp4.
-        visible: show the game's window.
-        own_screen: size ("640x480") of a screen of its own for a desktop game.
-        backend: what a desktop game is seen and played through, see `games.registry.open_game`.
-        video: write play.mp4, the picture with keys and mouse drawn beneath it.
-        takeover: how a person takes over, and where one can watch.
-    """
-
-    game: str
-    player: str = "pocket-doom"
-    runtime: Runtime = "auto"
-    threads: int = 1
-    instruction: str | None = None
-    seconds: float = 60.0
-    seed: int = 0
-    record: Path | None = None
-    out: Path = Path("out/play")
-    visible: bool = False
-    own_screen: str | None = None
-    backend: Backend = "auto"
-    video: bool = True
-    takeover: TakeoverOptions = field(default_factory=TakeoverOptions)
+__all__ = ["play_live", "play_with"]
 
 
 def play_live(options: PlayOptions, on_score: Callable[[float, float], None] | None = None) -> PlayReport:
@@ -85,27 +48,24 @@ def play_live(options: PlayOptions, on_score: Callable[[float, float], None] | N
         UserError: an unknown game or player, a bad option, or a folder that cannot be written; or play could not go on
             (the window was closed). What was played until then is in the report.
     """
-    from eyehand.games.registry import open_game
-    from eyehand.players.registry import needs_state, open_player
+    from eyehand.games.families import open_game
+    from eyehand.players.kinds import player_kind
 
     _check(options)
     game = open_game(
-        options.game,
+        options.game_name,
         realtime=True,
-        visible=options.visible,
-        with_state=needs_state(options.player),
-        own_screen=options.own_screen,
-        backend=options.backend,
+        with_state=player_kind(options.agent.name).needs_state,
+        screen=options.screen,
     )
-    with contextlib.closing(game):
-        player = open_player(options.player, game, runtime=options.runtime, threads=options.threads)
+    with contextlib.closing(game), options.agent.opened(game) as player:
         return play_with(game, player, options, on_score)
 
 
 def play_with(
     game: Game,
     player: Player,
-    options: PlayOptions,
+    options: LiveOptions,
     on_score: Callable[[float, float], None] | None = None,
     has_ended: Callable[[], bool] = lambda: False,
 ) -> PlayReport:
@@ -114,13 +74,15 @@ def play_with(
     No further episode begins once `has_ended` says so.
     """
     _check(options)
-    with share(game, player, options.takeover) as shared:
-        return _play(shared, options, on_score, has_ended)
+    name: str = getattr(player, "name", Path(options.agent.name).name)
+    with share(game, player, options.person) as shared:
+        return _play(shared, name, options, on_score, has_ended)
 
 
 def _play(
     shared: SharedPlay,
-    options: PlayOptions,
+    name: str,
+    options: LiveOptions,
     on_score: Callable[[float, float], None] | None,
     has_ended: Callable[[], bool],
 ) -> PlayReport:
@@ -131,8 +93,8 @@ def _play(
     watchers = _Watchers(
         LatencyObserver(timed),
         _Scores(on_score, game.fps),
-        OverlayObserver(options.out / "play.mp4", Path(options.player).name, game.fps) if options.video else None,
-        _open_recorder(options, shared),
+        OverlayObserver(options.out / "play.mp4", name, game.fps) if options.video else None,
+        _open_recorder(options, shared, name),
         shared.viewer,
     )
     failure: BaseException | None = None
@@ -149,7 +111,7 @@ def _play(
             watchers.overlay.close()
     is_interrupted = isinstance(failure, KeyboardInterrupt)
     report = replace(
-        watchers.report(game.task, game.fps, Path(options.player).name, instruction),
+        watchers.report(game.task, game.fps, name, instruction),
         end=_end(failure, takeover, has_ended),
         is_interrupted=is_interrupted,
         date=date,
@@ -178,25 +140,26 @@ def _end(failure: BaseException | None, takeover: Takeover | None, has_ended: Ca
     return str(failure) if isinstance(failure, UserError) else f"{type(failure).__name__}: {failure}"
 
 
-def _check(options: PlayOptions) -> None:
+def _check(options: LiveOptions) -> None:
     if options.seconds <= 0:
         raise UserError(f"--seconds must be more than 0, not {options.seconds:g}.")
+    check_takeover(options.person)
     try:
         options.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"Cannot write to {options.out}: {error.strerror}; choose another --out.") from error
 
 
-def _open_recorder(options: PlayOptions, shared: SharedPlay) -> Recorder | None:
+def _open_recorder(options: LiveOptions, shared: SharedPlay, name: str) -> Recorder | None:
     if options.record is None:
         return None
     from eyehand.collect.recorder import Recorder
 
     resize(np.zeros((8, 8, 3), np.uint8))  # loads what the first picture would have to wait for
-    return Recorder(options.record, user=Path(options.player).name, take_events=shared.take_events)
+    return Recorder(options.record, user=name, take_events=shared.take_events)
 
 
-def _play_episodes(session: Session, options: PlayOptions, has_ended: Callable[[], bool]) -> None:
+def _play_episodes(session: Session, options: LiveOptions, has_ended: Callable[[], bool]) -> None:
     """Episodes one after another. Only time in episodes counts: a game may take a second to start the next one."""
     left_s, seed = options.seconds, options.seed
     while left_s > 0.5 / session.game.fps and not has_ended():

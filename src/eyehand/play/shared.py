@@ -10,13 +10,14 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from eyehand.announce import announce
 from eyehand.errors import UserError
 from eyehand.game import Game, HeardGame, Listening
 from eyehand.input_event import InputEvent
+from eyehand.play.play_options import TakeoverOptions
 from eyehand.play.shared_game import SharedGame
 from eyehand.player import Player
 from eyehand.players.takeover import Takeover, TakeoverKeys
@@ -25,24 +26,7 @@ from eyehand.wire.address import Address
 if TYPE_CHECKING:
     from eyehand.viewer.viewer import Viewer
 
-__all__ = ["SharedPlay", "TakeoverOptions", "share"]
-
-
-@dataclass(frozen=True)
-class TakeoverOptions:
-    """How a person takes over.
-
-    Attributes:
-        is_on: whether one can.
-        keys: the hotkeys.
-        motion_px: so much motion of the mouse within a quarter of a second takes over.
-        view: where the page to watch is served; None: nowhere.
-    """
-
-    is_on: bool = True
-    keys: TakeoverKeys = field(default_factory=TakeoverKeys)
-    motion_px: int = 20
-    view: Address | None = None
+__all__ = ["SharedPlay", "check_takeover", "share"]
 
 
 @dataclass(frozen=True)
@@ -73,16 +57,17 @@ def share(
     Raises:
         UserError: the page cannot be served at that address.
     """
+    keys, view = check_takeover(options, game)
     is_heard = isinstance(game, HeardGame)
-    can_take_over = options.is_on and game.is_realtime and (is_heard or options.view is not None)
-    if not can_take_over and options.view is None:
+    can_take_over = options.takeover and game.is_realtime and (is_heard or view is not None)
+    if not can_take_over and view is None:
         yield SharedPlay(game, player)
         return
     with contextlib.ExitStack() as stack:
         takeover: Takeover | None = None
         if can_take_over:
-            takeover = Takeover(player, options.keys, motion_px=options.motion_px, say=lambda text: say(f"\a{text}"))
-        viewer = None if options.view is None else _open_viewer(options.view, takeover, game.task.name, stack)
+            takeover = Takeover(player, keys, motion_px=options.takeover_px, say=lambda text: say(f"\a{text}"))
+        viewer = None if view is None else _open_viewer(view, takeover, game.task.name, stack)
         if takeover is None:
             yield SharedPlay(game, player, viewer=viewer)
             return
@@ -93,6 +78,22 @@ def share(
             looked=viewer.look if viewer is not None else lambda _: None,
         )
         yield SharedPlay(shared, takeover, takeover, viewer, takeover.take_events if is_heard else None)
+
+
+def check_takeover(options: TakeoverOptions, game: Game | None = None) -> tuple[TakeoverKeys, Address | None]:
+    """The hotkeys, and where the page to watch this game is served; None: nowhere.
+
+    Raises:
+        UserError: an option makes no sense.
+    """
+    if options.takeover_px < 1:
+        raise UserError("--takeover-px must be 1 or more.")
+    keys = TakeoverKeys(options.hand_back_key, options.panic_key)
+    keys.hotkeys()
+    has_own_screen = getattr(game, "own_screen_px", None) is not None
+    if options.view == "off" or (options.view == "auto" and not has_own_screen):
+        return keys, None
+    return keys, Address(host="127.0.0.1") if options.view in ("on", "auto") else Address.parse_tcp(options.view)
 
 
 def _listening(game: HeardGame, takeover: Takeover, stack: contextlib.ExitStack) -> Callable[[], Listening]:

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from eyehand.checkpoint import checkpoint_digest, find_checkpoint, load_checkpoint
+from eyehand.game import Game
 from eyehand.player import Decision, Observation
+from eyehand.players.kinds import check_rate
 from eyehand.players.policy import BatchPolicyPlayer
 
 __all__ = ["BatchedRollout", "RolloutPlayer", "rollout_of"]
@@ -27,6 +29,7 @@ class BatchedRollout:
     """Plays as many games at once as the batch of a `BatchPolicyPlayer` holds."""
 
     def __init__(self, player: BatchPolicyPlayer) -> None:
+        self.checkpoint = player.checkpoint
         self._player = player
         self._changed = threading.Condition()
         self._playing: set[int] = set()
@@ -93,6 +96,11 @@ class RolloutPlayer:
     def __init__(self, rollout: BatchedRollout, index: int) -> None:
         self._rollout = rollout
         self._index = index
+
+    def at(self, game: Game) -> RolloutPlayer:
+        """This, to play a game; see `check_rate`."""
+        check_rate(self._rollout.checkpoint.name, self._rollout.checkpoint.fps, game)
+        return self
 
     def reset(self, seed: int) -> None:
         self._rollout.reset(self._index, seed)

@@ -17,15 +17,18 @@ from torch import Tensor
 
 from eyehand.action import NOTHING
 from eyehand.action_space import MouseSampling
-from eyehand.checkpoint import Checkpoint
+from eyehand.checkpoint import Checkpoint, load_checkpoint
 from eyehand.errors import UserError
 from eyehand.frame import Frame
+from eyehand.game import Game
 from eyehand.inference.engine import LiveEngine
-from eyehand.inference.runtime import Runtime, live_engine
+from eyehand.inference.network_options import Runtime
+from eyehand.inference.runtime import live_engine, quickest_threads
 from eyehand.model.text import TEXT_ENCODERS, text_encoder
 from eyehand.player import Decision, Observation
+from eyehand.players.kinds import PlayerKind, PlayerOptions, check_rate
 
-__all__ = ["BatchPolicyPlayer", "PolicyPlayer"]
+__all__ = ["CHECKPOINT", "BatchPolicyPlayer", "PolicyPlayer", "open_policy"]
 
 _WARM_UP_TICKS = 8
 
@@ -221,3 +224,28 @@ class PolicyPlayer:
     def act(self, observation: Observation) -> Decision:
         """Decide on one tick."""
         return self._batch.act([observation])[0]
+
+
+def open_policy(name: str, options: PlayerOptions) -> PolicyPlayer:
+    """The player of a checkpoint, by name or folder, warmed up.
+
+    Raises:
+        UserError: it cannot be used, or not in this way.
+    """
+    if options.threads < 1:
+        raise UserError(f"A policy cannot run on {options.threads} threads: give --threads 1 or more.")
+    checkpoint, threads = load_checkpoint(name), options.threads
+    if threads > 1:
+        threads = quickest_threads(checkpoint.policy, options.runtime, threads)
+    player = PolicyPlayer(checkpoint, temperature=options.temperature, threads=threads, runtime=options.runtime)
+    player.warm_up()
+    return player
+
+
+def _open(name: str, game: Game, options: PlayerOptions) -> PolicyPlayer:
+    player = open_policy(name, options)
+    check_rate(player.checkpoint.name, player.checkpoint.fps, game)
+    return player
+
+
+CHECKPOINT = PlayerKind(open=_open, is_checkpoint=True)

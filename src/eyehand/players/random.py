@@ -6,8 +6,9 @@ import numpy as np
 
 from eyehand.action import NOTHING, Action
 from eyehand.player import Decision, Observation
+from eyehand.players.kinds import PlayerKind
 
-__all__ = ["RandomPlayer"]
+__all__ = ["RANDOM", "RandomPlayer"]
 
 
 class RandomPlayer:
@@ -36,3 +37,6 @@ class RandomPlayer:
 
     def _toggle(self, is_held: bool) -> bool:
         return bool(self._rng.random() >= 0.2) if is_held else bool(self._rng.random() < 0.08)
+
+
+RANDOM = PlayerKind(open=lambda name, game, options: RandomPlayer())

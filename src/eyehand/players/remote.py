@@ -14,12 +14,15 @@ from numpy.typing import NDArray
 
 from eyehand.action import NOTHING
 from eyehand.clock import FPS
+from eyehand.errors import UserError
 from eyehand.frame import RESIZE_VERSION, resize
+from eyehand.game import Game
 from eyehand.player import Decision, Observation
-from eyehand.wire.address import Address
+from eyehand.players.kinds import PlayerKind, PlayerOptions, check_rate
+from eyehand.wire.address import Address, read_token
 from eyehand.wire.client import Look, ModelClient
 
-__all__ = ["RemotePlayer"]
+__all__ = ["REMOTE", "RemotePlayer"]
 
 
 class RemotePlayer:
@@ -56,8 +59,13 @@ class RemotePlayer:
 
     @property
     def name(self) -> str:
-        """Of the checkpoint that the server plays with."""
-        return self._client.service.checkpoint
+        """What reports call it, by the checkpoint that the server plays with."""
+        return f"{self._client.service.checkpoint} (remote)"
+
+    @property
+    def fps(self) -> float:
+        """Ticks a second that the checkpoint was trained at."""
+        return self._client.service.fps
 
     def connect(self, timeout_s: float = 10.0) -> None:
         """Find the server, and load what the first `act` would have to wait for.
@@ -111,3 +119,19 @@ class RemotePlayer:
         size = service.frame_size
         is_smaller = 0 < size * size * 3 < pixels.size
         return resize(pixels, size) if service.resize_version == RESIZE_VERSION and is_smaller else pixels
+
+
+def _open(name: str, game: Game, options: PlayerOptions) -> RemotePlayer:
+    """Connect to the server whose address is the second half of the name."""
+    token = None if options.token_file is None else read_token(options.token_file)
+    player = RemotePlayer(Address.parse(name.partition(":")[2]), token, tick_s=1 / game.fps)
+    player.connect()
+    try:
+        check_rate(player.name, player.fps, game)
+    except UserError:
+        player.close()
+        raise
+    return player
+
+
+REMOTE = PlayerKind(open=_open)

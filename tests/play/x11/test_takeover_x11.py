@@ -24,9 +24,10 @@ from eyehand.desktop.x11.screen import OwnScreen
 from eyehand.desktop.x11.windows import WindowQuery, list_windows
 from eyehand.errors import UserError
 from eyehand.games.desktop.x11 import WindowGame
-from eyehand.play.shared import SharedPlay, TakeoverOptions, share
+from eyehand.play.play_options import TakeoverOptions
+from eyehand.play.shared import SharedPlay, share
 from eyehand.player import Decision, Observation
-from eyehand.players.takeover import TakeoverKeys, Turn
+from eyehand.players.takeover import Turn
 from eyehand.recording.reader import Recording
 from eyehand.session import Session
 from programs import need
@@ -86,7 +87,7 @@ class Shared:
 @pytest.fixture
 def shared(screen: OwnScreen, window: Window, tmp_path: Path) -> Iterator[Shared]:
     game = WindowGame(WindowQuery(title="Freedoom"), screen.name, screen.authority, say=lambda _: None)
-    with share(game, Agent(), TakeoverOptions(keys=TakeoverKeys("F9"))) as play:
+    with share(game, Agent(), TakeoverOptions(hand_back_key="F9")) as play:
         shared = Shared(screen, play, tmp_path)
         yield shared
         shared.end()
@@ -101,7 +102,7 @@ def test_who_reads_the_terminal_has_gone_and_the_panic_key_still_ends_play(
     os.close(reading)
     monkeypatch.setattr("sys.stderr", os.fdopen(writing, "w"))
     game = WindowGame(WindowQuery(title="Freedoom"), screen.name, screen.authority)
-    with share(game, Agent(), TakeoverOptions(keys=TakeoverKeys("F9"))) as play:
+    with share(game, Agent(), TakeoverOptions(hand_back_key="F9")) as play:
         shared = Shared(screen, play, tmp_path)
         wait_until(lambda: keys_down(display) == _codes(display, "w", "LeftShift"), "the agent holds its keys")
         shared.person.tap("a")
@@ -117,7 +118,7 @@ def test_a_person_who_cannot_be_heard_any_more_ends_play(
     screen: OwnScreen, display: XDisplay, window: Window, tmp_path: Path
 ) -> None:
     game = WindowGame(WindowQuery(title="Freedoom"), screen.name, screen.authority, say=lambda _: None)
-    with share(game, Agent(), TakeoverOptions(keys=TakeoverKeys("F9"))) as play:
+    with share(game, Agent(), TakeoverOptions(hand_back_key="F9")) as play:
         shared = Shared(screen, play, tmp_path)
         wait_until(lambda: keys_down(display) == _codes(display, "w", "LeftShift"), "the agent holds its keys")
         (listener,) = [thread for thread in threading.enumerate() if thread.name == "eyehand listener"]
@@ -249,11 +250,12 @@ PLAY = """
 import sys
 from pathlib import Path
 sys.path[:0] = {path}
-from eyehand.play.play import PlayOptions, play_with
+from eyehand.play.play import play_with
+from eyehand.play.play_options import LiveOptions
 from eyehand.errors import UserError
 from eyehand.games.desktop.x11 import open_desktop
 from test_takeover_x11 import Agent
-play_with(open_desktop("window:Freedoom"), Agent(), PlayOptions("x", seconds=1000, video=False, out=Path({out!r})))
+play_with(open_desktop("window:Freedoom"), Agent(), LiveOptions(seconds=1000, video=False, out=Path({out!r})))
 """
 
 

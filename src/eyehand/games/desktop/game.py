@@ -24,11 +24,9 @@ from eyehand.frame import Frame
 from eyehand.game import Listening, Outcome, TaskInfo
 from eyehand.input_event import InputEvent
 
-__all__ = ["INSTRUCTIONS", "LOOK_S", "SCORE", "DesktopGame", "GameWindow"]
+__all__ = ["LOOK_S", "DesktopGame", "GameWindow"]
 
 LOOK_S = 0.02
-SCORE = "points (the game does not tell)"
-INSTRUCTIONS = ("play the game", "play")
 
 
 class GameWindow(Protocol):

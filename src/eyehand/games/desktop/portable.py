@@ -10,8 +10,8 @@ from eyehand.desktop.portable.listener import PortableListener
 from eyehand.desktop.portable.watchdog import PortableGuard
 from eyehand.desktop.portable.window import PortableWindow, find_portable_window
 from eyehand.desktop.window_query import WindowQuery, WindowState
-from eyehand.game import TaskInfo
-from eyehand.games.desktop.game import INSTRUCTIONS, SCORE, DesktopGame
+from eyehand.games.desktop.game import DesktopGame
+from eyehand.games.desktop.tasks import window_task
 from eyehand.input_event import InputEvent
 
 __all__ = ["PortableGame"]
@@ -31,8 +31,7 @@ class PortableGame(DesktopGame):
     window: PortableWindow | None
 
     def __init__(self, query: WindowQuery, say: Callable[[str], None] = announce) -> None:
-        name = query.title or query.class_name or "window"
-        super().__init__(TaskInfo(f"window:{name}", "desktop", name, INSTRUCTIONS, 86400.0, SCORE), say=say)
+        super().__init__(window_task(query), say=say)
         self._query = query
         self._guard: PortableGuard | None = None
 

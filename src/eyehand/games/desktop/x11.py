@@ -25,8 +25,8 @@ from eyehand.desktop.x11.screen import OwnScreen
 from eyehand.desktop.x11.windows import WindowQuery, WindowState, find_window, pick_window
 from eyehand.errors import UserError
 from eyehand.frame import picture_change
-from eyehand.game import TaskInfo
-from eyehand.games.desktop.game import INSTRUCTIONS, LOOK_S, SCORE, DesktopGame
+from eyehand.games.desktop.game import LOOK_S, DesktopGame
+from eyehand.games.desktop.tasks import profile_task, window_task
 from eyehand.input_event import InputEvent
 
 __all__ = [
@@ -35,8 +35,6 @@ __all__ = [
     "WindowGame",
     "X11Game",
     "open_desktop",
-    "picture_change",
-    "profile_task",
 ]
 
 _PLAIN = 6.0
@@ -87,8 +85,7 @@ class WindowGame(X11Game):
         authority: str | None = None,
         say: Callable[[str], None] = announce,
     ) -> None:
-        name = query.title or query.class_name or "window"
-        super().__init__(TaskInfo(f"window:{name}", "desktop", name, INSTRUCTIONS, 86400.0, SCORE), say=say)
+        super().__init__(window_task(query), say=say)
         self._query = query
         self._display = display
         self._authority = authority
@@ -141,7 +138,7 @@ class LaunchedDesktopGame(X11Game):
     ) -> None:
         super().__init__(profile_task(profile), say=say)
         self.profile = profile
-        self._own_screen_px = own_screen_px
+        self.own_screen_px = own_screen_px
         self._is_visible = visible
         self._guard: Guard | None = None
         self.screen: OwnScreen | None = None
@@ -152,12 +149,12 @@ class LaunchedDesktopGame(X11Game):
         """Start the game afresh and go through its menus, up to the point where there is something to play."""
         self._end_game()
         self._guard = self._guard or Guard()
-        if self._own_screen_px is not None and self.screen is None:
-            self.screen = OwnScreen(self._own_screen_px, self._guard, visible=self._is_visible)
+        if self.own_screen_px is not None and self.screen is None:
+            self.screen = OwnScreen(self.own_screen_px, self._guard, visible=self._is_visible)
         display = self._open_display()
         display.close()
         environment = self.screen.environment if self.screen else {"DISPLAY": display.name}
-        self._game = LaunchedGame(self.profile, environment, self._own_screen_px, self._guard)
+        self._game = LaunchedGame(self.profile, environment, self.own_screen_px, self._guard)
         self._may_renew_until_s = time.monotonic() + 2 * self.profile.timeout_s
         self._open_window(self._game)
         self._wait_until(lambda picture: float(picture.std()) > _PLAIN, "a picture")
@@ -262,8 +259,3 @@ def open_desktop(name: str, own_screen: str | None = None, *, visible: bool = Fa
         return WindowGame(WindowQuery.parse(name.removeprefix("window:")))
     size_px = None if own_screen is None else parse_size(own_screen)
     return LaunchedDesktopGame(load_profile(name), size_px, visible=visible)
-
-
-def profile_task(profile: Profile) -> TaskInfo:
-    """What there is to do in a profile's game."""
-    return TaskInfo(profile.name, profile.name, "", profile.instructions, profile.round_s, SCORE)

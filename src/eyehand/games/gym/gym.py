@@ -2,7 +2,7 @@
 
 An environment becomes a Game through a `KeyMap`, which says what each key, mouse button and pixel of mouse motion adds
 to its action. Environments run at their own rate (CarRacing: 50 steps a second); a tick makes as many steps as belong
-to it (2, 3, 2, 3, ...), so that game time stays true. Our ids in Gymnasium's registry are made in `gym_registry`.
+to it (2, 3, 2, 3, ...), so that game time stays true. Our ids in Gymnasium's registry are made in `environments`.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from eyehand.clock import FPS, SECOND_NS
 from eyehand.errors import UserError
 from eyehand.frame import MODEL_SIZE, Frame
 from eyehand.game import Game, Outcome, TaskInfo
+from eyehand.games.gym.family import CAR_RACING
 
 try:
     import gymnasium
 except ImportError as error:
     raise UserError('Gymnasium is not installed: run `pip install "eyehand[gym]"`.') from error
 
-__all__ = ["CAR_RACING", "CAR_RACING_KEYS", "GameEnv", "GymGame", "KeyMap", "car_racing", "make_env"]
+__all__ = ["CAR_RACING_KEYS", "GameEnv", "GymGame", "KeyMap", "car_racing", "make_env"]
 
 _MAX_MOUSE_PX = 500
 
@@ -164,15 +165,6 @@ class GymGame:
             self._env.close()
 
 
-CAR_RACING = TaskInfo(
-    "gym/car_racing",
-    "gym",
-    "car_racing",
-    ("Drive round the track as fast as you can.", "Stay on the road and finish the lap."),
-    20.0,
-    "track tiles visited, less the time taken",
-)
-
 CAR_RACING_KEYS = KeyMap(
     rest=(0.0, 0.0, 0.0),
     held={
@@ -267,6 +259,6 @@ def _action_of(action: dict[str, Any]) -> Action:
 
 def make_env(name: str, render_mode: str | None = None, **options: Any) -> GameEnv:
     """The environment of a game by its name (`doom/aim`); `options` are those of `open_game`."""
-    from eyehand.games.registry import open_game
+    from eyehand.games.families import open_game
 
     return GameEnv(open_game(name, **options), render_mode)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib
 
 from eyehand.errors import UserError
-from eyehand.game import Game
+from eyehand.game import Game, TaskInfo
 from eyehand.player import Player
+from eyehand.players.kinds import PlayerKind
 
-__all__ = ["DEMONSTRATORS", "demonstrator"]
+__all__ = ["DEMONSTRATOR", "DEMONSTRATORS", "demonstrator"]
 
 _HERE = "eyehand.players.demonstrators"
 
@@ -35,11 +36,19 @@ def demonstrator(game: Game) -> Player:
     Raises:
         UserError: the task has no expert.
     """
-    task = game.task
-    if task.env != "doom" or task.env_subtype not in DEMONSTRATORS:
+    if not _can_play(game.task):
         raise UserError(
-            f"There is no demonstrator for {task.name!r}: only doom/{', doom/'.join(DEMONSTRATORS)} have one."
+            f"There is no demonstrator for {game.task.name!r}: only doom/{', doom/'.join(DEMONSTRATORS)} have one."
         )
-    module, name = DEMONSTRATORS[task.env_subtype]
+    module, name = DEMONSTRATORS[game.task.env_subtype]
     player: Player = getattr(importlib.import_module(f"{_HERE}.{module}"), name)(game)
     return player
+
+
+def _can_play(task: TaskInfo) -> bool:
+    return task.env == "doom" and task.env_subtype in DEMONSTRATORS
+
+
+DEMONSTRATOR = PlayerKind(
+    open=lambda name, game, options: demonstrator(game), can_play=_can_play, needs_state=True, is_expert=True
+)

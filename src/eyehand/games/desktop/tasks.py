@@ -1,0 +1,22 @@
+"""What there is to do in a desktop game: as its profile says, or just to play. What its score is nobody knows."""
+
+from __future__ import annotations
+
+from eyehand.desktop.profile import Profile
+from eyehand.desktop.window_query import WindowQuery
+from eyehand.game import TaskInfo
+
+__all__ = ["profile_task", "window_task"]
+
+_SCORE = "points (the game does not tell)"
+
+
+def profile_task(profile: Profile) -> TaskInfo:
+    """Of a profile's game."""
+    return TaskInfo(profile.name, profile.name, "", profile.instructions, profile.round_s, _SCORE)
+
+
+def window_task(query: WindowQuery) -> TaskInfo:
+    """Of a window that is there: a day's play."""
+    name = query.title or query.class_name or "window"
+    return TaskInfo(f"window:{name}", "desktop", name, ("play the game", "play"), 86400.0, _SCORE)

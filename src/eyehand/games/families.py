@@ -1,0 +1,126 @@
+"""Games by name: `doom/aim` is the game `aim` of the family `doom`, `chocolate-doom` a desktop game by its profile,
+`mine.toml` one by a profile of one's own, `window:TITLE` a window that is there. A family is one object; another
+package adds one by an entry point `eyehand.games`, whose name begins the names of its games. Loads what is asked for.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from typing import NoReturn
+
+from eyehand.errors import UserError
+from eyehand.game import Game, GameFamily, Screen, TaskInfo
+from eyehand.registry import Registry
+
+__all__ = ["FAMILIES", "family_of", "game_names", "open_game", "task_info"]
+
+FAMILIES = Registry(
+    GameFamily,  # type: ignore[type-abstract]  # it is only asked of what is one
+    "eyehand.games",
+    {
+        "doom": "eyehand.games.doom.family:DOOM",
+        "gym": "eyehand.games.gym.family:GYM",
+        "desktop": "eyehand.games.desktop.family:DESKTOP",
+    },
+)
+"""Every family by the name that stands before the slash; only those of the desktop have none there."""
+
+
+def family_of(name: str) -> GameFamily:
+    """The family that a game belongs to, which need not know this game.
+
+    Raises:
+        UserError: there is no such family, or the package that it comes from is broken.
+    """
+    return FAMILIES.load(_family_name(name))
+
+
+def game_names(pattern: str, on_problem: Callable[[str], None] | None = None) -> list[str]:
+    """All games that wait for their player and that a pattern names.
+
+    Args:
+        pattern: a family (`doom`), a game (`doom/aim`), several with commas between; empty: every game.
+        on_problem: with an empty pattern, told of families that cannot be listed.
+
+    Raises:
+        UserError: a part of the pattern names nothing, or what runs in real time only.
+    """
+    if not pattern:
+        return _all_names(on_problem or (lambda _: None), must_step=True)
+    names: list[str] = []
+    for part in (part.strip() for part in pattern.split(",")):
+        family = family_of(part)
+        if not family.can_step:
+            raise UserError(f"{part} runs on the desktop in real time: play it with `eyehand play`, --record records.")
+        found = family.names() if part in FAMILIES else [task_info(part).name]
+        names += [name for name in found if name not in names]
+    return names
+
+
+def task_info(name: str) -> TaskInfo:
+    """What there is to do in a game, without starting it.
+
+    Raises:
+        UserError: no such game.
+    """
+    family = family_of(name)
+    with FAMILIES.blame(_family_name(name)):
+        task = family.task(name)
+    return task or _unknown(name)
+
+
+def open_game(name: str, *, realtime: bool = False, with_state: bool = False, screen: Screen | None = None) -> Game:
+    """Start a game.
+
+    Args:
+        name: as `game_names` gives it, or a desktop game's.
+        realtime: let it run on its own instead of waiting for every action.
+        with_state: provide the privileged state that demonstrators read (slower), where the game has one.
+        screen: where it appears; None: as usual.
+
+    Raises:
+        UserError: no such game, what it needs is not installed, or it cannot be opened in this way.
+    """
+    family, screen = family_of(name), screen or Screen()
+    task_info(name)
+    if not realtime and not family.can_step:
+        raise UserError(f"{name} runs on the desktop in real time: play it with `eyehand play`, --record records.")
+    if screen.own_screen is not None and not family.on_desktop:
+        raise UserError(f"--own-screen is for desktop games, and {name} is none: leave it out.")
+    if screen.visible and not family.can_show:
+        raise UserError(f"{name} has no window that could be shown: watch it in the browser, with --view on.")
+    with FAMILIES.blame(_family_name(name)):
+        game = family.open(name, realtime=realtime and family.can_run, with_state=with_state, screen=screen)
+    if realtime and not family.can_run:
+        from eyehand.games.paced import PacedGame
+
+        return PacedGame(game)
+    return game
+
+
+def _family_name(name: str) -> str:
+    if name.startswith("window:") or name.endswith(".toml") or name in FAMILIES.load("desktop").names():
+        return "desktop"
+    family = name.partition("/")[0]
+    if family in FAMILIES:
+        return family
+    return _unknown(name)
+
+
+def _unknown(name: str) -> NoReturn:
+    known = _all_names(lambda _: None)
+    close = difflib.get_close_matches(name, known, n=3) or known
+    raise UserError(f"Unknown game {name!r}: did you mean {', '.join(close)}? `eyehand games` lists all.")
+
+
+def _all_names(on_problem: Callable[[str], None], *, must_step: bool = False) -> list[str]:
+    names: list[str] = []
+    for name in FAMILIES.names:
+        try:
+            family = FAMILIES.load(name)
+            with FAMILIES.blame(name):
+                names += family.names() if family.can_step or not must_step else ()
+        except UserError as error:
+            on_problem(str(error))
+    return names
