@@ -61,8 +61,9 @@ class Tick:
         executed: the action executed between this frame and the next.
         outcome: of the episode so far, after the tick.
         late_ns: how long after its deadline the tick began.
-        latency_ns: from the capture of the frame to the end of `game.act`; None where the decision on this frame did
-            not come within the tick.
+        latency_ms: from the capture of the frame to the end of `game.act`; None where the decision on this frame did
+            not come within the tick, and in a stepped game.
+        is_late: the game is real-time, and that decision did not come within the tick.
     """
 
     index: int
@@ -72,7 +73,8 @@ class Tick:
     executed: Action
     outcome: Outcome
     late_ns: int = 0
-    latency_ns: int | None = None
+    latency_ms: float | None = None
+    is_late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,8 +277,8 @@ class _RealTimeLoop:
         self._tell(before)
         decision: Decision | None = None
         executed: Action | None = None
-        latency_ns: int | None = None
-        while latency_ns is None:
+        latency_ms: float | None = None
+        while latency_ms is None:
             answer = thinker.next_decision(self.ticks.deadline_ns(index + 1))
             if answer is None:
                 break
@@ -290,15 +292,15 @@ class _RealTimeLoop:
             executed = done if executed is None else executed.then(done)
             self.decided_ns = clock.now_ns()
             if decided_on == index:
-                latency_ns = self.decided_ns - frame.time_ns
-        if latency_ns is None:
-            self.num_late += 1
+                latency_ms = (self.decided_ns - frame.time_ns) / 1e6
+        is_late = latency_ms is None
+        self.num_late += is_late
         if executed is None:
             executed = self._hold_on()
         self.hands = executed.held()
         self.num_ticks += 1
         self.outcome = game.outcome()
-        tick = Tick(index, frame, instruction, decision, executed, self.outcome, late_ns, latency_ns)
+        tick = Tick(index, frame, instruction, decision, executed, self.outcome, late_ns, latency_ms, is_late)
         self.executed = executed
         if session.source is None:
             self._tell(tick)

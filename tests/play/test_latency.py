@@ -22,8 +22,7 @@ MS = 1_000_000
 def tick(index: int, *, latency_ms: float | None, late_ms: float = 0.0) -> Tick:
     frame = Frame(np.zeros((2, 2, 3), np.uint8), index * 50 * MS, index)
     decision = None if latency_ms is None else Decision(NOTHING)
-    latency_ns = None if latency_ms is None else round(latency_ms * MS)
-    return Tick(index, frame, None, decision, NOTHING, Outcome(), round(late_ms * MS), latency_ns)
+    return Tick(index, frame, None, decision, NOTHING, Outcome(), round(late_ms * MS), latency_ms, latency_ms is None)
 
 
 def test_late_and_missed_ticks_are_not_on_time() -> None:

@@ -107,8 +107,8 @@ def test_an_action_on_an_earlier_picture_is_late(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(observer._queue, "put", lambda message, timeout=None: drawn.append(message))
     for is_realtime in (True, False):
         observer.on_start(EpisodeStart(TASK, 0, "vary", 20.0, is_realtime, 0))
-        observer.on_tick(shade_tick(0, 20))
-        observer.on_tick(replace(shade_tick(1, 20), latency_ns=8_000_000))
+        observer.on_tick(replace(shade_tick(0, 20), is_late=is_realtime))
+        observer.on_tick(replace(shade_tick(1, 20), latency_ms=8.0))
     monkeypatch.undo()
     observer.close()
     assert [shown.is_late for _, shown in drawn] == [True, False, False, False]

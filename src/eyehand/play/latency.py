@@ -188,16 +188,15 @@ class LatencyObserver:
         begun_ns = tick.frame.time_ns
         if self._first_ns is None:
             self._first_ns = begun_ns
-        latency_ms = None if tick.latency_ns is None else tick.latency_ns / 1e6
         timing = None if self._game is None else self._game.timing_of(tick.frame)
         self._timings.append(
             TickTiming(
                 time_s=(begun_ns - self._first_ns) / 1e9,
                 late_ms=tick.late_ns / 1e6,
-                latency_ms=latency_ms,
+                latency_ms=tick.latency_ms,
                 num_skipped=tick.index - self._last_index - 1,
                 age_ms=0.0 if timing is None else timing.age_ms,
-                stages_ms={} if latency_ms is None or timing is None else _stages(timing, latency_ms),
+                stages_ms={} if tick.latency_ms is None or timing is None else _stages(timing, tick.latency_ms),
             )
         )
         self._times_ns.append(begun_ns)

@@ -81,7 +81,6 @@ class OverlayObserver:
 
     def on_tick(self, tick: Tick) -> None:
         assert self._start is not None
-        is_realtime = self._start.is_realtime
         action = tick.executed
         shown = Shown(
             pixels=tick.frame.captured,
@@ -95,12 +94,12 @@ class OverlayObserver:
             score=tick.outcome.score,
             score_name=self._start.task.score,
             seconds=tick.index / self._fps,
-            latency_ms=None if tick.latency_ns is None else tick.latency_ns / 1e6,
-            is_late=is_realtime and tick.latency_ns is None,
+            latency_ms=tick.latency_ms,
+            is_late=tick.is_late,
         )
         number = self._first_tick + tick.index
         self._next_tick = number + 1
-        if not is_realtime:
+        if not self._start.is_realtime:
             self._hand_over((number, shown))
             return
         try:

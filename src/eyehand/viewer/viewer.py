@@ -89,7 +89,7 @@ class Viewer:
 
     def on_tick(self, tick: Tick) -> None:
         """Show the executed action; the picture too, if `look` is not called."""
-        action, decision = tick.executed, tick.decision
+        action = tick.executed
         self._facts = {
             "keys": sorted(action.keys),
             "buttons": sorted(action.buttons),
@@ -98,8 +98,8 @@ class Viewer:
             "scroll": action.scroll_dy,
             "instruction": tick.instruction or "",
             "score": tick.outcome.score,
-            "late": decision is None,
-            "latency_ms": None if tick.latency_ns is None else round(tick.latency_ns / 1e6, 1),
+            "late": tick.is_late,
+            "latency_ms": None if tick.latency_ms is None else round(tick.latency_ms, 1),
         }
         if self._frame is None or self._frame.time_ns < tick.frame.time_ns:
             self.look(tick.frame)
