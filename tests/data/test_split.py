@@ -62,7 +62,7 @@ def test_an_index_gives_the_data_set_of_its_folder(indexed: Path) -> None:
     assert [e.id for e in from_index.episodes] == [e.id for e in from_folder.episodes]
     assert from_index.instructions == from_folder.instructions
     for name in ("executed_NA", "target_NA", "learn_N", "text_N"):
-        np.testing.assert_array_equal(getattr(from_index, name), getattr(from_folder, name))
+        np.testing.assert_array_equal(getattr(from_index.loaded(), name), getattr(from_folder.loaded(), name))
     np.testing.assert_array_equal(from_index.decode(3, 1, 4), from_folder.decode(3, 1, 4))
 
 
@@ -99,7 +99,7 @@ def test_an_annotation_that_changed_since_is_noticed(tmp_path: Path) -> None:
         with loader, pytest.raises(UserError, match="has changed since it was indexed"):
             next(loader.batches(iter([[ClipKey(0, 0)]])))
     with pytest.raises(UserError, match="has changed since it was indexed"):
-        _ = dataset.target_NA
+        _ = dataset.loaded().target_NA
     (path / "annotation.proto").unlink()
     with pytest.raises(UserError, match=r"cannot be read .*No such file"):
         dataset.labels(0, 0, 4)
@@ -117,7 +117,7 @@ def test_labels_are_read_when_they_are_needed(indexed: Path) -> None:
     assert (batch.target_BTA[0] == in_folder.labels(3, 0, 4).target_TA).all()
     _, held_out = dataset.split(0.3)
     assert held_out.episodes
-    assert (held_out.target_NA[held_out.steps()] == in_folder.target_NA[held_out.steps()]).all()
+    assert (held_out.loaded().target_NA[held_out.steps()] == in_folder.loaded().target_NA[held_out.steps()]).all()
     read = {each.id for each in dataset.episodes if store.is_loaded_E[each.number]}
     assert read == {first.id} | {each.id for each in held_out.episodes}  # and not what belongs to the other part
 

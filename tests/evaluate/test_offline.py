@@ -74,7 +74,7 @@ def test_baselines_count_in_the_training_data(folders: tuple[Path, Path], ignora
     data = load_dataset([train, test], P2P)
     by_folder: dict[str, list[np.ndarray]] = {"train": [], "test": []}
     for episode in data.episodes:
-        by_folder[episode.path.parent.name].append(data.target_NA[episode.first_step :][: episode.num_steps])
+        by_folder[episode.path.parent.name].append(data.loaded().target_NA[episode.first_step :][: episode.num_steps])
     counted_NA, predicted_NA = (torch.cat([torch.from_numpy(a) for a in by_folder[name]]) for name in ("train", "test"))
     cost = 0.0
     for slot in range(2):  # the two slots of the mouse buttons

@@ -94,26 +94,6 @@ class Dataset:
     store: LabelStore
 
     @property
-    def executed_NA(self) -> NDArray[np.unsignedinteger]:  # noqa: N802
-        """Tokens of the executed actions; reads the labels of all of this part's episodes (see `steps`)."""
-        return self._loaded().executed_NA
-
-    @property
-    def target_NA(self) -> NDArray[np.unsignedinteger]:  # noqa: N802
-        """Tokens of the user's actions or labels; as `executed_NA`."""
-        return self._loaded().target_NA
-
-    @property
-    def learn_N(self) -> NDArray[np.bool_]:  # noqa: N802
-        """Whether the target is known; as `executed_NA`."""
-        return self._loaded().learn_N
-
-    @property
-    def text_N(self) -> NDArray[np.int32]:  # noqa: N802
-        """Rows of `instructions`; as `executed_NA`."""
-        return self._loaded().text_N
-
-    @property
     def num_steps(self) -> int:
         return sum(episode.num_steps for episode in self.episodes)
 
@@ -143,7 +123,8 @@ class Dataset:
         except ValueError as error:
             raise UserError(f"{one.path} has changed since it was indexed ({error}): index the data again.") from error
 
-    def _loaded(self) -> LabelStore:
+    def loaded(self) -> LabelStore:
+        """The labels, once those of all of this part's episodes are read (see `steps`). Errors as of `labels`."""
         for episode in range(len(self.episodes)):
             self.load_labels(episode)
         return self.store

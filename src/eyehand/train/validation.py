@@ -103,7 +103,7 @@ class HeldOut:
             last = min(first + self._clip_steps, episode.first_step + episode.num_steps)
             covered.append(np.arange(first, last))
         rows = np.concatenate(covered) if covered else np.empty(0, np.int64)
-        counted: NDArray[np.int64] = rows[self.covered.learn_N[rows]]
+        counted: NDArray[np.int64] = rows[self.covered.loaded().learn_N[rows]]
         return counted
 
     def _decoded(self) -> Iterator[Batch]:
@@ -125,7 +125,8 @@ def marginal_scores(train: Dataset, held_out: Dataset, rows: NDArray[np.int64]) 
     """Scores on these rows of `held_out` of each token's frequency in its slot in the training data."""
     space = train.space
     tables = _marginals(_counted(train))
-    probabilities_NA = np.stack([tables[a][held_out.target_NA[rows, a]] for a in range(space.num_slots)], axis=1)
+    target_NA = held_out.loaded().target_NA[rows]
+    probabilities_NA = np.stack([tables[a][target_NA[:, a]] for a in range(space.num_slots)], axis=1)
     return _scores(probabilities_NA, space)
 
 
@@ -134,12 +135,12 @@ def copy_last_scores(train: Dataset, held_out: Dataset, rows: NDArray[np.int64])
     space = train.space
     train = _counted(train)
     tables = _marginals(train)
-    train_rows = train.steps()[train.learn_N[train.steps()]]
-    stays_A = (_previous(train, train_rows) == train.target_NA[train_rows]).mean(axis=0)
+    train_rows = train.steps()[train.loaded().learn_N[train.steps()]]
+    stays_A = (_previous(train, train_rows) == train.loaded().target_NA[train_rows]).mean(axis=0)
     # Part of the marginal's mass falls on the last token as well; for a baseline that is near enough.
     change_A = np.clip(1 - stays_A, 1e-3, 1.0)
     last_NA = _previous(held_out, rows)
-    target_NA = held_out.target_NA[rows]
+    target_NA = held_out.loaded().target_NA[rows]
     marginal_NA = np.stack([tables[a][target_NA[:, a]] for a in range(space.num_slots)], axis=1)
     return _scores((1 - change_A) * (last_NA == target_NA) + change_A * marginal_NA, space)
 
@@ -152,7 +153,7 @@ def _counted(train: Dataset) -> Dataset:
 def _marginals(train: Dataset) -> list[NDArray[np.float64]]:
     """Per slot, the probability of every token, one added to each count."""
     rows = train.steps()
-    target_NA = train.target_NA[rows[train.learn_N[rows]]]
+    target_NA = train.loaded().target_NA[rows[train.loaded().learn_N[rows]]]
     choices = [head.num_choices for head in train.space.heads for _ in range(head.num_slots)]
     counts = [np.bincount(target_NA[:, a], minlength=n) + 1.0 for a, n in enumerate(choices)]
     return [count / count.sum() for count in counts]
@@ -160,7 +161,7 @@ def _marginals(train: Dataset) -> list[NDArray[np.float64]]:
 
 def _previous(dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.unsignedinteger]:
     """Tokens executed one step before each row; the empty action before the first step of an episode."""
-    before_NA: NDArray[np.unsignedinteger] = dataset.executed_NA[np.maximum(rows - 1, 0)]
+    before_NA: NDArray[np.unsignedinteger] = dataset.loaded().executed_NA[np.maximum(rows - 1, 0)]
     first = np.array([episode.first_step for episode in dataset.episodes])
     before_NA[np.isin(rows, first)] = dataset.space.encode(NOTHING)
     return before_NA
