@@ -1,4 +1,4 @@
-"""How exactly a person is recorded: a scripted one plays Doom in ViZDoom's spectator mode, the engine is the witness.
+"""How exactly a person is recorded: a scripted one plays Doom in ViZDoom's spectator mode, whose labels are the truth.
 
     python benchmarks/recording_people.py --seconds 600 --out recording_people.json
 
@@ -95,7 +95,7 @@ class Person:
         self._dice = random.Random(seed)
 
     def play(self, seconds: float) -> None:
-        """Walk, fire and turn, then let go of everything."""
+        """Walk, fire and turn, then release everything."""
         end_s = time.monotonic() + seconds
         until_s: dict[str, float] = {}
         while (now_s := time.monotonic()) < end_s:

@@ -59,7 +59,7 @@ def measure(display: XDisplay, person: Person, takeover: Takeover, samples: int)
             pass
         times_ms.append(1e3 * (time.perf_counter() - begin_s))
         person.let_go("a")
-        takeover.hand_back(time.monotonic_ns())
+        takeover.resume(time.monotonic_ns())
     return sorted(times_ms)
 
 

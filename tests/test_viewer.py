@@ -1,4 +1,4 @@
-"""The page that shows live play: what it shows, who may see it, and the hands of somebody far away."""
+"""The page that shows live play: what it shows, who may see it, and remote input."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def _hold(page: Page, play: Play, key: str) -> None:
     """Say it until it is so: a page that is silent for half a second holds nothing."""
 
     def is_held() -> bool:
-        page.hands(key)
+        page.send_input(key)
         return play.game.held == Action.of([key])
 
     wait_until(is_held, f"{key} is carried out, and nothing of the agent's")
@@ -123,7 +123,7 @@ def _get(viewer: Viewer, path: str) -> tuple[int, bytes]:
     return answer.status, answer.read()
 
 
-def test_the_page_shows_the_picture_and_what_the_hands_do(play: Play) -> None:
+def test_the_page_shows_the_picture_and_the_action(play: Play) -> None:
     page = Page(play.viewer.url)
     seen = [page.show() for _ in range(5)]
     facts, picture = seen[-1]
@@ -134,24 +134,24 @@ def test_the_page_shows_the_picture_and_what_the_hands_do(play: Play) -> None:
     wait_until(lambda: not play.viewer._sockets, "the closed page is noticed")
 
 
-def test_somebody_far_away_takes_over_and_hands_back(play: Play) -> None:
+def test_remote_input_takes_over_and_lets_the_agent_resume(play: Play) -> None:
     page = Page(play.viewer.url)
-    page.hands("a", dx=40)
+    page.send_input("a", dx=40)
     _hold(page, play, "a")
-    page.hands("a", dx=-15)
+    page.send_input("a", dx=-15)
     wait_until(lambda: play.game.moved == 25, "and the motion, to the pixel")
     assert play.takeover.turn is Turn.PERSON
 
     def is_shown() -> bool:
-        page.hands("a")
+        page.send_input("a")
         facts, picture = page.show()
         return facts["turn"] == "person" and facts["keys"] == ["a"] and picture[0, 0, 2] > 200
 
     wait_until(is_shown, "the page shows it")
-    page.say(hand_back=True)
+    page.say(resume=True)
     wait_until(lambda: play.game.held == Action.of(["w"]), "the agent plays on")
-    page.hands("")
-    page.hands("F12")
+    page.send_input("")
+    page.send_input("F12")
     assert play.stopped.wait(60), "the panic key ends play"
     assert play.game.held == NOTHING
 
@@ -169,7 +169,7 @@ def test_a_page_that_goes_away_holds_nothing(play: Play, how: str) -> None:
 def test_two_pages_do_not_hold_each_others_keys(play: Play) -> None:
     one, two = Page(play.viewer.url), Page(play.viewer.url)
     _hold(one, play, "a")
-    two.hands("")
+    two.send_input("")
     _hold(two, play, "d")
 
 
@@ -190,13 +190,13 @@ def test_nothing_is_shown_without_the_token(play: Play) -> None:
     [
         [(1, b"{", True, True)],
         [(1, b"[]", True, True)],
-        [(1, b'{"hands": {"keys": 3}}', True, True)],
+        [(1, b'{"input": {"keys": 3}}', True, True)],
         [(1, b'{"shown": 1}', True, False)],
         [(1, b"x" * 60000, False, True), (0, b"x" * 60000, True, True)],
         [(3, b"", True, True)],
         [(0, b"", True, True)],
     ],
-    ids=["no JSON", "no object", "no hands", "not masked", "too long", "unknown kind", "no beginning"],
+    ids=["no JSON", "no object", "no input", "not masked", "too long", "unknown kind", "no beginning"],
 )
 def test_a_page_that_talks_nonsense_is_sent_away(play: Play, frames: list[tuple[int, bytes, bool, bool]]) -> None:
     page = Page(play.viewer.url)
@@ -212,7 +212,7 @@ def test_a_ping_is_answered_and_a_message_in_parts_is_understood(play: Play) -> 
     assert page.receive() == b"there?"
 
     def is_held() -> bool:
-        page.send(1, b'{"hands": {"keys": ["a", "Hyper"], "buttons": ["7"],', is_last=False)
+        page.send(1, b'{"input": {"keys": ["a", "Hyper"], "buttons": ["7"],', is_last=False)
         page.send(0, b' "dx": 0, "dy": 0, "scroll": 0}}')
         return play.game.held == Action.of(["a"])
 

@@ -21,7 +21,7 @@ __all__ = ["Page"]
 
 
 class Page:
-    """An open page. Shows one picture after another; says what its hands do."""
+    """An open page. Shows one picture after another; sends keyboard and mouse."""
 
     def __init__(self, url: str) -> None:
         where = urlsplit(url)
@@ -45,9 +45,9 @@ class Page:
         (length,) = struct.unpack(">I", data[:4])
         return json.loads(data[4 : 4 + length]), np.asarray(Image.open(io.BytesIO(data[4 + length :])).convert("RGB"))
 
-    def hands(self, keys: str = "", buttons: str = "", dx: int = 0, dy: int = 0, scroll: int = 0) -> None:
+    def send_input(self, keys: str = "", buttons: str = "", dx: int = 0, dy: int = 0, scroll: int = 0) -> None:
         """Hold these (names with spaces between) and move."""
-        self.say(hands={"keys": keys.split(), "buttons": buttons.split(), "dx": dx, "dy": dy, "scroll": scroll})
+        self.say(input={"keys": keys.split(), "buttons": buttons.split(), "dx": dx, "dy": dy, "scroll": scroll})
 
     def say(self, **message: object) -> None:
         self.send(1, json.dumps(message).encode())

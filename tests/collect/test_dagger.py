@@ -1,4 +1,4 @@
-"""Dagger: who has the hands, and what is recorded of it."""
+"""Dagger: who is in control, and what is recorded of it."""
 
 from itertools import pairwise
 
@@ -40,7 +40,7 @@ def test_the_learners_actions_are_labelled_and_the_experts_are_the_users() -> No
     experts = Decision(Action.of("d"), by_user=True)
     assert {learners, experts} == set(decisions)
     changes = sum(a != b for a, b in pairwise(decisions))
-    assert 5 < changes < 40  # turns of about a second, half of which change hands
+    assert 5 < changes < 40  # turns of about a second, half of which change who acts
 
 
 def test_both_see_every_tick() -> None:

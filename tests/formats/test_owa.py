@@ -356,7 +356,7 @@ def test_a_path_that_points_elsewhere_is_looked_for_beside(tmp_path: Path) -> No
     assert (len(report.written), report.problems) == (2, [])
 
 
-def test_hands_forget_motion_once_it_is_taken() -> None:
+def test_motion_counts_in_one_action_only() -> None:
     hands = OwaHands(has_raw_motion=True, has_clicks=False)
     hands.see(5, "RawMouseEvent", {"last_x": 3, "last_y": 4})
     assert hands.take()[0] == Action(dx=3, dy=4)

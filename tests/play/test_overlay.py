@@ -1,4 +1,4 @@
-"""The video with the hands drawn beneath the picture, its drawing, and the animation made of it."""
+"""The video with the actions drawn beneath the picture, its drawing, and the animation made of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Demonstrators of Doom: human speed, what perturbations mean, and that each plays its task well."""
+"""Demonstrators of Doom: human speed, noise injection, and that each plays its task well."""
 
 from __future__ import annotations
 
@@ -45,54 +45,54 @@ def room(tick: int, *objects: DoomObject, angle_deg: float = 0.0) -> DoomState:
     return dataclasses.replace(EMPTY_ROOM, tick=tick, objects=objects, angle_deg=angle_deg)
 
 
-# ---- hands --------------------------------------------------------------------------------------------------------
+# ---- motor model --------------------------------------------------------------------------------------------------
 
 
 @given(st.lists(st.floats(-180.0, 180.0), min_size=1, max_size=40), st.integers(0, 9))
-def test_hands_never_turn_faster_or_speed_up_sooner_than_their_limits(turns_deg: list[float], seed: int) -> None:
-    hands, limits = MotorModel(), MotorLimits()
-    hands.reset(seed)
+def test_the_motor_model_keeps_its_limits_of_speed_and_acceleration(turns_deg: list[float], seed: int) -> None:
+    motor, limits = MotorModel(), MotorLimits()
+    motor.reset(seed)
     last = NOTHING
     for turn_deg in turns_deg:
-        action = hands.act(last, turn_deg)
+        action = motor.act(last, turn_deg)
         assert abs(action.dx) <= limits.max_turn_px
         started_from = abs(last.dx) if last.dx * action.dx > 0 else 0
         assert abs(action.dx) <= started_from + limits.max_speedup_px
         last = action
 
 
-def test_hands_turn_to_an_angle_and_stay_there() -> None:
-    hands = MotorModel()
+def test_the_motor_model_turns_to_an_angle_and_stays_there() -> None:
+    motor = MotorModel()
     left_deg, last = 90.0, NOTHING
     for _ in range(30):
-        last = hands.act(last, left_deg)
+        last = motor.act(last, left_deg)
         left_deg -= last.dx / 10
     assert abs(left_deg) < 0.5
 
 
-def test_hands_go_on_from_what_was_really_executed() -> None:
+def test_the_motor_model_resumes_from_the_executed_action() -> None:
     limits = MotorLimits()
     assert MotorModel().act(NOTHING, 90.0).dx <= limits.max_speedup_px
     assert MotorModel().act(Action(dx=80), 90.0).dx > limits.max_speedup_px
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))
-def test_hands_do_not_flicker(wishes: list[tuple[bool, bool]]) -> None:
-    hands, limits = MotorModel(), MotorLimits()
-    held = [hands.act(NOTHING, keys="w" if walk else "", fire=fire) for walk, fire in wishes]
+def test_the_motor_model_does_not_flicker(wishes: list[tuple[bool, bool]]) -> None:
+    motor, limits = MotorModel(), MotorLimits()
+    held = [motor.act(NOTHING, keys="w" if walk else "", fire=fire) for walk, fire in wishes]
     for is_down in ([bool(a.keys) for a in held], [bool(a.buttons) for a in held]):
         changes = [i for i in range(1, len(is_down)) if is_down[i] != is_down[i - 1]]
         assert all(b - a >= limits.min_hold_ticks for a, b in itertools.pairwise(changes))
 
 
-def test_hands_obey_in_the_end() -> None:
-    hands = MotorModel()
+def test_the_motor_model_reaches_the_intended_keys() -> None:
+    motor = MotorModel()
     for _ in range(MotorLimits().min_hold_ticks + 1):
-        action = hands.act(NOTHING, keys="wa", fire=True)
+        action = motor.act(NOTHING, keys="wa", fire=True)
     assert action.keys == {"w", "a"}
     assert action.buttons == {"0"}
     for _ in range(MotorLimits().min_hold_ticks + 1):
-        action = hands.act(NOTHING)
+        action = motor.act(NOTHING)
     assert not action.is_held
 
 
@@ -140,7 +140,7 @@ def test_bearing_is_positive_to_the_right() -> None:
     assert bearing_deg(EMPTY_ROOM, 100.0, 100.0) == pytest.approx(-45.0)
 
 
-# ---- perturbations ------------------------------------------------------------------------------------------------
+# ---- noise injection ----------------------------------------------------------------------------------------------
 
 
 class Walker:
@@ -199,7 +199,7 @@ def test_the_demonstrator_is_asked_at_every_tick_and_told_what_was_executed() ->
     assert walker.executed == [NOTHING, *(d.action for d in decisions[:-1])]
 
 
-def test_perturbations_follow_the_seed() -> None:
+def test_injected_noise_follows_the_seed() -> None:
     assert noisy_play(4, 300)[0] == noisy_play(4, 300)[0]
     assert noisy_play(4, 300)[0] != noisy_play(5, 300)[0]
 

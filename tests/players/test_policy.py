@@ -76,7 +76,7 @@ def test_an_episode_depends_on_seed_picture_and_instruction_alone(checkpoint: Ch
 
 
 def test_what_was_executed_is_what_counts(checkpoint: Checkpoint) -> None:
-    """The same pictures and random numbers, but the hands did something else: other decisions follow."""
+    """The same pictures and random numbers, but another executed action: other decisions follow."""
     player = PolicyPlayer(checkpoint)
     decisions = []
     for executed in (NOTHING, Action.of(keys=["w", "d"], buttons=["0"], dx=120)):

@@ -1,4 +1,4 @@
-"""Takeover: who has the hands at every moment, what reaches the game, and what is recorded of it."""
+"""Takeover: who is in control at every moment, what reaches the game, and what is recorded of it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Agent:
 
 
 class HeldGame:
-    """A small game with real hands: it knows what is held. Before its picture number k a person does `script[k]`."""
+    """A small game that knows what is held. Before its picture number k a person does `script[k]`."""
 
     task = TaskInfo("test/held", "test", "held", ("play", "win"), 10.0, "nothing")
     fps = 20.0
@@ -137,7 +137,7 @@ def motion(tick: int, dx: int, dy: int = 0) -> InputEvent:
     return InputEvent(tick * TICK_NS - TICK_NS // 2, "mouse_delta", x=dx, y=dy)
 
 
-def test_a_key_takes_over_at_once_and_the_hotkey_hands_back() -> None:
+def test_a_key_takes_over_at_once_and_the_hotkey_lets_the_agent_resume() -> None:
     play = Play(8)
     held_after: list[Action] = []
     play.at(3, key(3, "a"))
@@ -152,7 +152,7 @@ def test_a_key_takes_over_at_once_and_the_hotkey_hands_back() -> None:
         Action.of(["a"], dx=3),  # taken over in the middle: the agent's motion, the person's key
         Action.of(["a"]),
         Action.of(dx=40),
-        NOTHING,  # handed back in the middle: the agent acts from the next tick on
+        NOTHING,  # resumed in the middle: the agent acts from the next tick on
         *(AGENT, AGENT),
     ]
     assert play.game.done[3:6] == [NOTHING] * 3, "nothing of the agent's reached the game"
@@ -202,7 +202,7 @@ def test_what_takes_over(events: list[InputEvent], is_taken: bool) -> None:
     assert play.takeover.turn is (Turn.PERSON if is_taken else Turn.AGENT)
 
 
-def test_a_held_key_that_repeats_after_the_hand_back_does_not_take_over_again() -> None:
+def test_a_held_key_that_repeats_after_the_agent_resumed_does_not_take_over_again() -> None:
     play = Play()
     play.takeover.reset(0)
     play.takeover.hear(key(1, "a"))
@@ -301,16 +301,16 @@ events = st.lists(
 def test_a_persons_ticks_hold_every_motion_and_every_press(
     events: list[tuple[int, tuple[str, bool] | tuple[int]]], tick: int
 ) -> None:
-    hands = InputState()
+    state = InputState()
     pressed: list[tuple[int, str]] = []
     total = 0
     for time_ns, what in sorted(events, key=lambda event: event[0]):
         if len(what) == 1:
             total += what[0]
-            assert hands.hear(InputEvent(time_ns, "mouse_delta", x=what[0]))
-        elif hands.hear(InputEvent(time_ns, "key", what[0], what[1])) and what[1]:
+            assert state.hear(InputEvent(time_ns, "mouse_delta", x=what[0]))
+        elif state.hear(InputEvent(time_ns, "key", what[0], what[1])) and what[1]:
             pressed.append((time_ns, what[0]))
-    actions = [hands.take(end) for end in range(tick, 1000 + tick, tick)]
+    actions = [state.take(end) for end in range(tick, 1000 + tick, tick)]
     assert sum(action.dx for action in actions) == total
     assert all(name in actions[time_ns // tick].keys for time_ns, name in pressed)
-    assert actions[-1].keys >= hands.keys
+    assert actions[-1].keys >= state.keys

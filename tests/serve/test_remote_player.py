@@ -1,4 +1,4 @@
-"""The player whose model is elsewhere: the same decisions, and empty hands as soon as the other side is gone."""
+"""The player whose model is elsewhere: the same decisions, and nothing held as soon as the server is gone."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def look(pixels: np.ndarray, instruction: str | None = None, executed: Action = 
 def test_decisions_are_those_of_the_same_player_here(
     serve: Serve, connect: Connect, model: PolicyPlayer, tcp: bool
 ) -> None:
-    """Two episodes with instructions, and with hands that do not always do what they were told."""
+    """Two episodes with instructions, and executed actions that are not always the decided ones."""
     running = serve(model.sibling, tcp=tcp, token=TOKEN if tcp else None)
     remote, here = connect(running.address, TOKEN if tcp else None), model.sibling()
     assert remote.name == "tiny"
@@ -215,7 +215,7 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-def test_a_killed_server_empties_the_hands_and_a_new_one_is_found(tmp_path: Path, connect: Connect) -> None:
+def test_a_killed_server_releases_everything_and_a_new_one_is_found(tmp_path: Path, connect: Connect) -> None:
     first = ServerProcess(tmp_path / "s")
     remote = connect(Address(path=tmp_path / "s"))
     remote.reset(7)
@@ -237,7 +237,7 @@ def test_a_killed_server_empties_the_hands_and_a_new_one_is_found(tmp_path: Path
 
 
 class Corridor:
-    """A real-time game without end that keeps what the hands did."""
+    """A real-time game without end that keeps the executed actions."""
 
     task = TaskInfo("test/corridor", "test", "corridor", ("walk", "go"), 1e9, "nothing")
     fps = 20.0

@@ -26,7 +26,7 @@ from eyehand.players.input_state import InputState
 __all__ = ["Takeover", "TakeoverKeys", "Turn"]
 
 _MOTION_MEMORY_NS = 250_000_000
-_HAND_BACK, _PANIC = "hand-back", "panic"
+_RESUME, _PANIC = "resume", "panic"
 
 
 class Turn(enum.Enum):
@@ -42,11 +42,11 @@ class TakeoverKeys:
     """The hotkeys of a takeover, written as in `players.hotkeys`.
 
     Attributes:
-        hand_back: the agent resumes.
+        resume: the agent plays on.
         panic: everything is released and play ends.
     """
 
-    hand_back: str = "RightAlt+Home"
+    resume: str = "RightAlt+Home"
     panic: str = "F12"
 
     def hotkeys(self) -> Hotkeys:
@@ -55,7 +55,7 @@ class TakeoverKeys:
         Raises:
             UserError: no such key, or one for both.
         """
-        return Hotkeys({_HAND_BACK: self.hand_back, _PANIC: self.panic})
+        return Hotkeys({_RESUME: self.resume, _PANIC: self.panic})
 
 
 class Takeover:
@@ -132,8 +132,8 @@ class Takeover:
                 return
             if event.is_simulated or event.name.startswith(HOTKEY) or not (is_for_game or is_release):
                 return
-            hands = self._far if is_far else self._near
-            if hands.hear(event) and self.turn is Turn.AGENT and is_for_game and self._is_meant(event):
+            state = self._far if is_far else self._near
+            if state.hear(event) and self.turn is Turn.AGENT and is_for_game and self._is_meant(event):
                 self._take_over(event.time_ns)
 
     def take_events(self) -> list[InputEvent]:
@@ -151,7 +151,7 @@ class Takeover:
                 self._far.let_go(time_ns)
                 self.let_go(frozenset())
 
-    def hand_back(self, time_ns: int) -> None:
+    def resume(self, time_ns: int) -> None:
         """Let the agent resume."""
         with self.lock:
             if self.turn is Turn.PERSON:
@@ -216,8 +216,8 @@ class Takeover:
         return Decision(everything), everything
 
     def _obey(self, hotkey: str, time_ns: int) -> None:
-        if hotkey == _HAND_BACK:
-            self.hand_back(time_ns)
+        if hotkey == _RESUME:
+            self.resume(time_ns)
         else:
             self.panic(time_ns)
 
@@ -225,7 +225,7 @@ class Takeover:
         self._shared = self._held.keys & self._near.keys
         self.let_go(self._shared)
         self._change(Turn.PERSON, time_ns)
-        self._say(f"you play; {self.keys.hand_back} gives the game back to the agent, {self.keys.panic} ends it.")
+        self._say(f"you play; {self.keys.resume} gives the game back to the agent, {self.keys.panic} ends it.")
 
     def _change(self, turn: Turn, time_ns: int) -> None:
         self.turn = turn

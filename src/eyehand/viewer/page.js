@@ -24,7 +24,7 @@ const picture = at("picture"), pen = picture.getContext("2d");
 const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/play${location.search}`);
 socket.binaryType = "arraybuffer";
 const keys = new Set(), buttons = new Set();
-let dx = 0, dy = 0, scroll = 0, hasHands = false, timer = 0, times = [];
+let dx = 0, dy = 0, scroll = 0, inControl = false, timer = 0, times = [];
 
 function keyName(code) {
   if (/^Key[A-Z]$/.test(code)) return code[3].toLowerCase();
@@ -37,34 +37,34 @@ function say(message) {
   if (socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
 }
 
-function sendHands() {
-  say({ hands: { keys: [...keys], buttons: [...buttons], dx: Math.round(dx), dy: Math.round(dy), scroll: Math.round(scroll) } });
+function sendInput() {
+  say({ input: { keys: [...keys], buttons: [...buttons], dx: Math.round(dx), dy: Math.round(dy), scroll: Math.round(scroll) } });
   dx -= Math.round(dx); dy -= Math.round(dy); scroll -= Math.round(scroll);
 }
 
 function take() {
-  if (hasHands || at("controls").hidden) return;
-  hasHands = true;
+  if (inControl || at("controls").hidden) return;
+  inControl = true;
   picture.classList.add("held");
   picture.focus();
   const lock = picture.requestPointerLock && picture.requestPointerLock();
   if (lock && lock.catch) lock.catch(() => {}); // keys work without it, and the mouse inside the picture
-  timer = setInterval(sendHands, BEAT_MS);
+  timer = setInterval(sendInput, BEAT_MS);
 }
 
 function leave() {
-  if (!hasHands) return;
-  hasHands = false;
+  if (!inControl) return;
+  inControl = false;
   picture.classList.remove("held");
   clearInterval(timer);
   keys.clear(); buttons.clear(); dx = dy = scroll = 0;
-  sendHands();
+  sendInput();
   if (document.pointerLockElement) document.exitPointerLock();
 }
 
-function handBack() {
+function resume() {
   leave();
-  say({ hand_back: true });
+  say({ resume: true });
 }
 
 async function show(data) {
@@ -97,9 +97,9 @@ function showFacts(facts) {
   const now = performance.now();
   times = [...times.filter((time) => now - time < 1000), now];
   at("figures").textContent = `${times.length} pictures/s` + (facts.turn === "agent" ? facts.late ? ", late" : facts.latency_ms ? `, ${facts.latency_ms} ms` : "" : "");
-  at("controls").hidden = facts.hand_back === null;
-  at("help").textContent = facts.hand_back === null ? "" : hasHands
-    ? `${facts.hand_back} lets the agent resume, ${facts.panic} ends play, Esc gives you your mouse back`
+  at("controls").hidden = facts.resume === null;
+  at("help").textContent = facts.resume === null ? "" : inControl
+    ? `${facts.resume} lets the agent resume, ${facts.panic} ends play, Esc gives you your mouse back`
     : "click into the picture to play yourself";
 }
 
@@ -114,34 +114,34 @@ socket.onclose = () => {
 for (const [kind, change] of [["keydown", (name) => keys.add(name)], ["keyup", (name) => keys.delete(name)]]) {
   window.addEventListener(kind, (event) => {
     const name = keyName(event.code);
-    if (!hasHands || !name) return;
+    if (!inControl || !name) return;
     event.preventDefault();
     if (event.repeat) return;
     change(name);
-    sendHands();
+    sendInput();
   });
 }
 picture.addEventListener("mousedown", (event) => {
   event.preventDefault();
-  if (!hasHands) return take();
+  if (!inControl) return take();
   buttons.add(BUTTONS[event.button]);
-  sendHands();
+  sendInput();
 });
 window.addEventListener("mouseup", (event) => {
-  if (hasHands && buttons.delete(BUTTONS[event.button])) sendHands();
+  if (inControl && buttons.delete(BUTTONS[event.button])) sendInput();
 });
 picture.addEventListener("mousemove", (event) => {
-  if (hasHands) [dx, dy] = [dx + event.movementX, dy + event.movementY];
+  if (inControl) [dx, dy] = [dx + event.movementX, dy + event.movementY];
 });
 picture.addEventListener("wheel", (event) => {
-  if (!hasHands) return;
+  if (!inControl) return;
   event.preventDefault();
   scroll -= Math.sign(event.deltaY) * NOTCH_PX;
 }, { passive: false });
 picture.addEventListener("contextmenu", (event) => event.preventDefault());
 document.addEventListener("pointerlockchange", () => { if (!document.pointerLockElement) leave(); });
 window.addEventListener("blur", leave);
-window.setInterval(() => { if (hasHands && (dx || dy || scroll)) sendHands(); }, 25);
+window.setInterval(() => { if (inControl && (dx || dy || scroll)) sendInput(); }, 25);
 at("take").onclick = take;
-at("give").onclick = handBack;
+at("give").onclick = resume;
 at("stop").onclick = () => say({ stop: true });

@@ -152,10 +152,10 @@ class Viewer:
         if self._far is None or self.takeover is None:
             return
         now_ns = time.monotonic_ns()
-        if "hands" in message:
-            self._far.hear(watcher, parse_remote_input(message["hands"]), now_ns)
-        if message.get("hand_back"):
-            self.takeover.hand_back(now_ns)
+        if "input" in message:
+            self._far.hear(watcher, parse_remote_input(message["input"]), now_ns)
+        if message.get("resume"):
+            self.takeover.resume(now_ns)
         if message.get("stop"):
             self.takeover.panic(now_ns)
 
@@ -181,7 +181,7 @@ class Viewer:
                 **self._facts,
                 "task": self._task,
                 "turn": "agent" if takeover is None else takeover.turn.value,
-                "hand_back": None if takeover is None else takeover.keys.hand_back,
+                "resume": None if takeover is None else takeover.keys.resume,
                 "panic": None if takeover is None else takeover.keys.panic,
                 "frame": frame.index,
             }

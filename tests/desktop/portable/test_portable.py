@@ -239,7 +239,7 @@ def test_a_person_takes_over_and_our_own_input_does_not(
         wait_until(lambda: keys_down(display) == {key_codes(display)["a"]}, "the agent's key is released")
         person.let_go("a")
         person.tap("F9")
-        wait_until(lambda: takeover.turn is Turn.AGENT, "and hands back")
+        wait_until(lambda: takeover.turn is Turn.AGENT, "and lets the agent resume")
         person.tap("F12")
         assert stopped.wait(60)
     finally:

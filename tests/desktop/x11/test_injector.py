@@ -21,12 +21,12 @@ from x_window import Window, buttons_down, keys_down, wait_until
 
 
 @pytest.fixture
-def hands(display: XDisplay, window: Window, guard: Guard, screen: OwnScreen) -> Iterator[Injector]:
+def injector(display: XDisplay, window: Window, guard: Guard, screen: OwnScreen) -> Iterator[Injector]:
     guard.watch(screen.name, screen.authority, window.id)
-    hands = Injector(display, WindowWatch(display, window.id), guard, FakeClock())
-    hands.pointer_to(100, 50)
-    yield hands
-    hands.release()
+    injector = Injector(display, WindowWatch(display, window.id), guard, FakeClock())
+    injector.pointer_to(100, 50)
+    yield injector
+    injector.release()
 
 
 def _pointer(display: XDisplay) -> tuple[int, int]:
@@ -34,12 +34,12 @@ def _pointer(display: XDisplay) -> tuple[int, int]:
     return reply.root_x, reply.root_y
 
 
-def _do(hands: Injector, action: Action, came_of_it: Callable[[], bool]) -> None:
+def _do(injector: Injector, action: Action, came_of_it: Callable[[], bool]) -> None:
     """Do it until that came of it: where the machine keeps us waiting before we look, the watchdog lets go."""
 
     def once() -> bool:
-        hands.release()
-        assert hands.do(action) is WindowState.READY
+        injector.release()
+        assert injector.do(action) is WindowState.READY
         return came_of_it()
 
     wait_until(once, f"what comes of {action}")
@@ -51,7 +51,7 @@ def test_every_key_has_a_code_of_its_own(display: XDisplay) -> None:
     assert len(set(codes.values())) == len(KEYS)
 
 
-def test_the_window_gets_each_change_once(hands: Injector, window: Window, display: XDisplay) -> None:
+def test_the_window_gets_each_change_once(injector: Injector, window: Window, display: XDisplay) -> None:
     w, shift = key_codes(display)["w"], key_codes(display)["LeftShift"]
     expected = [
         *(("KeyPress", w), ("KeyPress", shift), ("ButtonPress", 1)),
@@ -62,125 +62,127 @@ def test_the_window_gets_each_change_once(hands: Injector, window: Window, displ
     def is_as_expected() -> bool:
         window.events()
         for action in actions:
-            assert hands.do(action) is WindowState.READY
+            assert injector.do(action) is WindowState.READY
         return window.events() == expected
 
-    # Where the machine keeps us waiting for long between two ticks, hands and watchdog let go, as they should.
+    # Where the machine keeps us waiting for long between two ticks, injector and watchdog let go, as they should.
     wait_until(is_as_expected, "four ticks without a pause")
-    assert not hands.is_holding
+    assert not injector.is_holding
 
 
-def test_every_key_and_button_arrives(hands: Injector, window: Window, display: XDisplay) -> None:
+def test_every_key_and_button_arrives(injector: Injector, window: Window, display: XDisplay) -> None:
     codes = key_codes(display)
     for key in KEYS:
-        _do(hands, Action.of((key,)), lambda key=key: keys_down(display) == {codes[key]})  # type: ignore[misc]
+        _do(injector, Action.of((key,)), lambda key=key: keys_down(display) == {codes[key]})  # type: ignore[misc]
     window.events()
     for button in BUTTONS:
         pressed = ("ButtonPress", BUTTON_NUMBERS[button])
-        _do(hands, Action.of((), (button,)), lambda pressed=pressed: pressed in window.events())  # type: ignore[misc]
-    hands.do(Action())
+        _do(injector, Action.of((), (button,)), lambda pressed=pressed: pressed in window.events())  # type: ignore[misc]
+    injector.do(Action())
     assert not keys_down(display)
     assert not buttons_down(display)
 
 
-def test_motion_is_exact_and_adds_up(hands: Injector, display: XDisplay) -> None:
-    hands.pointer_to(300, 200)
+def test_motion_is_exact_and_adds_up(injector: Injector, display: XDisplay) -> None:
+    injector.pointer_to(300, 200)
     total_x = total_y = 0
     for dx, dy in ((7, 0), (-3, 5), (120, -90), (-1, -1), (13, 37)):
-        hands.do(Action.of(dx=dx, dy=dy))
+        injector.do(Action.of(dx=dx, dy=dy))
         total_x, total_y = total_x + dx, total_y + dy
         assert _pointer(display) == (300 + total_x, 200 + total_y)
 
 
-def test_the_wheel_keeps_what_does_not_fill_a_notch(hands: Injector, window: Window) -> None:
+def test_the_wheel_keeps_what_does_not_fill_a_notch(injector: Injector, window: Window) -> None:
     window.events()
-    hands.do(Action(scroll_dy=100))
+    injector.do(Action(scroll_dy=100))
     assert window.events() == []
-    hands.do(Action(scroll_dy=150))
+    injector.do(Action(scroll_dy=150))
     assert window.events() == [("ButtonPress", 4), ("ButtonRelease", 4)] * 2
-    hands.do(Action(scroll_dy=-130, scroll_dx=120))
+    injector.do(Action(scroll_dy=-130, scroll_dx=120))
     assert window.events() == [("ButtonPress", 7), ("ButtonRelease", 7), ("ButtonPress", 5), ("ButtonRelease", 5)]
 
 
 def test_nothing_reaches_another_window(
-    hands: Injector, window: Window, display: XDisplay, open_window: Callable[..., Window]
+    injector: Injector, window: Window, display: XDisplay, open_window: Callable[..., Window]
 ) -> None:
-    _do(hands, Action.of("wd", "0"), lambda: len(keys_down(display)) == 2)
+    _do(injector, Action.of("wd", "0"), lambda: len(keys_down(display)) == 2)
     other = open_window("chat", size=(20, 20))
     other.focus()
-    assert hands.do(Action.of("wd", "0", dx=9)) is WindowState.UNFOCUSED
+    assert injector.do(Action.of("wd", "0", dx=9)) is WindowState.UNFOCUSED
     assert not keys_down(display)
     assert not buttons_down(display)
     assert _pointer(display) == (100, 50)
     assert not [event for event in other.events() if event[0].endswith("Press")]
     window.focus()
-    _do(hands, Action.of("w"), lambda: len(keys_down(display)) == 1)
+    _do(injector, Action.of("w"), lambda: len(keys_down(display)) == 1)
 
 
-def test_putting_the_pointer_somewhere_is_no_motion(hands: Injector, display: XDisplay, screen: OwnScreen) -> None:
+def test_putting_the_pointer_somewhere_is_no_motion(injector: Injector, display: XDisplay, screen: OwnScreen) -> None:
     """A game that reads raw motion (SDL does) would turn the view by the place of the pointer."""
     heard: list[InputEvent] = []
     listener = Listener(screen.name, screen.authority)
     listener.subscribe(heard.append)
     with closing(listener.start()):
-        hands.pointer_to(150, 70)
+        injector.pointer_to(150, 70)
         assert _pointer(display) == (150, 70)
-        wait_until(lambda: hands.do(Action.of(dx=3)) is WindowState.READY, "a motion that is one")
+        wait_until(lambda: injector.do(Action.of(dx=3)) is WindowState.READY, "a motion that is one")
         wait_until(lambda: bool(heard), "it is heard")
     assert {(event.kind, event.x, event.y) for event in heard} == {("mouse_delta", 3, 0)}
 
 
-def test_a_click_beside_the_window_is_not_made(hands: Injector, display: XDisplay) -> None:
-    hands.pointer_to(500, 400)
-    _do(hands, Action.of("w", "0"), lambda: len(keys_down(display)) == 1)
-    assert hands.done == Action.of("w")
+def test_a_click_beside_the_window_is_not_made(injector: Injector, display: XDisplay) -> None:
+    injector.pointer_to(500, 400)
+    _do(injector, Action.of("w", "0"), lambda: len(keys_down(display)) == 1)
+    assert injector.done == Action.of("w")
     assert not buttons_down(display)
 
 
-def test_a_motion_that_leads_into_the_window_clicks_there(hands: Injector, window: Window, display: XDisplay) -> None:
-    hands.pointer_to(250, 50)
-    _do(hands, Action.of((), ("0",), dx=-200), lambda: ("ButtonPress", 1) in window.events())
-    assert hands.done == Action.of((), ("0",), dx=-200)
+def test_a_motion_that_leads_into_the_window_clicks_there(
+    injector: Injector, window: Window, display: XDisplay
+) -> None:
+    injector.pointer_to(250, 50)
+    _do(injector, Action.of((), ("0",), dx=-200), lambda: ("ButtonPress", 1) in window.events())
+    assert injector.done == Action.of((), ("0",), dx=-200)
 
 
 def test_what_is_dragged_out_of_the_window_stays_in_hand_and_hits_nothing_else(
-    hands: Injector, window: Window, display: XDisplay, open_window: Callable[..., Window]
+    injector: Injector, window: Window, display: XDisplay, open_window: Callable[..., Window]
 ) -> None:
     other = open_window("chat", size=(150, 100))
     other.configure(x=250, y=0)
     window.focus()
-    wait_until(lambda: hands.watch.state() is WindowState.READY, "the window has the focus")
-    _do(hands, Action.of((), ("0",)), lambda: bool(buttons_down(display)))
+    wait_until(lambda: injector.watch.state() is WindowState.READY, "the window has the focus")
+    _do(injector, Action.of((), ("0",)), lambda: bool(buttons_down(display)))
     window.events()
     other.events()
-    hands.do(Action.of((), ("0",), dx=200))
+    injector.do(Action.of((), ("0",), dx=200))
     assert _pointer(display) == (300, 50)
-    assert hands.do(Action.of((), ("0", "1"))) is WindowState.READY
-    assert hands.done == Action.of((), ("0",)), "a second button would click beside it"
-    hands.do(Action.of())
+    assert injector.do(Action.of((), ("0", "1"))) is WindowState.READY
+    assert injector.done == Action.of((), ("0",)), "a second button would click beside it"
+    injector.do(Action.of())
     wait_until(lambda: ("ButtonRelease", 1) in window.events(), "it is let go of where it was pressed")
     assert not [event for event in other.events() if event[0].startswith("Button")]
 
 
-def test_a_motion_that_leads_out_of_the_window_makes_no_click(hands: Injector, display: XDisplay) -> None:
-    assert hands.do(Action.of("w", "0", dx=300)) is WindowState.READY
-    assert hands.done == Action.of("w", dx=300)
+def test_a_motion_that_leads_out_of_the_window_makes_no_click(injector: Injector, display: XDisplay) -> None:
+    assert injector.do(Action.of("w", "0", dx=300)) is WindowState.READY
+    assert injector.done == Action.of("w", dx=300)
     assert _pointer(display) == (400, 50)
     assert not buttons_down(display)
 
 
 def test_keys_are_pressed_anew_after_the_focus_was_away_for_a_moment(
-    hands: Injector, window: Window, display: XDisplay, open_window: Callable[..., Window]
+    injector: Injector, window: Window, display: XDisplay, open_window: Callable[..., Window]
 ) -> None:
     w = key_codes(display)["w"]
     other = open_window("notification", size=(20, 20))
 
     def is_pressed_anew() -> bool:
-        hands.do(Action.of("w"))
+        injector.do(Action.of("w"))
         other.focus()
         window.focus()
         window.events()
-        hands.do(Action.of("w"))
+        injector.do(Action.of("w"))
         return keys_down(display) == {w} and ("KeyPress", w) in window.events()
 
     wait_until(is_pressed_anew, "two looks without a pause in between")
@@ -192,10 +194,10 @@ def test_a_window_that_closes_gets_everything_released(
     window = open_window("game")
     window.focus()
     guard.watch(screen.name, screen.authority, window.id)
-    hands = Injector(display, WindowWatch(display, window.id), guard)
-    hands.do(Action.of("w"))
+    injector = Injector(display, WindowWatch(display, window.id), guard)
+    injector.do(Action.of("w"))
     window.core.DestroyWindow(window.id)
     window.sync()
-    assert hands.do(Action.of("w")) is WindowState.GONE
+    assert injector.do(Action.of("w")) is WindowState.GONE
     assert not keys_down(display)
-    hands.release()
+    injector.release()

@@ -37,10 +37,10 @@ guard.watch(name, authority, window)
 game = subprocess.Popen(["sh", "-c", "trap '' TERM; while :; do sleep 1; done"], start_new_session=True)
 folder = Path(tempfile.mkdtemp(prefix="eyehand-test-"))
 guard.will_end(game.pid, folder)
-hands = Injector(display, WindowWatch(display, window), guard)
-hands.pointer_to(100, 50)
+injector = Injector(display, WindowWatch(display, window), guard)
+injector.pointer_to(100, 50)
 for beat in range(beats):
-    hands.do(Action.of(("w", "LeftShift"), ("0",), dx=1))
+    injector.do(Action.of(("w", "LeftShift"), ("0",), dx=1))
     if beat == 0:
         display.core.GetInputFocus().reply()
         print(guard.pid, game.pid, folder, flush=True)
@@ -137,21 +137,21 @@ def test_the_watchdog_lets_go_at_the_moment_in_which_the_focus_is_lost(
 def test_without_its_watchdog_the_player_presses_nothing(display: XDisplay, window: Window, screen: OwnScreen) -> None:
     guard = Guard()
     guard.watch(screen.name, screen.authority, window.id)
-    hands = Injector(display, WindowWatch(display, window.id), guard)
-    assert _hold_w(hands, display) == {key_codes(display)["w"]}
+    injector = Injector(display, WindowWatch(display, window.id), guard)
+    assert _hold_w(injector, display) == {key_codes(display)["w"]}
     os.kill(guard.pid, signal.SIGKILL)
     wait_until(lambda: not _is_running(guard.pid), "the watchdog is dead")
     with pytest.raises(RuntimeError, match="watchdog"):
-        hands.do(Action.of("w"))
+        injector.do(Action.of("w"))
     assert not keys_down(display)
     guard.close()
 
 
-def _hold_w(hands: Injector, display: XDisplay) -> set[int]:
+def _hold_w(injector: Injector, display: XDisplay) -> set[int]:
     """The key that is down. Where the machine keeps us waiting before we look, the watchdog lets go: then once more."""
 
     def is_held() -> bool:
-        hands.do(Action.of("w"))
+        injector.do(Action.of("w"))
         codes.update(keys_down(display))
         return bool(codes)
 

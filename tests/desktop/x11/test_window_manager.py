@@ -63,12 +63,12 @@ def test_a_managed_window_is_played(screen: OwnScreen, display: XDisplay, guard:
     _ask(window, "_NET_ACTIVE_WINDOW", 1)
     wait_until(lambda: watch.state() is WindowState.READY, "the window has the focus")
     guard.watch(screen.name, screen.authority, window.id)
-    hands = Injector(display, watch, guard)
+    injector = Injector(display, watch, guard)
     place = display.core.TranslateCoordinates(window.id, display.root, 0, 0).reply()
     assert (place.dst_x, place.dst_y) != (0, 0), "it has a frame"
-    hands.pointer_to(place.dst_x + 50, place.dst_y + 50)
+    injector.pointer_to(place.dst_x + 50, place.dst_y + 50)
     window.events()
-    assert hands.do(Action.of("w", "0")) is WindowState.READY
+    assert injector.do(Action.of("w", "0")) is WindowState.READY
     came: list[str] = []
 
     def has_clicked() -> bool:
@@ -77,12 +77,12 @@ def test_a_managed_window_is_played(screen: OwnScreen, display: XDisplay, guard:
 
     wait_until(has_clicked, "the click arrives")
     assert came == ["KeyPress", "ButtonPress"]
-    hands.do(Action.of("w"))
-    hands.pointer_to(place.dst_x + 50, place.dst_y - 5)  # its title bar
-    hands.do(Action.of("w", "0"))
-    assert hands.done == Action.of("w")
+    injector.do(Action.of("w"))
+    injector.pointer_to(place.dst_x + 50, place.dst_y - 5)  # its title bar
+    injector.do(Action.of("w", "0"))
+    assert injector.done == Action.of("w")
     assert not buttons_down(display), "the window manager's frame is not clicked"
-    hands.release()
+    injector.release()
     assert not keys_down(display)
 
 

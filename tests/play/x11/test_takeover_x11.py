@@ -158,7 +158,7 @@ def test_any_input_of_the_persons_releases_the_agents_keys_and_reaches_the_game(
         agents = {("ButtonPress", 1), *(("KeyPress", code) for code in _codes(display, "w", "LeftShift"))}
         assert not agents & set(window.events()), "nothing of the agent's reached the game"
         shared.person.tap("F9")
-        wait_until(lambda: shared.takeover.turn is Turn.AGENT, "the hotkey hands back")
+        wait_until(lambda: shared.takeover.turn is Turn.AGENT, "the agent resumes")
     shared.end()
     with Recording.open(shared.recorder.recordings[0]) as recording:
         users = [action for i in range(recording.num_frames) if (action := recording.user_action(i)) is not None]
@@ -169,7 +169,7 @@ def test_any_input_of_the_persons_releases_the_agents_keys_and_reaches_the_game(
     assert {"w", "LeftShift"} <= {event.name for event in events if event.is_simulated}
     assert {event.name for event in events if not event.is_simulated and event.kind == "key"} == {
         "a",
-        "hotkey:hand-back",
+        "hotkey:resume",
     }
 
 
