@@ -45,7 +45,12 @@ COMMANDS: dict[str, str] = {
     "demo": "Watch the bundled agent play three Doom tasks.",
 }
 
-RENAMED = {"--taught": "--dagger", "--pupil-share": "--learner-share", "--perturb": "--noise-injection"}
+RENAMED = {
+    "--taught": "--dagger",
+    "--pupil-share": "--learner-share",
+    "--perturb": "--noise-injection",
+    "--hand-back-key": "--resume-key",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

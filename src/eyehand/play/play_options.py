@@ -70,14 +70,14 @@ class TakeoverOptions:
 
     Attributes:
         takeover: in a desktop game, any key, click or motion of your own mouse in it takes over from the agent.
-        hand_back_key: the key, or keys together, that give the game back to the agent.
+        resume_key: the key, or keys together, with which the agent resumes.
         panic_key: the key, or keys together, that release everything and end play.
         takeover_px: so many pixels of your mouse's motion within a quarter of a second take over.
         view: whether to watch, and take over, in the browser: on, off, auto (with --own-screen), or HOST:PORT.
     """
 
     takeover: bool = True
-    hand_back_key: str = "RightAlt+Home"
+    resume_key: str = "RightAlt+Home"
     panic_key: str = "F12"
     takeover_px: int = 20
     view: str = "auto"

@@ -88,7 +88,7 @@ def check_takeover(options: TakeoverOptions, game: Game | None = None) -> tuple[
     """
     if options.takeover_px < 1:
         raise UserError("--takeover-px must be 1 or more.")
-    keys = TakeoverKeys(options.hand_back_key, options.panic_key)
+    keys = TakeoverKeys(options.resume_key, options.panic_key)
     keys.hotkeys()
     has_own_screen = getattr(game, "own_screen_px", None) is not None
     if options.view == "off" or (options.view == "auto" and not has_own_screen):

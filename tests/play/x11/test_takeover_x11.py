@@ -87,7 +87,7 @@ class Shared:
 @pytest.fixture
 def shared(screen: OwnScreen, window: Window, tmp_path: Path) -> Iterator[Shared]:
     game = WindowGame(WindowQuery(title="Freedoom"), screen.name, screen.authority, say=lambda _: None)
-    with share(game, Agent(), TakeoverOptions(hand_back_key="F9")) as play:
+    with share(game, Agent(), TakeoverOptions(resume_key="F9")) as play:
         shared = Shared(screen, play, tmp_path)
         yield shared
         shared.end()
@@ -102,7 +102,7 @@ def test_who_reads_the_terminal_has_gone_and_the_panic_key_still_ends_play(
     os.close(reading)
     monkeypatch.setattr("sys.stderr", os.fdopen(writing, "w"))
     game = WindowGame(WindowQuery(title="Freedoom"), screen.name, screen.authority)
-    with share(game, Agent(), TakeoverOptions(hand_back_key="F9")) as play:
+    with share(game, Agent(), TakeoverOptions(resume_key="F9")) as play:
         shared = Shared(screen, play, tmp_path)
         wait_until(lambda: keys_down(display) == _codes(display, "w", "LeftShift"), "the agent holds its keys")
         shared.person.tap("a")
@@ -118,7 +118,7 @@ def test_a_person_who_cannot_be_heard_any_more_ends_play(
     screen: OwnScreen, display: XDisplay, window: Window, tmp_path: Path
 ) -> None:
     game = WindowGame(WindowQuery(title="Freedoom"), screen.name, screen.authority, say=lambda _: None)
-    with share(game, Agent(), TakeoverOptions(hand_back_key="F9")) as play:
+    with share(game, Agent(), TakeoverOptions(resume_key="F9")) as play:
         shared = Shared(screen, play, tmp_path)
         wait_until(lambda: keys_down(display) == _codes(display, "w", "LeftShift"), "the agent holds its keys")
         (listener,) = [thread for thread in threading.enumerate() if thread.name == "eyehand listener"]
