@@ -23,12 +23,13 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from doom_run import DoomRun, run_of
+
 from eyehand.desktop.profile import Profile, Step, load_profile, parse_size
 from eyehand.errors import UserError
 from eyehand.evaluate.statistics import mean_estimate
 from eyehand.formats.doom.dsda import Wads
 from eyehand.formats.doom.lmp import parse_lmp
-from eyehand.formats.doom.run import DoomRun, run_of
 from eyehand.games.desktop.x11 import LaunchedDesktopGame
 from eyehand.play.play import play_with
 from eyehand.play.play_options import AgentOptions, LiveOptions, TakeoverOptions

@@ -1,7 +1,7 @@
 """`eyehand import`: recordings of other formats become ours.
 
 Each format is one sub-command: a dataclass with its options whose `importer()` gives the Importer (see
-`exchange/importing.py`, which does the writing).
+`formats/importing.py`, which does the writing).
 """
 
 from __future__ import annotations

@@ -20,7 +20,6 @@ from eyehand.errors import UserError, unreadable
 from eyehand.formats.doom.dsda import Replay, Wads, dsda_version, pictures, replay
 from eyehand.formats.doom.lmp import LmpDemo, parse_lmp
 from eyehand.formats.doom.lmp_hands import DemoTick, ticks_of
-from eyehand.formats.doom.run import level_name
 from eyehand.formats.doom.sync import IN_STEP, Agreement, in_step
 from eyehand.formats.doom.wad import WadFile
 from eyehand.formats.importing import ImportedFrame, Take, file_digest, recording_id
@@ -29,7 +28,7 @@ from eyehand.games.doom.controls import TICKS_PER_SECOND, TICS_PER_SECOND
 from eyehand.player import Decision
 from eyehand.recording.format import RecordingInfo
 
-__all__ = ["INSTRUCTIONS", "DoomDemoImporter", "Part"]
+__all__ = ["INSTRUCTIONS", "DoomDemoImporter", "Part", "level_name"]
 
 Part = Literal["all", "train", "test"]
 """`test` is the last demo of every WAD (of all files, where they are loose), `train` are the others."""
@@ -200,6 +199,12 @@ class DoomDemoImporter:
         for given in wads.wads:
             WadFile(given)
         return wads
+
+
+def level_name(episode: int, number: int, wads: Wads) -> str:
+    """What the game calls a level: E1M2, or MAP02 in games without episodes."""
+    is_numbered = any(level.startswith("MAP") for level in WadFile(wads.iwad).levels)
+    return f"MAP{number:02}" if is_numbered else f"E{episode}M{number}"
 
 
 def _level(demo: LmpDemo, wads: Wads) -> str:

@@ -10,15 +10,15 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from doom_run import DoomRun
 
 from eyehand.desktop.profile import load_profile
 from eyehand.formats.doom.dsda import Wads
-from eyehand.formats.doom.run import DoomRun
 
 
 @pytest.fixture(scope="module")
 def benchmark() -> ModuleType:
-    path = Path(__file__).parents[3] / "benchmarks" / "real_doom.py"
+    path = Path(__file__).parents[2] / "benchmarks" / "real_doom.py"
     spec = importlib.util.spec_from_file_location("real_doom", path)
     assert spec is not None
     assert spec.loader is not None

@@ -19,15 +19,16 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+from doom_sectors import LevelPlan
 
 from eyehand.errors import UserError
+from eyehand.formats.doom.demos import level_name
 from eyehand.formats.doom.dsda import Replay, Wads, replay
 from eyehand.formats.doom.lmp import LmpDemo
-from eyehand.formats.doom.sectors import LevelPlan
 from eyehand.formats.doom.wad import WadFile
 from eyehand.games.doom.controls import TICS_PER_SECOND
 
-__all__ = ["DoomRun", "level_name", "run_of"]
+__all__ = ["DoomRun", "run_of"]
 
 _LONGEST_STEP = 64.0
 """Map units; nobody runs so far in a tic: it is a teleporter, or a new life."""
@@ -95,12 +96,6 @@ def run_of(demo: LmpDemo, wads: Wads) -> DoomRun:
         exits=len(played.exits),
         health=0 if is_dead_T[-1] else lives[-1][0],
     )
-
-
-def level_name(episode: int, number: int, wads: Wads) -> str:
-    """What the game calls a level: E1M2, or MAP02 in games without episodes."""
-    is_numbered = any(level.startswith("MAP") for level in WadFile(wads.iwad).levels)
-    return f"MAP{number:02}" if is_numbered else f"E{episode}M{number}"
 
 
 def _num_active_tics(demo: LmpDemo) -> int:

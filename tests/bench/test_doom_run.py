@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from doom_run import _ends_of_lives, run_of
+from doom_sectors import LevelPlan
 
 from doom_lmp import commands, freedoom, lmp, wad
 from eyehand.errors import UserError
 from eyehand.formats.doom.dsda import Replay, Wads
 from eyehand.formats.doom.lmp import LmpDemo, parse_lmp
-from eyehand.formats.doom.run import _ends_of_lives, run_of
-from eyehand.formats.doom.sectors import LevelPlan
 from eyehand.formats.doom.wad import WadFile
 
 
