@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from eyehand.errors import UserError
-from eyehand.input_event import InputEvent
+from eyehand.input_event import HOTKEY, InputEvent
 from eyehand.players.hotkeys import Combination, Hotkeys
 from eyehand.recording.events import keys_from_events
+
+MS = 1_000_000
 
 
 def _key(name: str, is_pressed: bool = True, **more: bool) -> InputEvent:
@@ -16,7 +20,7 @@ def _key(name: str, is_pressed: bool = True, **more: bool) -> InputEvent:
 
 def _hear(hotkeys: Hotkeys, *events: InputEvent) -> tuple[list[InputEvent], list[str]]:
     heard = [hotkeys.hear(event) for event in events]
-    return [event for event, _ in heard], [name for _, name in heard if name is not None]
+    return [event for known, _ in heard for event in known], [name for _, name in heard if name is not None]
 
 
 def test_it_fires_once_and_while_playing() -> None:
@@ -52,6 +56,67 @@ def test_the_labels_lose_no_key_of_play_and_get_no_hotkey() -> None:
         {"w"},
         {"w", "F11"},
     ]
+
+
+def _named(events: list[InputEvent]) -> list[tuple[str, bool, int]]:
+    return [(event.name, event.is_pressed, event.time_ns // MS) for event in events]
+
+
+def _at(ms: int, name: str, is_pressed: bool = True) -> InputEvent:
+    return InputEvent(ms * MS, "key", name, is_pressed)
+
+
+def test_the_keys_held_with_it_are_no_play_either() -> None:
+    hotkeys = Hotkeys({"pause": "RightAlt+End", "keep": "RightAlt+LeftShift+End"})
+    marked, fired = _hear(hotkeys, _at(0, "RightAlt"), _at(10, "RightAlt"), _at(20, "End"), _at(30, "End", False))
+    assert fired == ["pause"]
+    assert _named(marked) == [("hotkey:pause", True, 20), ("hotkey:pause", True, 20), ("hotkey:pause", False, 30)]
+    marked, fired = _hear(hotkeys, _at(40, "LeftShift"), _at(50, "End"), _at(60, "LeftShift", False))
+    assert fired == ["keep"], "RightAlt is held all the time"
+    assert {event.name for event in marked} == {"hotkey:keep"}
+    assert _named(_hear(hotkeys, _at(70, "RightAlt", False))[0]) == [("hotkey:pause", False, 70)]
+    assert hotkeys.settle(10**12) == []
+
+
+def test_a_key_that_begins_a_combination_and_is_played_with_is_play() -> None:
+    hotkeys = Hotkeys({"keep": "LeftShift+F11"})
+    tapped, _ = _hear(hotkeys, _at(0, "LeftShift"), _at(30, "LeftShift", False))
+    assert _named(tapped) == [("LeftShift", True, 30), ("LeftShift", False, 30)]
+    with_another, _ = _hear(hotkeys, _at(40, "LeftShift"), _at(60, "w"), _at(70, "LeftShift", False))
+    assert _named(with_another) == [("LeftShift", True, 60), ("w", True, 60), ("LeftShift", False, 70)]
+    click = InputEvent(90 * MS, "button", "0", True)
+    assert _hear(hotkeys, _at(80, "LeftShift"), click)[0] == [_at(90, "LeftShift"), click]
+    assert _hear(hotkeys, _at(91, "LeftShift", False), _at(100, "LeftShift"))[0][1:] == []
+    assert hotkeys.settle(600 * MS) == []
+    assert hotkeys.settle(600 * MS + 1) == [_at(600, "LeftShift")], "half a second is long enough"
+    motion = InputEvent(2000 * MS, "mouse_delta", x=1)
+    assert _hear(hotkeys, _at(700, "LeftShift", False), _at(800, "LeftShift"), motion)[0][1:] == [
+        *(_at(1300, "LeftShift"), motion)
+    ]
+
+
+_PRESSES = st.lists(
+    st.tuples(st.integers(0, 400), st.sampled_from(("RightAlt", "LeftShift", "w", "End")), st.booleans()), max_size=40
+)
+
+
+@given(_PRESSES)
+def test_nothing_is_lost_and_all_stays_in_order(drawn: list[tuple[int, str, bool]]) -> None:
+    hotkeys = Hotkeys({"pause": "RightAlt+End", "keep": "RightAlt+LeftShift+w"})
+    time_ms, held, heard = 0, set[str](), []
+    for gap_ms, name, is_pressed in drawn:
+        time_ms += gap_ms
+        if is_pressed is not (name in held):
+            held ^= {name}
+            heard.append(_at(time_ms, name, is_pressed))
+    known = [event for one in heard for event in hotkeys.hear(one)[0]] + hotkeys.settle(10**18)
+    assert len(known) == len(heard)
+    assert [event.time_ns for event in known] == sorted(event.time_ns for event in known)
+    down = dict.fromkeys((*held, *(event.name for event in known)), 0)
+    for event in known:
+        if not event.name.startswith(HOTKEY):
+            down[event.name] += 1 if event.is_pressed else -1
+            assert down[event.name] in (0, 1), "every press has its release, and they take turns"
 
 
 def test_names_are_read_in_any_case() -> None:

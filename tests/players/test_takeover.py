@@ -202,6 +202,32 @@ def test_what_takes_over(events: list[InputEvent], is_taken: bool) -> None:
     assert play.takeover.turn is (Turn.PERSON if is_taken else Turn.AGENT)
 
 
+def test_the_keys_of_a_hotkey_neither_take_over_nor_are_they_play() -> None:
+    play = Play(12)
+    play.takeover.keys = TakeoverKeys()
+    play.takeover._near_hotkeys = play.takeover.keys.hotkeys()
+    hotkey = [("RightAlt", True), ("Home", True), ("Home", False), ("RightAlt", False)]
+    for first in (1, 6):
+        for tick, (name, is_pressed) in enumerate(hotkey, first):
+            play.at(tick, key(tick, name, is_pressed))
+    play.at(5, key(5, "a"), key(5, "a", False))
+    ticks = play.run()
+    assert [tick.executed for tick in ticks[:4]] == [AGENT] * 4, "the agent plays on"
+    assert [sorted(tick.executed.keys) for tick in ticks[4:7]] == [["a"], [], []]
+    assert not {"RightAlt", "Home"} & set().union(*(tick.executed.keys for tick in ticks))
+    assert ticks[-1].executed == AGENT
+
+
+def test_a_key_that_may_begin_a_hotkey_takes_over_when_it_is_held() -> None:
+    play = Play(16)
+    play.takeover._near_hotkeys = TakeoverKeys().hotkeys()
+    play.at(2, key(2, "RightAlt"))
+    ticks = play.run()
+    held = [tick.index for tick in ticks if "RightAlt" in tick.executed.keys]
+    assert held == list(range(held[0], 16)), "from then on"
+    assert 10 <= held[0] <= 12, "half a second is ten ticks"
+
+
 def test_a_held_key_that_repeats_after_the_agent_resumed_does_not_take_over_again() -> None:
     play = Play()
     play.takeover.reset(0)

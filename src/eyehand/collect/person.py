@@ -169,8 +169,7 @@ class _Desk:
     ) -> None:
         self.game, self.options, self.say = game, options, say
         self._ended = ended
-        self.person = HumanPlayer()
-        self._hotkeys = options.keys.hotkeys()
+        self.person = HumanPlayer(options.keys.hotkeys())
         self._changed = threading.Condition()
         self._recording = RecordingState.WAITING if options.is_waiting else RecordingState.ON
         self._before_pause = self._recording
@@ -187,8 +186,7 @@ class _Desk:
 
     def hear(self, event: InputEvent) -> None:
         """An event of the display, on the listener's thread."""
-        event, fired = self._hotkeys.hear(event)
-        self.person.hear(event)
+        fired = self.person.hear(event)
         if fired is not None:
             self._obey(fired)
 

@@ -2,8 +2,12 @@
 
 A combination is written like `RightControl+F9`: the last key is its trigger, the others are held before. It fires once
 when its trigger goes down, whatever else is held, for the person plays meanwhile; what software injects never fires
-one. The events of a trigger that fired are renamed `hotkey:NAME`, so that recordings keep them and readers do not take
-them for play; the keys held with it stay what they are. Of two that fit, the one with more keys fires. Knows no X.
+one. The events of a combination that fired are renamed `hotkey:NAME`, so that recordings keep them and readers do not
+take them for play. Of two that fit, the one with more keys fires. Knows no X.
+
+A key that begins a combination is held back until it is known what it is for: of the combination if that fires; of play
+when it is let go of, when another key or button goes down, and after half a second. It is then told with that moment's
+time, so that it stays in order and never comes into a tick that was told already.
 """
 
 from __future__ import annotations
@@ -17,6 +21,8 @@ from eyehand.errors import UserError
 from eyehand.input_event import HOTKEY, InputEvent
 
 __all__ = ["Combination", "Hotkeys"]
+
+_HELD_BACK_NS = 500_000_000
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,7 @@ class Combination:
 
 
 class Hotkeys:
-    """Detects which hotkey an event fires. For one thread.
+    """Detects which hotkey an event fires. For one thread at a time.
 
     Args:
         combinations: by the name of their command; text or `Combination`.
@@ -65,37 +71,63 @@ class Hotkeys:
         for name, keys in self.combinations.items():
             if names[keys] != name:
                 raise UserError(f"The hotkey {keys} is given to {name!r} and to {names[keys]!r}: change one of them.")
+        self._beginnings = frozenset[str]().union(*(keys.held for keys in self.combinations.values()))
         self._held: set[str] = set()
         self._fired: dict[str, str] = {}
+        self._held_back: dict[str, InputEvent] = {}
 
-    def hear(self, event: InputEvent) -> tuple[InputEvent, str | None]:
-        """Tell of the next event.
+    def hear(self, event: InputEvent) -> tuple[list[InputEvent], str | None]:
+        """Tell of the next event, in the order of time.
 
         Returns:
-            The event as it is to be recorded, and the name of the hotkey that it fires; None: it fires none.
+            The events that are known now, as they are to be recorded, in the order of time; and the name of the hotkey
+            that fires, or None.
         """
-        if event.kind != "key" or event.is_simulated:
-            return event, None
-        key = event.name
+        known, key = self.settle(event.time_ns), event.name
+        if event.is_simulated or event.kind not in ("key", "button"):
+            return [*known, event], None
+        if event.kind == "button":
+            return [*known, *self._played(event), event], None
         if not event.is_pressed:
             self._held.discard(key)
             fired = self._fired.pop(key, None)
-            return (event if fired is None else replace(event, name=HOTKEY + fired)), None
-        is_repeated = key in self._held
+            return [*known, *self._played(event, key), _renamed(event, fired)], None
+        if key in self._held:  # it repeats
+            return [*known, *([] if key in self._held_back else [_renamed(event, self._fired.get(key))])], None
         self._held.add(key)
-        if is_repeated:
-            fired = self._fired.get(key)
-            return (event if fired is None else replace(event, name=HOTKEY + fired)), None
         fitting = [
             (len(keys.held), name)
             for name, keys in self.combinations.items()
             if keys.trigger == key and keys.held <= self._held
         ]
-        if not fitting:
-            return event, None
-        name = max(fitting)[1]
-        self._fired[key] = name
-        return replace(event, name=HOTKEY + name), name
+        if fitting:
+            name = max(fitting)[1]
+            ours = self._held_back.keys() & self.combinations[name].held
+            pressed = [*(self._played(event, *sorted(ours)) if ours else []), event]
+            self._fired |= dict.fromkeys((*ours, key), name)
+            return [*known, *(_renamed(one, name) for one in pressed)], name
+        if key in self._beginnings:
+            self._held_back[key] = event
+            return known, None
+        return [*known, *self._played(event), event], None
+
+    def settle(self, time_ns: int) -> list[InputEvent]:
+        """What has been held back for too long before this moment, and counts as play from then on."""
+        late = [event for event in self._held_back.values() if event.time_ns + _HELD_BACK_NS < time_ns]
+        for event in late:
+            del self._held_back[event.name]
+        return [replace(event, time_ns=event.time_ns + _HELD_BACK_NS) for event in late]
+
+    def _played(self, event: InputEvent, *keys: str) -> list[InputEvent]:
+        """The presses of these keys, or of all, that were held back until this event; a release settles no other."""
+        if event.kind == "button" and not event.is_pressed:
+            return []
+        names = [key for key in keys or tuple(self._held_back) if key in self._held_back]
+        return [replace(self._held_back.pop(name), time_ns=event.time_ns) for name in names]
+
+
+def _renamed(event: InputEvent, hotkey: str | None) -> InputEvent:
+    return event if hotkey is None else replace(event, name=HOTKEY + hotkey)
 
 
 def _key_name(name: str, text: str) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from eyehand.action import NOTHING, Action
 from eyehand.input_event import HOTKEY, InputEvent
 from eyehand.player import Decision, Observation
+from eyehand.players.hotkeys import Hotkeys
 from eyehand.players.input_state import InputState
 
 __all__ = ["HumanPlayer"]
@@ -23,10 +24,12 @@ class HumanPlayer:
     """One person. `hear` may be called on another thread than the rest.
 
     Args:
+        hotkeys: combinations that are not play.
         catch_up: returns when all events so far have reached `hear`; see `Listener.catch_up`.
     """
 
-    def __init__(self, catch_up: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, hotkeys: Hotkeys | None = None, catch_up: Callable[[], None] = lambda: None) -> None:
+        self._hotkeys = hotkeys or Hotkeys({})
         self.catch_up = catch_up
         self._lock = threading.Lock()
         self._hands = InputState()
@@ -41,15 +44,16 @@ class HumanPlayer:
             self._hands.buttons.update(buttons)
             self._hands.forget()
 
-    def hear(self, event: InputEvent) -> None:
-        """Take in an input event. Simulated events and hotkeys are kept for the recording, but are not the person's."""
+    def hear(self, event: InputEvent) -> str | None:
+        """Take in an input event. Simulated events and hotkeys are kept for the recording, but are not the person's.
+
+        Returns:
+            The name of the hotkey that it fires; None: none.
+        """
         with self._lock:
-            if self._is_watched:
-                self._events.append(event)
-            if not (event.is_simulated or event.name.startswith(HOTKEY)):
-                self._hands.hear(event)
-            if not self._is_watched:
-                self._hands.forget()
+            known, fired = self._hotkeys.hear(event)
+            self._take_in(known)
+        return fired
 
     def start_at(self, time_ns: int) -> None:
         """Begin the first tick, at the capture time of the first picture."""
@@ -84,6 +88,7 @@ class HumanPlayer:
         """The person's action; see `session.ExecutedActionSource`."""
         self.catch_up()
         with self._lock:
+            self._take_in(self._hotkeys.settle(until_ns))
             done = self._hands.take(until_ns)
             self._batches.append(self._events_before(until_ns))
         return Decision(done, by_user=True), done
@@ -92,6 +97,15 @@ class HumanPlayer:
         """The events before the next picture: none before the first, then those of the action that led to it."""
         with self._lock:
             return self._batches.popleft()
+
+    def _take_in(self, events: list[InputEvent]) -> None:
+        for event in events:
+            if self._is_watched:
+                self._events.append(event)
+            if not (event.is_simulated or event.name.startswith(HOTKEY)):
+                self._hands.hear(event)
+        if not self._is_watched:
+            self._hands.forget()
 
     def _events_before(self, time_ns: int) -> list[InputEvent]:
         events: list[InputEvent] = []

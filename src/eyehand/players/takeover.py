@@ -122,19 +122,11 @@ class Takeover:
     def hear(self, event: InputEvent, *, is_far: bool = False) -> None:
         """Take in an input event; thread-safe. Simulated events are kept for the recording only."""
         with self.lock:
-            event, hotkey = (self._far_hotkeys if is_far else self._near_hotkeys).hear(event)
-            is_release = event.kind in ("key", "button") and not event.is_pressed
-            is_for_game = self.is_playing and not self.is_paused()
-            if is_for_game or (self.is_playing and is_release):
-                self._events.append(event)
+            known, hotkey = (self._far_hotkeys if is_far else self._near_hotkeys).hear(event)
+            for one in known:
+                self._take_in(one, is_far)
             if hotkey is not None:
                 self._obey(hotkey, event.time_ns)
-                return
-            if event.is_simulated or event.name.startswith(HOTKEY) or not (is_for_game or is_release):
-                return
-            state = self._far if is_far else self._near
-            if state.hear(event) and self.turn is Turn.AGENT and is_for_game and self._is_meant(event):
-                self._take_over(event.time_ns)
 
     def take_events(self) -> list[InputEvent]:
         """The events since the last call, up to the picture of the last completed tick."""
@@ -197,6 +189,9 @@ class Takeover:
     ) -> tuple[Decision | None, Action]:
         """The decision and the executed action of a tick, by agent and person; see `session.ExecutedActionSource`."""
         with self.lock:
+            for is_far, hotkeys in ((False, self._near_hotkeys), (True, self._far_hotkeys)):
+                for event in hotkeys.settle(until_ns):
+                    self._take_in(event, is_far)
             self._tick_ns, self._until_ns = self._until_ns, until_ns
             turns = [self._turn_at_tick]
             while self._changes and self._changes[0][0] < until_ns:
@@ -214,6 +209,18 @@ class Takeover:
             return Decision(everything, label=persons), everything
         everything = persons.then(agents)
         return Decision(everything), everything
+
+    def _take_in(self, event: InputEvent, is_far: bool) -> None:
+        """Keep an event, and take over if the person means it."""
+        is_release = event.kind in ("key", "button") and not event.is_pressed
+        is_for_game = self.is_playing and not self.is_paused()
+        if is_for_game or (self.is_playing and is_release):
+            self._events.append(event)
+        if event.is_simulated or event.name.startswith(HOTKEY) or not (is_for_game or is_release):
+            return
+        state = self._far if is_far else self._near
+        if state.hear(event) and self.turn is Turn.AGENT and is_for_game and self._is_meant(event):
+            self._take_over(event.time_ns)
 
     def _obey(self, hotkey: str, time_ns: int) -> None:
         if hotkey == _RESUME:
