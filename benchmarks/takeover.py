@@ -58,7 +58,7 @@ def measure(display: XDisplay, person: Person, takeover: Takeover, samples: int)
         while keys_down(display) - {key} or buttons_down(display):
             pass
         times_ms.append(1e3 * (time.perf_counter() - begin_s))
-        person.let_go("a")
+        person.release("a")
         takeover.resume(time.monotonic_ns())
     return sorted(times_ms)
 

@@ -120,13 +120,13 @@ class StuckPlayer(CountingPlayer):
     def __init__(self) -> None:
         super().__init__()
         self.stuck_on: int | None = None
-        self.let_go = threading.Event()
+        self.may_go = threading.Event()
 
     def act(self, observation: Observation) -> Decision:
         decision = super().act(observation)
         if self.stuck_on is None and observation.executed.keys:
             self.stuck_on = len(self.told)
-            assert self.let_go.wait(timeout=60)
+            assert self.may_go.wait(timeout=60)
         return decision
 
 
@@ -140,13 +140,13 @@ class LettingGo(Log):
 
     def on_tick(self, tick: Tick) -> None:
         super().on_tick(tick)
-        if self.player.let_go.is_set():
+        if self.player.may_go.is_set():
             if tick.decision is not None:
                 self.game.num_ticks = 0
         elif self.player.stuck_on is not None:
             self.stuck.append(tick)
             if tick.executed == NOTHING:
-                self.player.let_go.set()
+                self.player.may_go.set()
 
 
 def test_real_time_never_waits_drops_late_actions_and_lets_go_of_stale_keys() -> None:

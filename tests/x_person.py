@@ -46,12 +46,12 @@ class Person:
         """Press a key, or a mouse button ("0" of an Action is the left one, here "button 0")."""
         self._do(name, True)
 
-    def let_go(self, name: str) -> None:
+    def release(self, name: str) -> None:
         self._do(name, False)
 
     def tap(self, name: str) -> None:
         self.press(name)
-        self.let_go(name)
+        self.release(name)
 
     def move(self, dx: int, dy: int = 0) -> None:
         """Move the mouse by so many pixels."""

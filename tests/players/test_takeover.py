@@ -73,7 +73,7 @@ class HeldGame:
     def outcome(self) -> Outcome:
         return Outcome(self.index >= self.num_ticks)
 
-    def let_go(self, kept: frozenset[str]) -> None:
+    def release_except(self, kept: frozenset[str]) -> None:
         self.held = Action(self.held.keys & kept)
 
     def release(self) -> None:
@@ -277,7 +277,7 @@ def test_play_stops_even_if_the_keys_cannot_be_released() -> None:
         raise OSError("the desktop is gone")
 
     play = Play(6)
-    play.takeover.let_go = fail
+    play.takeover.release_except = fail
     with pytest.raises(OSError, match="is gone"):
         play.takeover.panic(0)
     assert play.stopped == [True]

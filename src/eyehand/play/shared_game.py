@@ -41,7 +41,7 @@ class SharedGame:
         self._looked: Callable[[Frame], None] = looked
         self._clock: Clock = clock or SystemClock()
         self.task, self.fps, self.is_realtime = game.task, game.fps, game.is_realtime
-        takeover.let_go = self._let_go
+        takeover.release_except = self._release_except
         takeover.is_paused = lambda: bool(getattr(game, "is_paused", False))
 
     @property
@@ -88,10 +88,10 @@ class SharedGame:
         with self._takeover.lock:
             self._game.close()
 
-    def _let_go(self, kept: frozenset[str]) -> None:
+    def _release_except(self, kept: frozenset[str]) -> None:
         """Release everything but these keys. Called with the lock held, on the thread of the person's event."""
-        let_go = getattr(self._game, "let_go", None)
-        if kept and let_go is not None:
-            let_go(kept)
+        release_except = getattr(self._game, "release_except", None)
+        if kept and release_except is not None:
+            release_except(kept)
         else:
             self._game.release()

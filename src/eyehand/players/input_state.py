@@ -48,7 +48,7 @@ class InputState:
         self._waiting.append(event)
         return True
 
-    def let_go(self, time_ns: int) -> None:
+    def release(self, time_ns: int) -> None:
         """Release everything, when the person's input is lost."""
         for name in sorted(self.keys):
             self.hear(InputEvent(time_ns, "key", name))

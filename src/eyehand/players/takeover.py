@@ -85,7 +85,7 @@ class Takeover:
         self.turn = Turn.AGENT
         self.is_playing = False
         self.is_paused: Callable[[], bool] = lambda: False
-        self.let_go: Callable[[frozenset[str]], None] = lambda _: None
+        self.release_except: Callable[[frozenset[str]], None] = lambda _: None
         self._say, self._stop = say, stop
         self._near, self._far = InputState(), InputState()
         self._near_hotkeys, self._far_hotkeys = self.keys.hotkeys(), self.keys.hotkeys()
@@ -140,14 +140,14 @@ class Takeover:
         """Release everything that remote input holds: its connection is lost."""
         with self.lock:
             if self._far.is_holding:
-                self._far.let_go(time_ns)
-                self.let_go(frozenset())
+                self._far.release(time_ns)
+                self.release_except(frozenset())
 
     def resume(self, time_ns: int) -> None:
         """Let the agent resume."""
         with self.lock:
             if self.turn is Turn.PERSON:
-                self.let_go(frozenset())
+                self.release_except(frozenset())
                 self._change(Turn.AGENT, time_ns)
                 self._say("the agent plays; any key, click or motion of the mouse takes over.")
 
@@ -157,7 +157,7 @@ class Takeover:
             if self.turn is not Turn.NOBODY:
                 self._change(Turn.NOBODY, time_ns)
                 try:
-                    self.let_go(frozenset())
+                    self.release_except(frozenset())
                 finally:
                     self._stop()
                 self._say("everything is released, play ends.")
@@ -230,7 +230,7 @@ class Takeover:
 
     def _take_over(self, time_ns: int) -> None:
         self._shared = self._held.keys & self._near.keys
-        self.let_go(self._shared)
+        self.release_except(self._shared)
         self._change(Turn.PERSON, time_ns)
         self._say(f"you play; {self.keys.resume} gives the game back to the agent, {self.keys.panic} ends it.")
 

@@ -47,7 +47,7 @@ class RemoteInput:
             if page is not self._owner and action == NOTHING:
                 return
             if page is not self._owner and self._owner is not None:
-                self._let_go(now_ns)
+                self._release(now_ns)
             self._owner, self._heard_ns = page, now_ns
             before, self._held = self._held, action.held()
             for event in events_between(before, action, now_ns, is_simulated=False):
@@ -57,14 +57,14 @@ class RemoteInput:
         """Release the input of a page that was closed."""
         with self._lock:
             if page is self._owner:
-                self._let_go(now_ns)
+                self._release(now_ns)
 
     def drop_silent(self, now_ns: int, silence_ns: int) -> None:
         """Release the input of a page that has sent nothing for so long: its connection is broken."""
         with self._lock:
             if self._held != NOTHING and now_ns - self._heard_ns > silence_ns:
-                self._let_go(now_ns)
+                self._release(now_ns)
 
-    def _let_go(self, now_ns: int) -> None:
+    def _release(self, now_ns: int) -> None:
         self._owner, self._held = None, NOTHING
         self._takeover.lose_far(now_ns)

@@ -127,7 +127,7 @@ def test_the_picture_is_the_windows(game: PortableGame, window: Window, display:
     native.close()
 
 
-def test_hands_hold_move_scroll_and_let_go(game: PortableGame, window: Window, display: XDisplay) -> None:
+def test_the_injector_holds_moves_scrolls_and_releases(game: PortableGame, window: Window, display: XDisplay) -> None:
     game.reset(0)
     codes = key_codes(display)
     _pointer_to(window, display)
@@ -237,7 +237,7 @@ def test_a_person_takes_over_and_our_own_input_does_not(
         person.press("a")
         wait_until(lambda: takeover.turn is Turn.PERSON, "the person takes over")
         wait_until(lambda: keys_down(display) == {key_codes(display)["a"]}, "the agent's key is released")
-        person.let_go("a")
+        person.release("a")
         person.tap("F9")
         wait_until(lambda: takeover.turn is Turn.AGENT, "and lets the agent resume")
         person.tap("F12")

@@ -77,7 +77,7 @@ def test_the_window_is_closed(
     def close() -> None:
         if who == "person":
             person.press("a")
-            person.let_go("a")
+            person.release("a")
         window.core.DestroyWindow(window.id)
         window.sync()
 

@@ -153,8 +153,8 @@ def test_any_input_of_the_persons_releases_the_agents_keys_and_reaches_the_game(
         assert (("KeyPress", *_codes(display, "a")) in window.events()) == (name == "key")
         ticks = shared.num_ticks
         wait_until(lambda ticks=ticks: shared.num_ticks > ticks + 3, "the session goes on")  # type: ignore[misc]
-        shared.person.let_go("a")
-        shared.person.let_go("button 1")
+        shared.person.release("a")
+        shared.person.release("button 1")
         agents = {("ButtonPress", 1), *(("KeyPress", code) for code in _codes(display, "w", "LeftShift"))}
         assert not agents & set(window.events()), "nothing of the agent's reached the game"
         shared.person.tap("F9")
@@ -180,7 +180,7 @@ def test_a_key_that_both_hold_stays_the_persons(shared: Shared, display: XDispla
     wait_until(lambda: keys_down(display) == _codes(display, "w"), "the person holds W alone")
     seen = [kind for kind, code in window.events() if {code} == _codes(display, "w")]
     assert seen[-1:] != ["KeyRelease"], "it was not taken from the person"
-    shared.person.let_go("w")
+    shared.person.release("w")
     wait_until(lambda: not keys_down(display), "and lets go of it")
     shared.person.tap("F9")
     wait_until(lambda: keys_down(display) == _codes(display, "w", "LeftShift"), "the agent plays again")
@@ -191,7 +191,7 @@ def test_the_panic_key_releases_everything_and_ends_play(shared: Shared, display
     shared.person.press("F12")
     wait_until(shared.stopped.is_set, "play is told to end")
     assert keys_down(display) == _codes(display, "F12")
-    shared.person.let_go("F12")
+    shared.person.release("F12")
     shared.end()
     assert not keys_down(display)
 
@@ -285,5 +285,5 @@ def test_kill_9_in_the_middle_of_a_takeover_leaves_nothing_of_ours_held(
     finally:
         process.kill()
         process.wait()
-        person.let_go("w")
+        person.release("w")
         person.close()

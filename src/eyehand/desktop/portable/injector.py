@@ -63,7 +63,7 @@ class Echoes:
 
 
 class PortableInjector:
-    """The injector of keys, buttons, motion and scroll on this desktop. `do` on one thread, `let_go` on any."""
+    """The injector of keys, buttons, motion and scroll on this desktop. `do` on one thread, `release_except` on any."""
 
     def __init__(self) -> None:
         self.echoes = Echoes()
@@ -109,7 +109,7 @@ class PortableInjector:
             self._keys, self._buttons = action.keys, action.buttons
             return action
 
-    def let_go(self, kept: frozenset[str] = frozenset()) -> None:
+    def release_except(self, kept: frozenset[str]) -> None:
         """Release everything but these keys."""
         with self._lock:
             self.do(Action(self._keys & kept))

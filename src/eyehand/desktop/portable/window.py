@@ -120,7 +120,7 @@ class PortableWindow:
             self.release()
             return state
         if time.monotonic() - self._done_s > STALE_AFTER_S / 2:
-            self.injector.let_go()  # the watchdog may have done so, and there is no telling what is still held
+            self.injector.release_except(frozenset())  # the watchdog may have: what is held is unknown
         uses_pointer = action.buttons or self.injector.buttons or action.scroll_dx or action.scroll_dy
         if uses_pointer and not self._pointer_is_over():
             action = Action(action.keys, frozenset(), action.dx, action.dy)
@@ -135,12 +135,12 @@ class PortableWindow:
 
     def release(self) -> None:
         """Release everything. Never raises."""
-        self.let_go(frozenset())
+        self.release_except(frozenset())
 
-    def let_go(self, kept: frozenset[str]) -> None:
+    def release_except(self, kept: frozenset[str]) -> None:
         """Release everything but these keys. Never raises; thread-safe."""
         with contextlib.suppress(Exception):  # a desktop that is gone holds nothing; every system says so differently
-            self.injector.let_go(kept)
+            self.injector.release_except(kept)
         with contextlib.suppress(OSError):
             self._guard.hold(self.injector.keys, self.injector.buttons)
 

@@ -110,9 +110,9 @@ class Injector:
 
     def release(self) -> None:
         """Release everything held by injection. Never raises: on a display that is gone nothing is held."""
-        self.let_go(frozenset())
+        self.release_except(frozenset())
 
-    def let_go(self, kept: frozenset[str]) -> None:
+    def release_except(self, kept: frozenset[str]) -> None:
         """Release everything but these keys. Never raises; thread-safe."""
         kept_codes = frozenset(self._codes[key] for key in kept) & self._keys
         keys, buttons = self._keys - kept_codes, self._buttons

@@ -86,9 +86,9 @@ class PlayedWindow:
         """Release everything. Never raises."""
         self.injector.release()
 
-    def let_go(self, kept: frozenset[str]) -> None:
-        """As `Injector.let_go`."""
-        self.injector.let_go(kept)
+    def release_except(self, kept: frozenset[str]) -> None:
+        """As `Injector.release_except`."""
+        self.injector.release_except(kept)
 
     def close(self) -> None:
         """Release everything and disconnect. May be called twice."""

@@ -41,10 +41,10 @@ class GameWindow(Protocol):
         ...
 
     def release(self) -> None:
-        """Let go of everything. Never raises."""
+        """Release everything. Never raises."""
         ...
 
-    def let_go(self, kept: frozenset[str]) -> None:
+    def release_except(self, kept: frozenset[str]) -> None:
         """Release everything but these keys. Never raises; thread-safe."""
         ...
 
@@ -120,14 +120,14 @@ class DesktopGame(ABC):
         return Outcome(done=self.window is not None and seconds >= self.task.time_limit_s)
 
     def release(self) -> None:
-        """Let go of everything. Never raises."""
+        """Release everything. Never raises."""
         if self.window is not None:
             self.window.release()
 
-    def let_go(self, kept: frozenset[str]) -> None:
+    def release_except(self, kept: frozenset[str]) -> None:
         """Release everything but these keys. Never raises; thread-safe."""
         if (window := self.window) is not None:
-            window.let_go(kept)
+            window.release_except(kept)
 
     @abstractmethod
     def listen(self, hear: Callable[[InputEvent], None]) -> Listening:
