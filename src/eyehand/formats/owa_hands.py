@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from eyehand.action import PIXELS_PER_NOTCH, Action
+from eyehand.desktop.key_symbols import WINDOWS_KEYS
 from eyehand.formats.motion import plausible
-from eyehand.formats.windows_keys import KEY_OF_VK
 from eyehand.input_event import InputEvent
 
 __all__ = ["OwaHands", "is_raw_motion"]
@@ -24,6 +24,8 @@ _RAW_BUTTONS = tuple((str(n), 1 << 2 * n, 2 << 2 * n) for n in range(5))
 _RAW_WHEEL, _RAW_HORIZONTAL_WHEEL = 0x0400, 0x0800
 _RAW_ABSOLUTE = 0x0001
 
+_KEY_OF_CODE = {code: key for key, code in WINDOWS_KEYS.items()}
+_KEY_OF_CODE |= {0x10: "LeftShift", 0x11: "LeftControl", 0x12: "LeftAlt"}  # codes that do not say which side
 _SIDES = {0x10: {0xA0, 0xA1}, 0x11: {0xA2, 0xA3}, 0x12: {0xA4, 0xA5}}
 """Codes of shift, control and alt without a side, which states hold beside those of the sides."""
 
@@ -70,7 +72,7 @@ class OwaHands:
             case "KeyboardState":
                 codes = {int(code) for code in data["buttons"]}
                 codes -= {code for code, sides in _SIDES.items() if codes & sides}
-                self._see_state(time_ns, "key", {KEY_OF_VK[code] for code in codes if code in KEY_OF_VK})
+                self._see_state(time_ns, "key", {_KEY_OF_CODE[code] for code in codes if code in _KEY_OF_CODE})
             case "MouseState":
                 self._see_state(time_ns, "button", {_BUTTONS[name] for name in data["buttons"] if name in _BUTTONS})
             case "MouseEvent":
@@ -110,7 +112,7 @@ class OwaHands:
         return notes
 
     def _key(self, time_ns: int, code: int, is_pressed: bool) -> None:
-        key = KEY_OF_VK.get(code)
+        key = _KEY_OF_CODE.get(code)
         if key is None:
             self._unknown[f"key {code:#04x}"] += is_pressed
         else:
