@@ -55,12 +55,10 @@ class Gait:
 
 @dataclass(frozen=True, slots=True)
 class Steering:
-    """The navigator's output for a tick: remaining turn in degrees (positive to the right), keys to hold, and
-    `has_arrived` (at the end of the way, or there is none)."""
+    """The navigator's output for a tick: remaining turn in degrees (positive to the right), and keys to hold."""
 
     turn_deg: float
     keys: frozenset[str]
-    has_arrived: bool = False
 
 
 class Navigator:
@@ -104,7 +102,7 @@ class Navigator:
         soon = self._soon(state)
         target = self._target(soon, way_N2)
         if target is None:
-            return Steering(0.0, frozenset(), has_arrived=True)
+            return Steering(0.0, frozenset())  # at the end of the way, or there is none
         turn_deg = self._turn(soon, *target)
         must_push = self._must_push(state, *target)
         if not must_push and (recovery_keys := self._free_oneself(state)):
