@@ -15,7 +15,7 @@ from eyehand.action import PIXELS_PER_NOTCH, Action
 from eyehand.cli import main
 from eyehand.formats.importing import ImportReport, import_recordings
 from eyehand.formats.owa import OwaImporter
-from eyehand.formats.owa_hands import OwaHands
+from eyehand.formats.owa_input import OwaInput
 from eyehand.recording.reader import Recording
 
 mcap_writer = pytest.importorskip("mcap.writer", reason="mcap is not installed")
@@ -357,7 +357,7 @@ def test_a_path_that_points_elsewhere_is_looked_for_beside(tmp_path: Path) -> No
 
 
 def test_motion_counts_in_one_action_only() -> None:
-    hands = OwaHands(has_raw_motion=True, has_clicks=False)
-    hands.see(5, "RawMouseEvent", {"last_x": 3, "last_y": 4})
-    assert hands.take()[0] == Action(dx=3, dy=4)
-    assert hands.take() == (Action(), [])
+    state = OwaInput(has_raw_motion=True, has_clicks=False)
+    state.see(5, "RawMouseEvent", {"last_x": 3, "last_y": 4})
+    assert state.take()[0] == Action(dx=3, dy=4)
+    assert state.take() == (Action(), [])

@@ -65,7 +65,7 @@ ACTION_NAMES: tuple[str, ...] = (
     *(f"gamepad.{stick}.{part}" for stick in _STICKS for part in ("x", "y", "pressed")),
     *("gamepad.left_trigger", "gamepad.right_trigger"),
 )
-"""What each number of an action is: 1 or 0 for what is held, pixels of motion, axes as they are."""
+"""Names of the numbers of an action: 1 or 0 for what is held, motion and scroll as in `Action`, axes in [-1, 1]."""
 
 _PLACE = {name: place for place, name in enumerate(ACTION_NAMES)}
 
