@@ -23,22 +23,8 @@ from eyehand.formats.motion import plausible
 from eyehand.frame import MODEL_SIZE
 from eyehand.recording import annotation_pb2 as pb
 
-__all__ = [
-    "ACTION",
-    "ACTION_NAMES",
-    "CHUNK_SIZE",
-    "CODEBASE_VERSION",
-    "DATA_PATH",
-    "EPISODES_PATH",
-    "INFO_PATH",
-    "PICTURE",
-    "STATS_PATH",
-    "TASKS_PATH",
-    "VIDEO_PATH",
-    "action_of",
-    "features",
-    "vector_of",
-]
+__all__ = ["ACTION", "ACTION_NAMES", "CHUNK_SIZE", "CODEBASE_VERSION", "DATA_PATH", "EPISODES_PATH", "INFO_PATH"]
+__all__ += ["PICTURE", "STATS_PATH", "TASKS_PATH", "VIDEO_PATH", "action_of", "features", "vector_of"]
 
 CODEBASE_VERSION = "v3.0"
 CHUNK_SIZE = 1000

@@ -19,19 +19,8 @@ from eyehand.input_event import EventKind, InputEvent
 from eyehand.player import Decision
 from eyehand.recording import annotation_pb2 as pb
 
-__all__ = [
-    "ANNOTATION_FILE",
-    "CAPTURED_FILE",
-    "FINISHED",
-    "SMALL_FILE",
-    "STARTED",
-    "RecordingInfo",
-    "action_from_message",
-    "action_to_message",
-    "annotate",
-    "event_from_message",
-    "event_to_message",
-]
+__all__ = ["ANNOTATION_FILE", "CAPTURED_FILE", "FINISHED", "SMALL_FILE", "STARTED", "RecordingInfo"]
+__all__ += ["action_from_message", "action_to_message", "annotate", "event_from_message", "event_to_message"]
 
 ANNOTATION_FILE = "annotation.proto"
 CAPTURED_FILE = "video.mp4"

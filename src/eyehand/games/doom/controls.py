@@ -9,16 +9,8 @@ from __future__ import annotations
 from eyehand.action import Action
 from eyehand.clock import FPS
 
-__all__ = [
-    "ENGINE_BUTTONS",
-    "LOOK",
-    "TICKS_PER_SECOND",
-    "TICS_PER_SECOND",
-    "TURN",
-    "AngleMotion",
-    "held_buttons",
-    "tics_of_tick",
-]
+__all__ = ["ENGINE_BUTTONS", "LOOK", "TICKS_PER_SECOND", "TICS_PER_SECOND", "TURN", "AngleMotion", "held_buttons"]
+__all__ += ["tics_of_tick"]
 
 TICS_PER_SECOND = 35
 TICKS_PER_SECOND = round(FPS)

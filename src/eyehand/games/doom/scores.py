@@ -11,17 +11,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
-__all__ = [
-    "CellsVisited",
-    "Closeness",
-    "DoomFacts",
-    "Frags",
-    "Progress",
-    "Reward",
-    "Score",
-    "SecondsSurvived",
-    "Treasure",
-]
+__all__ = ["CellsVisited", "Closeness", "DoomFacts", "Frags", "Progress", "Reward", "Score", "SecondsSurvived"]
+__all__ += ["Treasure"]
 
 
 @dataclass(frozen=True, slots=True)
