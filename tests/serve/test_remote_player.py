@@ -60,7 +60,7 @@ def test_decisions_are_those_of_the_same_player_here(
     """Two episodes with instructions, and executed actions that are not always the decided ones."""
     running = serve(model.sibling, tcp=tcp, token=TOKEN if tcp else None)
     remote, here = connect(running.address, TOKEN if tcp else None), model.sibling()
-    assert remote.name == "tiny"
+    assert remote.name == "tiny (remote)"
     for seed in (3, 4):
         remote.reset(seed)
         here.reset(seed)

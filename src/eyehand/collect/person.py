@@ -15,7 +15,7 @@ import enum
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
@@ -27,6 +27,7 @@ from eyehand.announce import announce
 from eyehand.clock import FPS, punctual
 from eyehand.collect.background import BackgroundObserver
 from eyehand.collect.instant_replay import InstantReplay
+from eyehand.collect.record_options import PersonOptions, RecordPersonOptions
 from eyehand.collect.recorder import Recorder
 from eyehand.collect.watched import Interrupted, WatchedGame
 from eyehand.desktop.x11.listener import Listener
@@ -37,53 +38,10 @@ from eyehand.players.hotkeys import Hotkeys
 from eyehand.players.human import HumanPlayer
 from eyehand.session import EpisodeEnd, EpisodeStart, Session, Tick
 
-__all__ = ["PersonReport", "RecordKeys", "RecordPersonOptions", "RecordingState", "record_person"]
+__all__ = ["PersonReport", "RecordingState", "record_hotkeys", "record_person"]
 
 _LOOK_S = 0.05
 _SHOWN_MS = 2.0
-
-
-@dataclass(frozen=True)
-class RecordKeys:
-    """Hotkeys, written as in `players.hotkeys`."""
-
-    record: str = "RightAlt+Home"
-    pause: str = "RightAlt+End"
-    keep: str = "RightAlt+Insert"
-    instruction: str = "RightAlt+PageUp"
-
-    def hotkeys(self) -> Hotkeys:
-        """What hears them.
-
-        Raises:
-            UserError: a key that does not exist, or one for two things.
-        """
-        return Hotkeys({"record": self.record, "pause": self.pause, "keep": self.keep, "instruction": self.instruction})
-
-
-@dataclass(frozen=True)
-class RecordPersonOptions:
-    """How to record.
-
-    Attributes:
-        out: folder of recordings.
-        instruction: what the person is to do, in words; None: the game's usual instruction.
-        seconds: of recorded play, after which it ends; None: it does not.
-        is_waiting: begin with waiting instead of recording.
-        keep_seconds: how much is held while waiting.
-        keys: the hotkeys.
-        user: who plays, for the recording.
-        hears_injected: see `Listener`.
-    """
-
-    out: Path
-    instruction: str | None = None
-    seconds: float | None = None
-    is_waiting: bool = False
-    keep_seconds: float = 30.0
-    keys: RecordKeys = field(default_factory=RecordKeys)
-    user: str = "human"
-    hears_injected: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,6 +77,16 @@ class RecordingState(enum.Enum):
     ON = "recording"
     WAITING = "waiting, the last seconds are held"
     PAUSED = "paused"
+
+
+def record_hotkeys(options: PersonOptions) -> Hotkeys:
+    """What hears the hotkeys.
+
+    Raises:
+        UserError: a key that does not exist, or one for two things.
+    """
+    names = ("record", "pause", "keep", "instruction")
+    return Hotkeys({name: getattr(options, f"key_{name}") for name in names})
 
 
 def record_person(
@@ -169,9 +137,9 @@ class _Desk:
     ) -> None:
         self.game, self.options, self.say = game, options, say
         self._ended = ended
-        self.person = HumanPlayer(options.keys.hotkeys())
+        self.person = HumanPlayer(record_hotkeys(options))
         self._changed = threading.Condition()
-        self._recording = RecordingState.WAITING if options.is_waiting else RecordingState.ON
+        self._recording = RecordingState.WAITING if options.wait else RecordingState.ON
         self._before_pause = self._recording
         self._batches = _Batches(self.person)
         self._recorder = Recorder(options.out, options.user, self._batches.take)
@@ -199,10 +167,10 @@ class _Desk:
 
     def run(self, listener: Listener) -> None:
         """One stretch after the other."""
-        keys = self.options.keys
+        wanted = self.options
         self.say(
-            f"{keys.record} starts and stops, {keys.pause} pauses, {keys.keep} keeps the last "
-            f"{self.options.keep_seconds:g} s, {keys.instruction} goes to the next instruction, Ctrl-C here ends it."
+            f"{wanted.key_record} starts and stops, {wanted.key_pause} pauses, {wanted.key_keep} keeps the last "
+            f"{wanted.keep_seconds:g} s, {wanted.key_instruction} goes to the next instruction, Ctrl-C here ends it."
         )
         while not self._ended.is_set() and ((left_s := self._left_s()) is None or left_s > 0):
             listener.check()

@@ -12,7 +12,8 @@ import psutil
 import pytest
 
 from eyehand.action import Action
-from eyehand.collect.person import PersonReport, RecordPersonOptions, record_person
+from eyehand.collect.person import PersonReport, record_person
+from eyehand.collect.record_options import RecordPersonOptions
 from eyehand.desktop.x11.display import XDisplay
 from eyehand.desktop.x11.guard import Guard
 from eyehand.desktop.x11.screen import OwnScreen
@@ -39,7 +40,7 @@ class Run:
         self.report: PersonReport | None = None
         self.error: BaseException | None = None
         self.game = WindowGame(WindowQuery(title="Freedoom"), screen.name, screen.authority, say=self.said.append)
-        self.options = replace(RecordPersonOptions(out, hears_injected=True), **options)  # type: ignore[arg-type]
+        self.options = replace(RecordPersonOptions(out=out, hears_injected=True), **options)  # type: ignore[arg-type]
         self._thread = threading.Thread(target=self._record)
 
     def start(self) -> Run:
@@ -271,7 +272,7 @@ def _secret(person: Typist) -> None:
 
 def test_the_last_seconds_are_kept(run: Callable[..., Run], person: Typist) -> None:
     """How much that is `tests/recording/test_ring.py` knows, where time stands still."""
-    recording = run(is_waiting=True, keep_seconds=2.0).start()
+    recording = run(wait=True, keep_seconds=2.0).start()
     for index in range(40):
         person.move(2, 0)
         person.key("w", index % 2 == 0)
