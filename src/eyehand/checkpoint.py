@@ -251,7 +251,7 @@ def read_checkpoint(name: Path | str) -> StoredCheckpoint:
 
 
 def _while_replaced(read: Callable[[], T]) -> T:
-    """What `read` gives; tried anew when a training run, for example, replaces the checkpoint meanwhile."""
+    """The result of `read`, repeated when a training run, for example, replaces the checkpoint meanwhile."""
     for _ in range(_NUM_TRIES - 1):
         with contextlib.suppress(_ReplacedError):
             return read()
@@ -280,7 +280,7 @@ class _ReplacedError(UserError):
 
 
 class _StoredTensors(Mapping[str, Tensor]):
-    """The tensors of a safetensors file. It is mapped anew for each: what was read can leave the memory again.
+    """The tensors of a safetensors file. Each is mapped on its own, so that its memory can be freed again.
 
     Where the system gives an open file a name (/dev/fd), it stays the same file, whatever takes the place of its path.
 

@@ -1,4 +1,4 @@
-"""How Open P2P's own code steps a policy, for comparison: `Baseline`, in plain PyTorch.
+"""Open P2P's own algorithm of step-by-step inference, for comparison: `Baseline`, in plain PyTorch.
 
 Each tick embeds the text anew and runs all tokens of the step through the backbone twice, with dummy actions and then
 with the drawn ones; keys and values are appended to a growing cache, the oldest step is cut off. Same weights, same

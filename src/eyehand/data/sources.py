@@ -1,4 +1,4 @@
-"""Where recordings come from: folders, trees of folders, and tar archives, on this machine or behind a URL.
+"""Sources of recordings: folders, trees of folders, and tar archives, on this machine or behind a URL.
 
 `find_recordings_at(SRC)` lists what is there without reading it: `Located` recordings in folders, and `Archive`s, which
 `archives.py` reads. A source is a local path or any URL that fsspec understands. What looks like a recording and cannot

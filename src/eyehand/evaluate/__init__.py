@@ -1,1 +1,1 @@
-"""How good a policy is: scores from play, and what its predictions cost on held-out recordings."""
+"""Evaluation of policies: closed-loop scores from play, and perplexity on held-out recordings."""

@@ -48,7 +48,7 @@ class RecordingInfo:
         env: the game (`doom`), env_subtype the task in it (`aim`), env_version the game's version.
         fps: frames per second of game time.
         user: who played ("human", the name of a demonstrator, of a checkpoint).
-        tasks: what there was to do, in words.
+        tasks: the task in words.
         created_s: unix time of its start.
         seed: of the episode, where there is one.
         os: the operating system it was recorded on.

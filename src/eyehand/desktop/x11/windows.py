@@ -130,7 +130,7 @@ def _info(display: XDisplay, window: int) -> WindowInfo | None:
 
 
 class WindowWatch:
-    """Watches the state of one window: whether input would reach it, and whether it lost the focus meanwhile.
+    """The state of one window: whether input would reach it, and whether it lost the focus meanwhile.
 
     Args:
         display: a connection for this object alone.

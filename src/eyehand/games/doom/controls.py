@@ -54,7 +54,7 @@ def held_buttons(action: Action) -> list[float]:
 
 
 def tics_of_tick(tick: int) -> int:
-    """How many of the engine's 35 tics a second belong to tick number `tick` of 20 a second: 2, 2, 2, 1, 2, 2, 2, 1.
+    """Number of the engine's 35 tics a second in tick number `tick` of 20 a second: 2, 2, 2, 1, 2, 2, 2, 1.
 
     The first k ticks together always last the whole number of tics next above 1.75 k.
     """

@@ -138,7 +138,7 @@ class Progress(Score):
 
 
 class CellsVisited(Score):
-    """How many different squares of 128 x 128 map units were walked on, the first not counted."""
+    """Number of different squares of 128 x 128 map units walked on, the first not counted."""
 
     _CELL = 128.0
 

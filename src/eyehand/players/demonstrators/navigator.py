@@ -137,7 +137,7 @@ class Navigator:
         return x, y
 
     def _num_straight(self, state: DoomState, ahead_N2: NDArray[np.float64]) -> int:
-        """How many of these points can be walked to straight without leaving the way by more than `max_cut`."""
+        """Number of these points that a straight walk reaches without leaving the way by more than `max_cut`."""
         if math.isinf(self.gait.max_cut):
             return len(ahead_N2)
         offsets_N2 = ahead_N2 - (state.x, state.y)
