@@ -146,6 +146,11 @@ class ActionSpace:
         return sum(head.num_slots for head in self.heads)
 
     @cached_property
+    def head_of_slot(self) -> tuple[int, ...]:
+        """Index in `heads` of each slot's softmax."""
+        return tuple(index for index, head in enumerate(self.heads) for _ in range(head.num_slots))
+
+    @cached_property
     def token_dtype(self) -> np.dtype[np.unsignedinteger]:
         """The smallest dtype that holds every token id: uint8 unless a head has more than 256 choices."""
         return np.min_scalar_type(max(head.num_choices for head in self.heads) - 1)

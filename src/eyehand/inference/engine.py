@@ -25,13 +25,11 @@ class LiveState:
 
     Attributes:
         backbone: keys and values of each backbone layer's ring (`PackedBlock.new_cache`).
-        decoder: keys and values of each decoder layer, for the tick at hand.
         starts: the tick at which each episode began; it sees nothing older.
         tick: steps taken since the state was made or reset as a whole.
     """
 
     backbone: list[Tensor]
-    decoder: list[Tensor]
     starts: list[int]
     tick: int = 0
 
@@ -49,8 +47,7 @@ class LiveState:
 
     def fork(self) -> LiveState:
         """An independent copy."""
-        backbone, decoder = ([cache.clone() for cache in caches] for caches in (self.backbone, self.decoder))
-        return LiveState(backbone, decoder, list(self.starts), self.tick)
+        return LiveState([cache.clone() for cache in self.backbone], list(self.starts), self.tick)
 
 
 @dataclass(frozen=True)
