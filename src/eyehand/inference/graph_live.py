@@ -94,7 +94,7 @@ class Tick:
         encoder = packed(policy.image_encoder, device, dtype)
         self._encoder = encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._packing = Packing(device, dtype)
-        self.step, self._decode = Step(policy, self._packing), DecodeAction(policy, self._packing)
+        self.backbone, self._decode_action = Step(policy, self._packing), DecodeAction(policy, self._packing)
         self._ring = RollingCache(self.config, device, dtype)
         self.inputs = Inputs(self.config, device)
         width = self.config.width
@@ -105,16 +105,16 @@ class Tick:
 
     def new_caches(self) -> list[Tensor]:
         """An empty memory."""
-        return [new_cache(block.sinks, 1, self._ring.length) for block in self.step.blocks]
+        return [new_cache(block.sinks, 1, self._ring.length) for block in self.backbone.blocks]
 
     def run(self) -> None:
         """From `inputs`, `text_BND` and `caches` to `out_BD` and `tokens_BA`."""
         image_BKD = self._encoder(self.inputs.frame_BHWC.permute(0, 3, 1, 2))
-        self.out_BD.copy_(self._think(image_BKD))
-        _, drawn = self.decide(self.out_BD)
+        self.out_BD.copy_(self._step(image_BKD))
+        _, drawn = self.decode_action(self.out_BD)
         self.tokens_BA.copy_(torch.stack(drawn, dim=1))
 
-    def _think(self, image_BKD: Tensor) -> Tensor:
+    def _step(self, image_BKD: Tensor) -> Tensor:
         ring = self._ring
         tick_1, since_1 = self.inputs.times_2[:1], self.inputs.times_2[1:]
         masks, places_Q = ring.masks_at(tick_1, since_1), self.config.num_sinks + ring.places(tick_1)
@@ -122,13 +122,13 @@ class Tick:
         def attend(layer: int, q: Tensor, new: Tensor) -> Tensor:
             cache = self.caches[layer]
             cache.index_copy_(2, places_Q, new)
-            return self.step.blocks[layer].attended(q, cache, masks[self.config.history_of(layer)])
+            return self.backbone.blocks[layer].attended(q, cache, masks[self.config.history_of(layer)])
 
         turns = self._packing.turns(ring.rope_since(since_1[:, None]))
-        out_BD: Tensor = self.step(self.inputs.previous_BA, self.text_BND, image_BKD, turns, attend)
+        out_BD: Tensor = self.backbone(self.inputs.previous_BA, self.text_BND, image_BKD, turns, attend)
         return out_BD
 
-    def decide(self, out_BD: Tensor, target_BA: Tensor | None = None) -> tuple[list[Tensor], list[Tensor]]:
+    def decode_action(self, out_BD: Tensor, target_BA: Tensor | None = None) -> tuple[list[Tensor], list[Tensor]]:
         """Every slot's logits (1, choices) and token (1,), drawn unless it is given."""
         uniforms_BA, sampling_2 = self.inputs.uniforms_BA, self.inputs.sampling_2
 
@@ -137,7 +137,7 @@ class Tick:
                 return target_BA[:, slot]
             return draw_by_tensors(logits_BC, uniforms_BA[:, slot], sampling_2[:1], sampling_2[1:])
 
-        logits, ids = self._decode(out_BD, pick)
+        logits, ids = self._decode_action(out_BD, pick)
         return logits, ids
 
 
@@ -181,13 +181,13 @@ class GraphLive:
     @torch.inference_mode()
     def embed_text(self, text_BND: Tensor) -> Tensor:
         """As `LivePolicy.embed_text`."""
-        return self._tick.step.tokens.text(text_BND.to(self.device, torch.float32))
+        return self._tick.backbone.tokens.text(text_BND.to(self.device, torch.float32))
 
     # Not inference mode: a graph that is captured there cannot be used with random numbers elsewhere (PyTorch issue
     # 166792), and the buffers are written from both.
     @torch.inference_mode(False)
     @torch.no_grad()
-    def step(
+    def tick(
         self,
         state: LiveState,
         frames_BCHW: Tensor,
@@ -197,7 +197,7 @@ class GraphLive:
         temperature: float = 1.0,
         top_p: float = 1.0,
     ) -> Stepped:
-        """A whole tick of one episode; arguments as of `LivePolicy.see`, `think` and `decide`."""
+        """A whole tick of one episode; arguments as of `LivePolicy.encode_image`, `step` and `decode_action`."""
         begin = time.perf_counter()
         with torch.cuda.device_of(self._tick.tokens_BA):  # type: ignore[no-untyped-call]
             self._hold(state)
@@ -213,7 +213,7 @@ class GraphLive:
     @torch.inference_mode()
     def score(self, out_BD: Tensor, target_BA: Tensor) -> list[Tensor]:
         """Logits (1, choices) of every slot, were the slots before it drawn as `target_BA`: to compare runtimes."""
-        logits, _ = self._tick.decide(out_BD, target_BA.to(self.device))
+        logits, _ = self._tick.decode_action(out_BD, target_BA.to(self.device))
         return [logits_1C.cpu() for logits_1C in logits]
 
     def _hold(self, state: LiveState) -> None:

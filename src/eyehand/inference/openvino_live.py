@@ -1,8 +1,8 @@
-"""`OpenVinoLive`: the live policy on OpenVINO, one episode at a time; the same methods as `live.LivePolicy`.
+"""`OpenVinoLive`: the live policy on OpenVINO, one episode at a time; the same methods as `torch_live.LivePolicy`.
 
-Three compiled graphs (see, think, decide) work on arrays that never move: a tick writes its few numbers into them,
-hands the caches over as they lie in memory, and copies only the new keys and values into the ring. Many states can
-share one engine, one tick after another.
+Three compiled graphs (encode_image, step, decode_action) work on arrays that never move: a tick writes its few numbers
+into them, hands the caches over as they lie in memory, and copies only the new keys and values into the rolling cache.
+Many states can share one engine, one tick after another.
 Knows no resizing, no sentences, no clock. Shapes as in `openvino_export`.
 """
 
@@ -60,8 +60,8 @@ class OpenVinoLive(StagedEngine):
         self._full_masks: dict[int, dict[str, NDArray[np.float32]]] = {}
         is_bf16 = is_int8 and "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         frame = torch.zeros(1, self.config.frame_size, self.config.frame_size, 3, dtype=torch.uint8)
-        see = exported(EncodeImageGraph(policy, is_bf16=is_bf16), [frame], is_int8=is_int8)
-        self._see = self._compiled(see, {"frame": frame}, precision="bf16" if is_bf16 else "f32")
+        graph = exported(EncodeImageGraph(policy, is_bf16=is_bf16), [frame], is_int8=is_int8)
+        self._encode_image = self._compiled(graph, {"frame": frame}, precision="bf16" if is_bf16 else "f32")
         step = Step(policy, self._packing)
         self._tokens, self._sinks = step.tokens, [block.sinks for block in step.blocks]
         inputs = self._step_inputs()
@@ -72,7 +72,7 @@ class OpenVinoLive(StagedEngine):
             is_int8=is_int8,
         )
         del step  # with int8 its weights in float32 are of no more use
-        self._think = self._compiled(graph, inputs)
+        self._step = self._compiled(graph, inputs)
         self._decoders: dict[tuple[str, ...], _Request] = {}
         self._decoder("uniforms", "temperature")
         self._bound_state: LiveState | None = None
@@ -129,20 +129,20 @@ class OpenVinoLive(StagedEngine):
         with torch.inference_mode():
             return self._tokens.text(text_BND.float())
 
-    def see(self, frames_BCHW: Tensor) -> Tensor:
+    def encode_image(self, frames_BCHW: Tensor) -> Tensor:
         """Image tokens (1, K, D) of a uint8 RGB picture (1, 3, S, S), fastest if it is HWC in memory."""
-        (image_1KD,) = self._see.run(frame=frames_BCHW.permute(0, 2, 3, 1).numpy())
+        (image_1KD,) = self._encode_image.run(frame=frames_BCHW.permute(0, 2, 3, 1).numpy())
         return torch.from_numpy(image_1KD.copy())
 
-    def think(self, state: LiveState, image_BKD: Tensor, text_BND: Tensor, previous_BA: Tensor) -> Tensor:
-        """As `LivePolicy.think`, for one episode."""
+    def step(self, state: LiveState, image_BKD: Tensor, text_BND: Tensor, previous_BA: Tensor) -> Tensor:
+        """As `LivePolicy.step`, for one episode."""
         ring, tick = self._ring, state.tick
         self._bind(state)
         masks = self._masks(tick, state.starts)  # which must live until the graph has run
         for name, mask_QK in masks.items():
-            self._think.bind(name, mask_QK)
+            self._step.bind(name, mask_QK)
         cos_QF, sin_QF = self._rope(tick - state.starts[0])
-        out_1D, *new = self._think.run(
+        out_1D, *new = self._step.run(
             previous=previous_BA.numpy(),
             text=text_BND.numpy(),
             image=image_BKD.numpy(),
@@ -156,10 +156,10 @@ class OpenVinoLive(StagedEngine):
         state.tick += 1
         return torch.from_numpy(out_1D.copy())
 
-    def decide(
-        self, state: LiveState, out_BD: Tensor, uniforms_BA: Tensor, temperature: float = 1.0, top_p: float = 1.0
+    def decode_action(
+        self, out_BD: Tensor, uniforms_BA: Tensor, temperature: float = 1.0, top_p: float = 1.0
     ) -> Tensor:
-        """As `LivePolicy.decide`, for one episode."""
+        """As `LivePolicy.decode_action`, for one episode."""
         inputs: dict[str, NDArray[Any] | float] = {
             "uniforms": uniforms_BA.numpy(),
             "temperature": max(temperature, _SMALLEST_TEMPERATURE),
@@ -186,7 +186,7 @@ class OpenVinoLive(StagedEngine):
         if state is self._bound_state:
             return
         for layer, cache in enumerate(state.backbone):
-            self._think.bind(f"cache{layer}", cache.numpy())
+            self._step.bind(f"cache{layer}", cache.numpy())
         self._bound_state = state
 
     def _masks(self, tick: int, starts: list[int]) -> dict[str, NDArray[np.float32]]:

@@ -24,12 +24,14 @@ def draw(
         uniforms_B: in [0, 1).
         temperature: divides the logits; 0 takes the likeliest choice.
         top_p: below 1, only the fewest likeliest choices that together reach this probability stay.
+
+    Where the draw is exported, both are tensors of one element, and the temperature is above 0.
     """
-    is_given = isinstance(temperature, Tensor)
-    if not is_given and temperature == 0:
+    is_number = not isinstance(temperature, Tensor)
+    if is_number and temperature == 0:
         return logits_BC.argmax(dim=-1)
     logits_BC = as_dtype(logits_BC, torch.float32)
-    probabilities_BC = (logits_BC if not is_given and temperature == 1 else logits_BC / temperature).softmax(dim=-1)
+    probabilities_BC = (logits_BC if is_number and temperature == 1 else logits_BC / temperature).softmax(dim=-1)
     if isinstance(top_p, Tensor) or top_p < 1:
         probabilities_BC = _nucleus(probabilities_BC, top_p)
     return _at(probabilities_BC, uniforms_B)

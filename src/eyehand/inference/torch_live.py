@@ -43,7 +43,7 @@ class LivePolicy(StagedEngine):
         self._packing = Packing(self.device, dtype)
         self._ring = RollingCache(self.config, self.device, dtype)
         self._step = Step(policy, self._packing)
-        self._decode = DecodeAction(policy, self._packing)
+        self._decode_action = DecodeAction(policy, self._packing)
 
     def new_state(self, batch: int = 1) -> LiveState:
         """Empty memory for `batch` episodes."""
@@ -56,18 +56,18 @@ class LivePolicy(StagedEngine):
         return self._step.tokens.text(text_BND.to(self.device, torch.float32))
 
     @torch.inference_mode()
-    def see(self, frames_BCHW: Tensor) -> Tensor:
+    def encode_image(self, frames_BCHW: Tensor) -> Tensor:
         """Image tokens of uint8 RGB pictures."""
         image_BKD: Tensor = self._encoder(frames_BCHW.to(self.device))
         return image_BKD
 
     @torch.inference_mode()
-    def think(self, state: LiveState, image_BKD: Tensor, text_BND: Tensor, previous_BA: Tensor) -> Tensor:
+    def step(self, state: LiveState, image_BKD: Tensor, text_BND: Tensor, previous_BA: Tensor) -> Tensor:
         """Advance by one step; the backbone's output at the action_out token, (B, D).
 
         Args:
             state: changed in place.
-            image_BKD: from `see`.
+            image_BKD: from `encode_image`.
             text_BND: from `embed_text`.
             previous_BA: tokens of what was executed since the last step; of no effect at an episode's first.
         """
@@ -85,19 +85,18 @@ class LivePolicy(StagedEngine):
         return out_BD
 
     @torch.inference_mode()
-    def decide(
-        self, state: LiveState, out_BD: Tensor, uniforms_BA: Tensor, temperature: float = 1.0, top_p: float = 1.0
+    def decode_action(
+        self, out_BD: Tensor, uniforms_BA: Tensor, temperature: float = 1.0, top_p: float = 1.0
     ) -> Tensor:
         """Draw the action tokens one after another, (B, A) int64 on the device.
 
         Args:
-            state: of the episodes.
-            out_BD: from `think`.
+            out_BD: from `step`.
             uniforms_BA: in [0, 1), one per slot.
             temperature, top_p: see `sampling.draw`.
         """
         uniforms_BA = uniforms_BA.to(self.device)
-        _, ids = self._decode(
+        _, ids = self._decode_action(
             out_BD, lambda slot, logits: draw(logits, uniforms_BA[:, slot], temperature, top_p), len(out_BD)
         )
         return torch.stack(ids, dim=1)
