@@ -213,6 +213,18 @@ def test_states_know_of_releases_of_the_mouse_too(tmp_path: Path) -> None:
     )
 
 
+def test_the_state_of_the_mouse_says_nothing_of_its_side_buttons(tmp_path: Path) -> None:
+    messages = [
+        *screens(31),
+        mouse(20, "click", 100, 100, button="x1", pressed=True),
+        mouse_state(200),
+        mouse(330, "click", 100, 100, button="x1", pressed=False),
+    ]
+    report, actions = run(tmp_path, messages)
+    assert [frame for frame, action in enumerate(actions) if action and action.buttons] == list(range(6))
+    assert report.notes == []
+
+
 def test_states_know_what_was_held_when_recording_began(tmp_path: Path) -> None:
     """RightShift is listed with and without its side; the right button is in the keyboard's state as well."""
     messages = [

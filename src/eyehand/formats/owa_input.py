@@ -74,7 +74,9 @@ class OwaInput:
                 codes -= {code for code, sides in _SIDES.items() if codes & sides}
                 self._see_state(time_ns, "key", {_KEY_OF_CODE[code] for code in codes if code in _KEY_OF_CODE})
             case "MouseState":
-                self._see_state(time_ns, "button", {_BUTTONS[name] for name in data["buttons"] if name in _BUTTONS})
+                held = {_BUTTONS[name] for name in data["buttons"] if name in _BUTTONS}
+                others = self._buttons - {"0", "1", "2"}  # ocap looks at these three alone
+                self._see_state(time_ns, "button", held | others)
             case "MouseEvent":
                 self._mouse(time_ns, data)
             case "RawMouseEvent":
