@@ -23,7 +23,7 @@ import numpy as np
 import xcffib
 from numpy.typing import NDArray
 
-from eyehand.announce import announce
+from eyehand.announce import announce, said_aside
 from eyehand.clock import FPS, punctual
 from eyehand.collect.background import BackgroundObserver
 from eyehand.collect.instant_replay import InstantReplay
@@ -108,7 +108,12 @@ def record_person(
     Raises:
         UserError: it cannot begin: the window, the display or raw events are not there.
     """
-    desk = _Desk(game, options, say, ended or threading.Event())
+    with said_aside(say) as tell:
+        return _record(game, _Desk(game, options, tell, ended or threading.Event()), typed)
+
+
+def _record(game: X11Game, desk: _Desk, typed: TextIO | None) -> PersonReport:
+    options = desk.options
     resize(np.zeros((8, 8, 3), np.uint8))  # loads what takes seconds, before it is missed
     game.reset(0)
     window = game.window
@@ -176,7 +181,7 @@ class _Desk:
             listener.check()
             state = self._recording
             if state is RecordingState.PAUSED:
-                self._wait_while_paused()
+                self._wait_while_paused(listener)
                 continue
             observer = self._background if state is RecordingState.ON else BackgroundObserver(self._ring)
             observers = (self._batches, *((self._times,) if state is RecordingState.ON else ()), observer)
@@ -215,13 +220,14 @@ class _Desk:
         listener.check()
         return self._recording is not state or self._ended.is_set()
 
-    def _wait_while_paused(self) -> None:
-        """Until a hotkey says otherwise; a window that is closed meanwhile is noticed."""
+    def _wait_while_paused(self, listener: Listener) -> None:
+        """Until a hotkey says otherwise; a window that is closed and a listener that dies meanwhile are noticed."""
         window = self.game.window
         assert window is not None
         with self._changed:
             while self._recording is RecordingState.PAUSED and not self._ended.is_set():
                 self._changed.wait(_LOOK_S)
+                listener.check()
                 self.game.check_alive(window.watch.state())
 
     def _obey(self, hotkey: str) -> None:

@@ -114,6 +114,29 @@ def test_who_reads_the_terminal_has_gone_and_the_panic_key_still_ends_play(
     assert shared.failure is None
 
 
+def test_a_terminal_that_takes_nothing_holds_up_no_panic_key(
+    screen: OwnScreen, display: XDisplay, window: Window, tmp_path: Path
+) -> None:
+    said, goes_on = threading.Event(), threading.Event()
+
+    def say(text: str) -> None:
+        said.set()
+        assert goes_on.wait(60)
+
+    game = WindowGame(WindowQuery(title="Freedoom"), screen.name, screen.authority, say=lambda _: None)
+    with share(game, Agent(), TakeoverOptions(resume_key="F9"), say) as play:
+        shared = Shared(screen, play, tmp_path)
+        wait_until(lambda: keys_down(display) == _codes(display, "w", "LeftShift"), "the agent holds its keys")
+        shared.person.tap("a")
+        assert said.wait(60)
+        shared.person.tap("F12")
+        wait_until(shared.stopped.is_set, "the panic key is heard")
+        shared.end()
+        goes_on.set()
+    game.close()
+    assert shared.failure is None
+
+
 def test_a_person_who_cannot_be_heard_any_more_ends_play(
     screen: OwnScreen, display: XDisplay, window: Window, tmp_path: Path
 ) -> None:
