@@ -233,7 +233,7 @@ def test_a_person_takes_over_and_our_own_input_does_not(
     person = Person(desktop)  # type: ignore[arg-type]
     playing.start()
     try:
-        wait_until(lambda: number[0] > 12, "the agent plays, presses and lets go")
+        wait_until(lambda: number[0] > 12, "the agent plays, presses and releases")
         assert takeover.turn is Turn.AGENT
         person.press("a")
         wait_until(lambda: takeover.turn is Turn.PERSON, "the person takes over")

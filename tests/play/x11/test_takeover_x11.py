@@ -204,7 +204,7 @@ def test_a_key_that_both_hold_stays_the_persons(shared: Shared, display: XDispla
     seen = [kind for kind, code in window.events() if {code} == _codes(display, "w")]
     assert seen[-1:] != ["KeyRelease"], "it was not taken from the person"
     shared.person.release("w")
-    wait_until(lambda: not keys_down(display), "and lets go of it")
+    wait_until(lambda: not keys_down(display), "and releases it")
     shared.person.tap("F9")
     wait_until(lambda: keys_down(display) == _codes(display, "w", "LeftShift"), "the agent plays again")
 
@@ -303,7 +303,7 @@ def test_kill_9_in_the_middle_of_a_takeover_leaves_nothing_of_ours_held(
         wait_until(lambda: keys_down(display) == _codes(display, "w"), "the person holds W alone")
         (os.killpg if whole_group else os.kill)(process.pid, signal.SIGKILL)
         process.wait()
-        # The watchdog lets go of our W, and the server, which knows one state of a key, with it of the person's.
+        # The watchdog releases our W, and the server, which knows one state of a key, with it of the person's.
         wait_until(lambda: not keys_down(display), "the watchdog releases what is ours")
     finally:
         process.kill()
