@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import enum
 import threading
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,9 +145,8 @@ class _Desk:
         self._changed = threading.Condition()
         self._recording = RecordingState.WAITING if options.wait else RecordingState.ON
         self._before_pause = self._recording
-        self._batches = _Batches(self.person)
-        self._recorder = Recorder(options.out, options.user, self._batches.take)
-        self._ring = InstantReplay(options.out, options.user, options.keep_seconds, self._batches.take)
+        self._recorder = Recorder(options.out, options.user, self.person.next_events)
+        self._ring = InstantReplay(options.out, options.user, options.keep_seconds, self.person.next_events)
         self._background = BackgroundObserver(self._recorder)
         self._times = _FrameTimes(self._signal)
         instructions = game.task.instructions
@@ -184,7 +182,7 @@ class _Desk:
                 self._wait_while_paused(listener)
                 continue
             observer = self._background if state is RecordingState.ON else BackgroundObserver(self._ring)
-            observers = (self._batches, *((self._times,) if state is RecordingState.ON else ()), observer)
+            observers = (*((self._times,) if state is RecordingState.ON else ()), observer)
             watched = WatchedGame(self.game, self.person, lambda state=state: self._is_over(state, listener))  # type: ignore[misc]
             session = Session(watched, self.person, observers, self.game.clock, self._instruction, source=self.person)
             self._session = session
@@ -268,27 +266,6 @@ class _Desk:
             with contextlib.suppress(xcffib.XcffibException):
                 window.display.core.Bell(0)
                 window.display.connection.flush()
-
-
-class _Batches:
-    """The events of every tick, taken on the loop's thread and handed to whoever records the tick later."""
-
-    def __init__(self, person: HumanPlayer) -> None:
-        self._person = person
-        self._batches: deque[list[InputEvent]] = deque()
-
-    def take(self) -> list[InputEvent]:
-        """As `Recorder` asks: once when an episode starts, and once for every tick."""
-        return self._batches.popleft()
-
-    def on_start(self, start: EpisodeStart) -> None:
-        self._batches.clear()
-        self._batches.append([])
-
-    def on_tick(self, tick: Tick) -> None:
-        self._batches.append(self._person.next_events())
-
-    def on_end(self, end: EpisodeEnd) -> None: ...
 
 
 class _FrameTimes:
