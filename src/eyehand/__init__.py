@@ -1,4 +1,73 @@
-"""eyehand teaches an agent to play a game by watching a person play it: pixels in, keyboard and mouse out, live."""
+"""eyehand teaches an agent to play a game by watching a person play it: pixels in, keyboard and mouse out, live.
+
+The names below are what other programs may build on (docs/api.md); each is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False  # to a type checker it is true; `typing` takes longer to load than the rest of `eyehand --help`
 
 __version__ = "0.1.0"
-__all__ = ["__version__"]
+__all__ = [
+    "Action",
+    "ActionSpace",
+    "EvaluateOptions",
+    "Frame",
+    "Session",
+    "TrainConfig",
+    "__version__",
+    "evaluate",
+    "load_checkpoint",
+    "load_dataset",
+    "open_game",
+    "open_player",
+    "read_recording",
+    "train",
+]
+
+_PLACES = {
+    "Action": "eyehand.action:Action",
+    "ActionSpace": "eyehand.action_space:ActionSpace",
+    "EvaluateOptions": "eyehand.evaluate.score_options:EvaluateOptions",
+    "Frame": "eyehand.frame:Frame",
+    "Session": "eyehand.session:Session",
+    "TrainConfig": "eyehand.train.config:TrainConfig",
+    "evaluate": "eyehand.evaluate",  # these two are packages that can be called
+    "load_checkpoint": "eyehand.checkpoint:load_checkpoint",
+    "load_dataset": "eyehand.data.dataset:load_dataset",
+    "open_game": "eyehand.games.families:open_game",
+    "open_player": "eyehand.players.kinds:open_player",
+    "read_recording": "eyehand.recording.reader:Recording.open",
+    "train": "eyehand.train",
+}
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from eyehand.action import Action
+    from eyehand.action_space import ActionSpace
+    from eyehand.checkpoint import load_checkpoint
+    from eyehand.data.dataset import load_dataset
+    from eyehand.evaluate.score import evaluate
+    from eyehand.evaluate.score_options import EvaluateOptions
+    from eyehand.frame import Frame
+    from eyehand.games.families import open_game
+    from eyehand.players.kinds import open_player
+    from eyehand.recording.reader import Recording
+    from eyehand.session import Session
+    from eyehand.train.config import TrainConfig
+    from eyehand.train.loop import train
+
+    read_recording = Recording.open
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'eyehand' has no attribute {name!r}")
+    import pkgutil
+
+    return pkgutil.resolve_name(_PLACES[name])
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
