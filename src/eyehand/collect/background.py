@@ -1,7 +1,7 @@
-"""An observer's work on a thread of its own, so that a Session's ticks stay on time while videos are encoded.
+"""`BackgroundObserver` calls another observer on a thread of its own, so that ticks stay on time while it encodes.
 
-Everything is handed over in order and nothing is left out: when the thread is far behind, the Session waits for it (and
-counts the ticks that it misses meanwhile), but not for one that hangs. The thread yields to the game where the system
+All calls are made, in order: when 40 of them wait, the Session waits too (and counts the ticks that it misses), but not
+for one that hangs. The thread yields to the game where the system
 lets it (Linux: niceness). Knows no recordings.
 """
 
@@ -28,7 +28,7 @@ _PATIENCE_S = 30.0
 
 
 class BackgroundObserver:
-    """Tells another observer, on a thread of its own.
+    """An observer that calls another one on a thread of its own.
 
     What that one raises is raised by the next call here; `on_end` returns when it has dealt with everything. One that
     hangs is a UserError, and is told nothing more, for the thread is still in it.

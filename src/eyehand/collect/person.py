@@ -45,7 +45,7 @@ _SHOWN_MS = 2.0
 
 @dataclass(frozen=True)
 class PersonReport:
-    """What came of it.
+    """Result of `record_person`: the recordings, and how punctual their frames are.
 
     Attributes:
         recordings: the folders written.
@@ -71,7 +71,7 @@ class PersonReport:
 
 
 class RecordingState(enum.Enum):
-    """What happens to what the person does."""
+    """What is done with frames and events: recorded, held in memory, or neither."""
 
     ON = "recording"
     WAITING = "waiting, the last seconds are held"
@@ -134,7 +134,7 @@ def _record(game: X11Game, desk: _Desk, typed: TextIO | None) -> PersonReport:
 
 
 class _Desk:
-    """The state of it all. Hotkeys come on the listener's thread, typed lines on another."""
+    """Records a person, stretch by stretch. Hotkeys come on the listener's thread, typed lines on another."""
 
     def __init__(
         self, game: X11Game, options: RecordPersonOptions, say: Callable[[str], None], ended: threading.Event
@@ -194,7 +194,7 @@ class _Desk:
                 self.person.stop()
 
     def report(self, failure: BaseException | None = None) -> PersonReport:
-        """What came of it so far."""
+        """The result so far."""
         times, seconds = self._times, self._times.num_ticks / self.game.fps
         deviation_ms = np.abs(np.concatenate(times.deviations_ms or [np.zeros(1)]))
         return PersonReport(
@@ -269,7 +269,7 @@ class _Desk:
 
 
 class _FrameTimes:
-    """When the frames of every stretch were taken."""
+    """Capture times of the frames of every stretch, and their deviations from the grid of ticks."""
 
     def __init__(self, signal: Callable[[bool], None]) -> None:
         self.num_frames = self.num_ticks = 0

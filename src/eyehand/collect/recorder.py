@@ -1,7 +1,7 @@
 """Records sessions: `Recorder`, an observer that makes one recording of every episode.
 
-A frame is written when the next tick comes, together with what was done on the frame before it: that is the pairing
-of the format. What was done on the last frame of an episode shows in no picture and is left out.
+A frame is written with the action executed on the frame before it, as the format pairs them. The action executed on the
+last frame of an episode shows in no picture and is left out.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class Recorder:
 
 
 def as_executed(tick: Tick) -> Decision:
-    """What is recorded as done on a tick. What the loop did by itself, when no decision came, is nobody's choice."""
+    """The decision to record for a tick; without one, what the loop did by itself, as the system's."""
     decision = tick.decision
     if decision is None:
         return Decision(tick.executed)

@@ -1,8 +1,8 @@
-"""A desktop game that a person plays and we only watch: `WatchedGame` shows its pictures and never touches its input.
+"""`WatchedGame`: a desktop game that a person plays, as a `Game` without injected input.
 
 An episode is one stretch in which the game's window has the focus all the time. When it loses it `observe` raises
-`Interrupted`, so that nothing that is done elsewhere comes into a recording; the next episode begins when the person is
-back. The game itself was started by somebody else, and runs on from one episode to the next.
+`Interrupted`, so that no input for other windows is recorded; the next episode begins when the window has the focus
+again. The game runs on from one episode to the next.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How punctual live play is: `LatencyObserver` notes every tick, `summarise` makes figures of the notes.
+"""Latency of live play: `LatencyObserver` measures every tick, `summarise` computes figures over them.
 
 Measures, per tick: how late it began, from the capture of the frame to the end of `game.act`, how long each stage of
 that took, and which ticks were late or missed; beside them the machine (own CPU, memory, host steal) once a second.

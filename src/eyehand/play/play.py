@@ -1,4 +1,4 @@
-"""Live play with a report: `play_live` lets a player play a real-time game for a while and measures all of it.
+"""Live play with a report: `play_live` runs a player in a real-time game and measures scores, latency and load.
 
 Episodes follow one another until the time is over, Ctrl-C is pressed, or something fails; whatever it is, every key is
 released, recordings and video are closed, and the report covers what was played and says what ended it.
@@ -195,7 +195,7 @@ class _Scores:
 
 @dataclass(frozen=True)
 class _Watchers:
-    """Everything that watches a live play."""
+    """The observers of a live play."""
 
     latency: LatencyObserver
     scores: _Scores
@@ -210,7 +210,7 @@ class _Watchers:
         return observers + [observer for observer in (self.viewer, self.overlay, self.recorder) if observer is not None]
 
     def report(self, task: TaskInfo, fps: float, player: str, instruction: str | None) -> PlayReport:
-        """What they saw."""
+        """Their measurements."""
         timings, windows = self.latency.timings(), self.latency.windows
         overlay = self.overlay
         return PlayReport(

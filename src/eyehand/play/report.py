@@ -1,4 +1,4 @@
-"""What came of live play: `PlayReport`, as JSON, as one HTML page, and in the terminal."""
+"""`PlayReport`: scores and timing of live play, as JSON, as one HTML page, and in the terminal."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class PlayReport:
-    """Everything about one live play.
+    """Scores, timing, machine and files of one live play.
 
     Attributes:
         game, player, instruction: who played what and what was said.

@@ -1,7 +1,7 @@
-"""Play with a person beside the agent: game and player made fit for a takeover, and somebody who hears the person.
+"""`share` wraps a game and its player so that a person can watch and take over, with listener and viewer.
 
-A game whose own keyboard and mouse a person can use says what they do (`HeardGame`). Any real-time game can be watched
-in the browser, and taken over from there (`viewer`). Where neither is so, game and player are left as they are.
+A `HeardGame` is taken over with its own keyboard and mouse; any real-time game can be watched in the browser, and taken
+over from there (`viewer`). Where neither is possible, game and player are left as they are.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ __all__ = ["SharedPlay", "check_takeover", "share"]
 
 @dataclass(frozen=True)
 class SharedPlay:
-    """What a Session plays.
+    """Game and player for a Session, with what a person needs beside them.
 
     Attributes:
         game, player: made fit for a person.
-        takeover: the hand-over; None where nobody can take over.
+        takeover: who is in control; None where nobody can take over.
         viewer: the page; None where there is none.
         take_events: for the Recorder; None where the game's own keyboard and mouse cannot be heard.
     """
@@ -98,7 +98,7 @@ def check_takeover(options: TakeoverOptions, game: Game | None = None) -> tuple[
 
 
 def _listening(game: HeardGame, takeover: Takeover, stack: contextlib.ExitStack) -> Callable[[], Listening]:
-    """What begins to listen, until the stack ends."""
+    """A function that starts the game's listener and closes it with the stack."""
 
     def listen() -> Listening:
         try:
