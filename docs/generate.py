@@ -36,7 +36,7 @@ def _command_page(name: str) -> str:
 def _help(words: list[str]) -> str:
     """What `eyehand WORDS --help` prints, without the frames around its parts."""
     out = io.StringIO()
-    with mock.patch.dict(os.environ, COLUMNS="100"), contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
+    with mock.patch.dict(os.environ, COLUMNS="88"), contextlib.redirect_stdout(out), contextlib.suppress(SystemExit):
         main([*words, "--help"])
     lines = [re.sub(r"^[│╭╰]?[ ─]?(.*?)[ ─]*[│╮╯]?$", r"\1", line) for line in out.getvalue().splitlines()]
     return "\n".join(line for line in lines if not line.startswith("---")).strip()

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
-
-from eyehand.inference.network_options import NetworkOptions
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,7 +24,8 @@ class Options:
         what: live: the time from a picture to an action, on a full memory.
         checkpoint: a bundled checkpoint's name or a folder. Default: pocket-doom.
         preset: instead of a checkpoint, a preset with random weights: pocket, p2p-150m, ...
-        network: what the network runs on.
+        runtime: auto, torch, openvino, openvino-int8 or cuda-graph.
+        threads: at most so many CPU threads; fewer are taken where more are not quicker.
         ticks: how many to measure.
         baseline: let the original's way of stepping (two passes, growing cache) take turns on the same weights.
         data: recordings on which the runtime is compared with the trained network.
@@ -37,7 +36,8 @@ class Options:
     what: Annotated[Literal["live"], tyro.conf.Positional]
     checkpoint: str | None = None
     preset: str | None = None
-    network: NetworkOptions = field(default_factory=NetworkOptions)
+    runtime: Literal["auto", "torch", "openvino", "openvino-int8", "cuda-graph"] = "auto"
+    threads: int = 1
     ticks: int = 400
     baseline: bool = False
     data: Path | None = None
@@ -55,8 +55,8 @@ def run(options: Options) -> int:
     result, policy = bench_live(
         checkpoint=checkpoint,
         preset_name=options.preset,
-        runtime=options.network.runtime,
-        threads=options.network.threads,
+        runtime=options.runtime,
+        threads=options.threads,
         ticks=options.ticks,
         is_baseline=options.baseline,
     )

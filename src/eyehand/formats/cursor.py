@@ -1,4 +1,4 @@
-"""A mouse cursor drawn into a picture whose recorder left it out: `draw_cursor`."""
+"""Draws a mouse cursor into a picture whose recorder left it out: `draw_cursor`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sequential decoder of foreign videos: `pictures_of`. Damage raises UserError; it never just ends the video early."""
+"""The pictures of a foreign video, one after another: `pictures_of`. Damage raises, it ends no video in silence."""
 
 from __future__ import annotations
 

@@ -137,7 +137,7 @@ class VideoRing(VideoWriter):
         self._container.start_encoding()  # only then does the stream know what `save` must tell
 
     def __len__(self) -> int:
-        """Number of pictures held."""
+        """How many pictures there are."""
         return len(self._packets)
 
     def drop_second(self) -> int:

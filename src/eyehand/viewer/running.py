@@ -24,7 +24,7 @@ class RunningPlay:
 
     Attributes:
         pid: its process.
-        game: its name.
+        game: what is played.
         url: of its page, with the token in it.
         started_s: unix time at which it began.
     """

@@ -1,4 +1,4 @@
-"""Listening sockets: a Unix socket that replaces only a dead one, or TCP, loopback only unless a token is required."""
+"""Listening sockets: a Unix socket that replaces only a dead one, or TCP, loopback only unless a token is asked for."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ def listen(address: Address, *, token: str | None = None, mode: int = 0o600) -> 
     """Open a socket.
 
     Args:
-        address: to bind.
+        address: where.
         token: of TCP clients; a Unix socket is protected by its mode.
-        mode: permissions of a Unix socket's file.
+        mode: of a Unix socket's file: who may connect.
 
     Raises:
         UserError: it is taken, not allowed, or reachable from other machines without a token.

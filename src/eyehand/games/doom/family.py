@@ -1,4 +1,4 @@
-"""Doom as a family of games: its tasks, without starting an engine."""
+"""Doom as a family of games: what can be done in it, without starting an engine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["DOOM"]
 
 
 class _Doom(GameFamily):
-    modules, requirement = ("vizdoom",), "eyehand[doom]"
+    modules, requirement = ("vizdoom",), "vizdoom"
     can_run = can_show = True
 
     def names(self) -> list[str]:

@@ -11,8 +11,17 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
-__all__ = ["CellsVisited", "Closeness", "DoomFacts", "Frags", "Progress", "Reward", "Score", "SecondsSurvived"]
-__all__ += ["Treasure"]
+__all__ = [
+    "CellsVisited",
+    "Closeness",
+    "DoomFacts",
+    "Frags",
+    "Progress",
+    "Reward",
+    "Score",
+    "SecondsSurvived",
+    "Treasure",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +147,7 @@ class Progress(Score):
 
 
 class CellsVisited(Score):
-    """Number of different squares of 128 x 128 map units walked on, the first not counted."""
+    """How many different squares of 128 x 128 map units were walked on, the first not counted."""
 
     _CELL = 128.0
 
