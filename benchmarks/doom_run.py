@@ -1,4 +1,4 @@
-"""What happened in a game of Doom, from the demo that the game itself recorded of it: way, rooms, kills, deaths.
+"""Statistics of a game of Doom from the demo that the game recorded of it: distance, sectors, kills, deaths.
 
 The demo is replayed twice, so that every figure is exact and none is guessed from pictures: by dsda-doom, which writes
 down where the player was in every tic, and by Chocolate Doom, which is made to save the game at the end of every life;
@@ -31,7 +31,7 @@ from eyehand.games.doom.controls import TICS_PER_SECOND
 __all__ = ["DoomRun", "run_of"]
 
 _LONGEST_STEP = 64.0
-"""Map units; nobody runs so far in a tic: it is a teleporter, or a new life."""
+"""Map units; nobody runs so far in a tic: a longer step is a teleporter, or a new life."""
 
 _CELL = 128.0
 _SAVE = 0x82  # a command's buttons: save the game in slot 0
@@ -42,7 +42,7 @@ _GAME_S = 300
 
 @dataclass(frozen=True)
 class DoomRun:
-    """What one player did.
+    """Statistics of one player in one demo.
 
     Attributes:
         seconds: of game time, from the first command to the last.

@@ -1,4 +1,4 @@
-"""A level's plan: which sector a point lies in. Reads the level's own BSP tree (NODES, as the game does)."""
+"""Point location in a level of Doom: which sector a point lies in, by the level's own BSP tree (NODES)."""
 
 from __future__ import annotations
 

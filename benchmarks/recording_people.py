@@ -29,7 +29,8 @@ import numpy as np
 import xcffib.xproto
 import xcffib.xtest
 
-from eyehand.collect.person import PersonReport, RecordPersonOptions, record_person
+from eyehand.collect.person import PersonReport, record_person
+from eyehand.collect.record_options import RecordPersonOptions
 from eyehand.desktop.x11.display import XDisplay
 from eyehand.desktop.x11.guard import Guard
 from eyehand.desktop.x11.keys import BUTTON_NUMBERS, key_codes
@@ -179,7 +180,7 @@ def record(screen: OwnScreen, person: Person, seconds: float, out: Path) -> tupl
 
     def run() -> None:
         with closing(game):
-            reports.append(record_person(game, RecordPersonOptions(out, hears_injected=True), say, ended=ended))
+            reports.append(record_person(game, RecordPersonOptions(out=out, hears_injected=True), say, ended=ended))
 
     thread = threading.Thread(target=run)
     thread.start()

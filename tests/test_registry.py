@@ -14,12 +14,17 @@ from eyehand.game import GameFamily
 from eyehand.registry import Registry
 
 PLUG_IN = """
+from dataclasses import dataclass
+
 import numpy as np
 from eyehand.action import Action
+from eyehand.formats.import_formats import Format
+from eyehand.formats.importing import ImportedFrame, Take, recording_id
 from eyehand.frame import Frame
 from eyehand.game import GameFamily, Outcome, TaskInfo
 from eyehand.player import Decision
 from eyehand.players.kinds import PlayerKind
+from eyehand.recording.writer import new_info
 
 TASK = TaskInfo("chess/mate", "chess", "mate", ("mate in two", "win"), 2.0, "pawns")
 
@@ -63,6 +68,32 @@ class Mover:
         return Decision(Action.of(["e"]))
 
 
+class MovesImporter:
+    format, losses = "chess-moves", ("nobody saw the faces",)
+
+    def __init__(self, paths):
+        self.paths = paths
+
+    def sources(self):
+        return [str(path) for path in self.paths]
+
+    def takes(self, source):
+        info = new_info("chess", "mate", 20.0, id=recording_id(self.format, source), user="human", os="")
+        move = Decision(Action.of(["e"]), by_user=True)
+        pictures = [np.full((240, 320, 3), 9 * i, np.uint8) for i in range(5)]
+        yield Take(info, (ImportedFrame(Frame(p, i * 50_000_000, i), move) for i, p in enumerate(pictures)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChessFormat(Format):
+    "Games of chess."
+
+    opening: str = "e4"
+
+    def importer(self):
+        return MovesImporter(self.sources)
+
+
 CHESS = Chess()
 MOVER = PlayerKind(open=lambda name, game, options: Mover())
 """
@@ -96,9 +127,11 @@ def site(tmp_path: Path) -> Path:
     folder = tmp_path / "site"
     folder.mkdir()
     points = "[eyehand.games]\nchess = chess_games:CHESS\n[eyehand.players]\nmover = chess_games:MOVER\n"
+    points += "[eyehand.importers]\nchess-moves = chess_games:ChessFormat\n"
     install(folder, "chess_games", PLUG_IN, points)
     install(folder, "old_games", "import no_such_module_at_all\n", "[eyehand.games]\nold = old_games:OLD\n")
-    install(folder, "odd_games", "ODD = 3\n", "[eyehand.games]\nodd = odd_games:ODD\n")
+    points = "[eyehand.games]\nodd = odd_games:ODD\n[eyehand.importers]\nodd-moves = odd_games:ODD\n"
+    install(folder, "odd_games", "ODD = 3\n", points)
     install(folder, "rude_games", "raise SystemExit('go away\\nnow')\n", "[eyehand.games]\nrude = rude_games:X\n")
     install(folder, "thief", "DOOM = 3\n", "[eyehand.games]\ndoom = thief:DOOM\n")
     return folder
@@ -134,6 +167,16 @@ def test_games_and_players_of_other_packages_are_recorded_scored_and_played(site
     done = eyehand(site, "play", "--game", "chess/mate", "--player", "mover", "--seconds", "0.5", "--no-video")
     assert done.returncode == 0, done.stderr
     assert "stepped" in eyehand(site, "games", "show", "chess/mate").stdout
+
+
+def test_a_format_of_another_package_is_a_sub_command(site: Path) -> None:
+    done = eyehand(site, "import", "chess-moves", "kasparov", "--out", "moves", "--opening", "d4", "--workers", "1")
+    assert done.returncode == 0, done.stderr
+    assert "wrote 1 recordings with 5 frames" in done.stdout
+    assert done.stderr.count("odd_games 1.5") == 1
+    helped = eyehand(site, "import", "--help").stdout
+    assert "Games of chess." in helped
+    assert "doom-demos" in helped
 
 
 def test_our_own_faults_stay_ours() -> None:

@@ -115,7 +115,7 @@ def test_real_time_acts_on_every_tick_when_the_player_keeps_up() -> None:
 
 
 class StuckPlayer(CountingPlayer):
-    """Keeps a key down, and once it is known to be down thinks about a frame until it is let go."""
+    """Keeps a key down, and once it is known to be down thinks about a frame until it may go on."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -131,7 +131,7 @@ class StuckPlayer(CountingPlayer):
 
 
 class LettingGo(Log):
-    """Lets the stuck player go when its key was let go of, and ends the game when it has acted again."""
+    """Lets the stuck player go on when its key was released, and ends the game when it has acted again."""
 
     def __init__(self, player: StuckPlayer, game: EchoGame) -> None:
         super().__init__()
@@ -159,7 +159,7 @@ def test_real_time_never_waits_drops_late_actions_and_lets_go_of_stale_keys() ->
     undecided = [tick for tick in log.stuck if tick.decision is None]
     assert len(undecided) >= 2  # ticks went on while the player was stuck
     assert undecided[0].executed == held  # keys stay held, motion does not repeat
-    assert undecided[-1].executed == NOTHING  # and are let go when nothing comes for too long
+    assert undecided[-1].executed == NOTHING  # and are released when nothing comes for too long
     assert game.num_released >= 2
     # The decision on that frame came far too late: it was never executed.
     stuck_on = player.stuck_on

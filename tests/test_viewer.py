@@ -162,7 +162,7 @@ def test_a_page_that_goes_away_holds_nothing(play: Play, how: str) -> None:
     _hold(page, play, "a")
     if how == "closes":
         page.close()
-    wait_until(lambda: play.game.held == NOTHING, "it is let go of")
+    wait_until(lambda: play.game.held == NOTHING, "it is released")
     assert play.takeover.turn is Turn.PERSON, "the agent does not go on by itself"
 
 

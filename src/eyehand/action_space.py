@@ -114,7 +114,7 @@ class ActionSpace:
     Attributes:
         keys: the keys that have an id; the key at position i has id i + 1.
         buttons: likewise for mouse buttons.
-        num_key_slots, num_button_slots: how many can be held at once; the ids are sorted, the rest is cut off.
+        num_key_slots, num_button_slots: of the keys and buttons held at once; ids are sorted, the rest is cut off.
         dx, dy: the motion axes.
         scroll: the axis of both scroll slots, or None for a space without scrolling.
     """
@@ -144,6 +144,11 @@ class ActionSpace:
     @cached_property
     def num_slots(self) -> int:
         return sum(head.num_slots for head in self.heads)
+
+    @cached_property
+    def head_of_slot(self) -> tuple[int, ...]:
+        """Index in `heads` of each slot's softmax."""
+        return tuple(index for index, head in enumerate(self.heads) for _ in range(head.num_slots))
 
     @cached_property
     def token_dtype(self) -> np.dtype[np.unsignedinteger]:

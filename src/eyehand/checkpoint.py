@@ -34,8 +34,9 @@ from eyehand.model.policy import Policy
 from eyehand.replaced import replaced, sync
 from eyehand.typed import typed
 
-__all__ = ["BUNDLED", "FORMAT_VERSION", "Checkpoint", "StoredCheckpoint", "bundled_names", "checkpoint_digest"]
-__all__ += ["find_checkpoint", "load_checkpoint", "read_checkpoint", "save_checkpoint", "write_checkpoint"]
+__all__ = ["BUNDLED", "FORMAT_VERSION", "Checkpoint", "Description", "StoredCheckpoint", "bundled_names"]
+__all__ += ["checkpoint_digest", "find_checkpoint", "load_checkpoint", "read_checkpoint", "save_checkpoint"]
+__all__ += ["write_checkpoint"]
 
 FORMAT_VERSION = 1
 BUNDLED = Path(__file__).parent / "checkpoints"
@@ -78,25 +79,36 @@ class Checkpoint:
 
 
 @dataclass(frozen=True)
+class Description:
+    """The content of checkpoint.json, in the order in which it is written (see docs/checkpoints.md)."""
+
+    format_version: int
+    eyehand_version: str
+    resize_version: int
+    fps: float
+    mouse_sampling: MouseSampling
+    temperature: float
+    weights_sha256: str
+    policy: dict[str, Any]
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class StoredCheckpoint:
     """A checkpoint on disk: its description, and its tensors mapped from the file.
 
     Attributes:
         folder: where it lies.
+        description: of all but its weights.
         config: of the network.
         state: its tensors by name, in the dtypes that they are stored in; each is mapped from the file when it is asked
             for and only while it is used.
-        fps, mouse_sampling, temperature, facts, eyehand_version: see `Checkpoint`.
     """
 
     folder: Path
+    description: Description
     config: PolicyConfig
     state: Mapping[str, Tensor]
-    fps: float
-    mouse_sampling: MouseSampling
-    temperature: float
-    facts: Mapping[str, Any]
-    eyehand_version: str
 
 
 def save_checkpoint(
@@ -162,7 +174,7 @@ def write_checkpoint(
             sync(weights)
             sha256 = _sha256(weights)
             weights = weights.rename(made / f"{_NEW}{sha256}")
-            content = _Description(
+            content = Description(
                 format_version=FORMAT_VERSION,
                 eyehand_version=__version__,
                 resize_version=RESIZE_VERSION,
@@ -218,11 +230,11 @@ def _load(stored: StoredCheckpoint) -> Checkpoint:
     return Checkpoint(
         policy=policy.eval(),
         name=stored.folder.name,
-        fps=stored.fps,
-        mouse_sampling=stored.mouse_sampling,
-        temperature=stored.temperature,
-        facts=stored.facts,
-        eyehand_version=stored.eyehand_version,
+        fps=stored.description.fps,
+        mouse_sampling=stored.description.mouse_sampling,
+        temperature=stored.description.temperature,
+        facts=stored.description.facts,
+        eyehand_version=stored.description.eyehand_version,
     )
 
 
@@ -239,7 +251,7 @@ def read_checkpoint(name: Path | str) -> StoredCheckpoint:
 
 
 def _while_replaced(read: Callable[[], T]) -> T:
-    """What `read` gives; tried anew when a training run, for example, replaces the checkpoint meanwhile."""
+    """The result of `read`, repeated when a training run, for example, replaces the checkpoint meanwhile."""
     for _ in range(_NUM_TRIES - 1):
         with contextlib.suppress(_ReplacedError):
             return read()
@@ -260,16 +272,7 @@ def _read(name: Path | str) -> StoredCheckpoint:
     except UserError as error:
         is_same = _read_json(folder / _JSON).weights_sha256 == sha256 and weights.is_file()
         raise error if is_same else _ReplacedError(str(error)) from error
-    return StoredCheckpoint(
-        folder=folder,
-        config=config,
-        state=state,
-        fps=content.fps,
-        mouse_sampling=content.mouse_sampling,
-        temperature=content.temperature,
-        facts=content.facts,
-        eyehand_version=content.eyehand_version,
-    )
+    return StoredCheckpoint(folder, content, config, state)
 
 
 class _ReplacedError(UserError):
@@ -277,7 +280,7 @@ class _ReplacedError(UserError):
 
 
 class _StoredTensors(Mapping[str, Tensor]):
-    """The tensors of a safetensors file. It is mapped anew for each: what was read can leave the memory again.
+    """The tensors of a safetensors file. Each is mapped on its own, so that its memory can be freed again.
 
     Where the system gives an open file a name (/dev/fd), it stays the same file, whatever takes the place of its path.
 
@@ -383,22 +386,7 @@ def _fill(policy: Policy, state: Mapping[str, Tensor], folder: Path) -> None:
     policy.load_state_dict(weights, assign=True)
 
 
-@dataclass(frozen=True)
-class _Description:
-    """The content of checkpoint.json, in the order of the file."""
-
-    format_version: int
-    eyehand_version: str
-    resize_version: int
-    fps: float
-    mouse_sampling: MouseSampling
-    temperature: float
-    weights_sha256: str
-    policy: dict[str, Any]
-    facts: dict[str, Any]
-
-
-def _read_json(path: Path) -> _Description:
+def _read_json(path: Path) -> Description:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -413,7 +401,7 @@ def _read_json(path: Path) -> _Description:
             f"this one reads up to format {FORMAT_VERSION}, so update eyehand."
         )
     try:
-        description = typed(_Description, content)
+        description = typed(Description, content)
     except UserError as error:
         raise UserError(f"{path} does not fit ({error}): copy the checkpoint again or update eyehand.") from error
     if description.resize_version != RESIZE_VERSION:

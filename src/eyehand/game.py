@@ -124,7 +124,7 @@ class HeardGame(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Screen:
-    """Where a game appears.
+    """The options of a game's screen.
 
     Attributes:
         own_screen: size of a screen of its own for a desktop game, for example 640x480.
@@ -161,10 +161,10 @@ class GameFamily(ABC):
 
     @abstractmethod
     def task(self, name: str) -> TaskInfo | None:
-        """What there is to do in a game, by its full name, without starting it; None: there is no such game."""
+        """The TaskInfo of a game by its full name, without starting it; None: there is no such game."""
 
     def facts(self, name: str) -> Mapping[str, str | Sequence[str]]:
-        """What more there is to say about a game, by what it is about."""
+        """Further facts about a game by their names, for `games show`."""
         return {}
 
     @abstractmethod

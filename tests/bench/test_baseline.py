@@ -23,8 +23,8 @@ def test_it_draws_what_live_play_draws_beyond_the_window(config: PolicyConfig) -
     previous = torch.zeros(1, 8, dtype=torch.long)
     drawn = []
     for step in range(steps):
-        out = live.think(state, live.see(frames[:, step]), tokens, previous)
-        previous = live.decide(state, out, uniforms[step : step + 1])
+        out = live.step(state, live.encode_image(frames[:, step]), tokens, previous)
+        previous = live.decode_action(out, uniforms[step : step + 1])
         drawn.append(previous[0])
         assert torch.equal(baseline.act(frames[:, step], uniforms[step]), previous[0])
     assert len({tuple(ids.tolist()) for ids in drawn}) > 3

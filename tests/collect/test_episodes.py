@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from eyehand.checkpoint import save_checkpoint
-from eyehand.collect.episodes import CollectOptions, _jobs, collect
+from eyehand.collect.episodes import _jobs, collect
+from eyehand.collect.record_options import CollectOptions
 from eyehand.recording.reader import Recording, find_recordings
 from tiny import tiny_policy
 
@@ -18,7 +19,7 @@ def test_episodes_have_the_seeds_that_were_asked_for(player: str, episodes: int,
         player = str(save_checkpoint(tmp_path / "policy", tiny_policy()))
     out = tmp_path / "data"
     options = CollectOptions(
-        ("doom/aim",), out, player, episodes=episodes, first_seed=42, workers=workers, instructed=0.0
+        games=("doom/aim",), out=out, player=player, episodes=episodes, seed=42, workers=workers, instructed=0.0
     )
     seeds = list(range(42, 42 + episodes))
     assert sorted(episode.seed for episode in collect(options)) == seeds
@@ -37,7 +38,7 @@ def test_episodes_have_the_seeds_that_were_asked_for(player: str, episodes: int,
     ],
 )
 def test_minutes_are_cut_so_that_every_worker_has_some(games: int, minutes: float, workers: int, num_jobs: int) -> None:
-    options = CollectOptions(tuple(map(str, range(games))), Path(), minutes=minutes, workers=workers)
+    options = CollectOptions(games=tuple(map(str, range(games))), out=Path(), minutes=minutes, workers=workers)
     jobs = [part for job in _jobs(options) for part in job.split(4, 10_000)]
     assert len(_jobs(options)) == num_jobs
     assert sum(job.minutes for job in jobs) == pytest.approx(games * minutes)

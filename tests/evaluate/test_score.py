@@ -12,7 +12,8 @@ import pytest
 from rich.console import Console
 
 from eyehand.errors import UserError
-from eyehand.evaluate.score import EpisodeScore, EvaluateOptions, EvaluationReport, evaluate, read_report
+from eyehand.evaluate.score import EpisodeScore, EvaluationReport, evaluate, read_report
+from eyehand.evaluate.score_options import EvaluateOptions
 from eyehand.evaluate.score_report import print_scores, write_scores
 
 
@@ -134,7 +135,9 @@ def checkpoint(tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 def test_an_agent_is_scored_in_worker_processes_with_swapped_instructions(checkpoint: Path) -> None:
-    options = EvaluateOptions(str(checkpoint), "doom/aim", episodes=1, workers=2, swap="doom/aim,doom/approach")
+    options = EvaluateOptions(
+        checkpoint=str(checkpoint), game="doom/aim", episodes=1, workers=2, swap="doom/aim,doom/approach"
+    )
     report = evaluate(options)
     assert report.agent == "tiny"
     assert {player: len(report.scores(player)["doom/aim"]) for player in report.players} == {

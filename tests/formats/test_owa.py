@@ -15,7 +15,7 @@ from eyehand.action import PIXELS_PER_NOTCH, Action
 from eyehand.cli import main
 from eyehand.formats.importing import ImportReport, import_recordings
 from eyehand.formats.owa import OwaImporter
-from eyehand.formats.owa_hands import OwaHands
+from eyehand.formats.owa_input import OwaInput
 from eyehand.recording.reader import Recording
 
 mcap_writer = pytest.importorskip("mcap.writer", reason="mcap is not installed")
@@ -213,6 +213,18 @@ def test_states_know_of_releases_of_the_mouse_too(tmp_path: Path) -> None:
     )
 
 
+def test_the_state_of_the_mouse_says_nothing_of_its_side_buttons(tmp_path: Path) -> None:
+    messages = [
+        *screens(31),
+        mouse(20, "click", 100, 100, button="x1", pressed=True),
+        mouse_state(200),
+        mouse(330, "click", 100, 100, button="x1", pressed=False),
+    ]
+    report, actions = run(tmp_path, messages)
+    assert [frame for frame, action in enumerate(actions) if action and action.buttons] == list(range(6))
+    assert report.notes == []
+
+
 def test_states_know_what_was_held_when_recording_began(tmp_path: Path) -> None:
     """RightShift is listed with and without its side; the right button is in the keyboard's state as well."""
     messages = [
@@ -357,7 +369,7 @@ def test_a_path_that_points_elsewhere_is_looked_for_beside(tmp_path: Path) -> No
 
 
 def test_motion_counts_in_one_action_only() -> None:
-    hands = OwaHands(has_raw_motion=True, has_clicks=False)
-    hands.see(5, "RawMouseEvent", {"last_x": 3, "last_y": 4})
-    assert hands.take()[0] == Action(dx=3, dy=4)
-    assert hands.take() == (Action(), [])
+    state = OwaInput(has_raw_motion=True, has_clicks=False)
+    state.see(5, "RawMouseEvent", {"last_x": 3, "last_y": 4})
+    assert state.take()[0] == Action(dx=3, dy=4)
+    assert state.take() == (Action(), [])

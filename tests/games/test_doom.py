@@ -191,7 +191,7 @@ def test_shift_runs_and_arrows_turn(aim):
         assert sign * turned(before_deg, aim.state.angle_deg) > 5
 
 
-def test_fire_fires_and_what_is_let_go_stops(aim):
+def test_fire_fires_and_stops_on_release(aim):
     aim.reset(1)
     aim.act(Action.of(dx=-900))
     ammo = aim.state.ammo

@@ -51,10 +51,10 @@ class Pair:
         previous = executed[:, max(step - 1, 0)]
         uniforms = torch.rand(1, executed.shape[-1], generator=self.generator)
         theirs = self.theirs
-        out = theirs.think(states[1], theirs.see(frames[:, step]), theirs.embed_text(text[:, step]), previous)
-        expected = theirs.decide(states[1], out, uniforms, *sampling).cpu()
+        out = theirs.step(states[1], theirs.encode_image(frames[:, step]), theirs.embed_text(text[:, step]), previous)
+        expected = theirs.decode_action(out, uniforms, *sampling).cpu()
         words = self.ours.embed_text(text[:, step])
-        drawn = self.ours.step(states[0], frames[:, step], words, previous, uniforms, *sampling)
+        drawn = self.ours.tick(states[0], frames[:, step], words, previous, uniforms, *sampling)
         torch.testing.assert_close(drawn.out_BD, out, rtol=1e-4, atol=1e-5)
         assert torch.equal(drawn.tokens_BA, expected)
         assert (states[0].tick, states[0].starts) == (states[1].tick, states[1].starts)
@@ -152,7 +152,7 @@ def _played(engine: LiveEngine, clip: tuple[Tensor, ...], top_p: float = 1.0) ->
     drawn = []
     for step in range(frames.shape[1]):
         uniforms, words = torch.rand(1, executed.shape[-1], generator=generator), engine.embed_text(text[:, step])
-        done = engine.step(state, frames[:, step], words, executed[:, max(step - 1, 0)], uniforms, 0.9, top_p)
+        done = engine.tick(state, frames[:, step], words, executed[:, max(step - 1, 0)], uniforms, 0.9, top_p)
         drawn.append(done.tokens_BA[0].tolist())
     return drawn
 

@@ -10,13 +10,16 @@ from torch import Tensor
 
 from eyehand.checkpoint import load_checkpoint
 from eyehand.inference.engine import LiveState, StagedEngine
+from eyehand.inference.packed import Packing
 from eyehand.inference.rolling_cache import POSITION_PERIOD
+from eyehand.inference.tick import DecodeAction
 from eyehand.inference.torch_live import LivePolicy
 from eyehand.model.config import PolicyConfig
 from eyehand.model.policy import Policy
 from tiny import RICH, TINY, random_clip, tiny_policy
 
 pytest.importorskip("openvino", reason="the runtime OpenVINO is not installed (pip install 'eyehand[fast]')")
+from eyehand.inference.openvino_export import DecodeActionGraph, exported
 from eyehand.inference.openvino_live import OpenVinoLive
 
 P2P = replace(TINY, vision="p2p", vision_widths=(), decoder_sinks=0)
@@ -31,10 +34,10 @@ def played(
     outputs, drawn = [], []
     for step in range(frames.shape[1]):
         previous = executed[:, max(step - 1, 0)]
-        out = engine.think(state, engine.see(frames[:, step]), engine.embed_text(text[:, step]), previous)
+        out = engine.step(state, engine.encode_image(frames[:, step]), engine.embed_text(text[:, step]), previous)
         uniforms = torch.rand(1, executed.shape[-1], generator=generator)
         outputs.append(out[0].clone())
-        drawn.append(engine.decide(state, out, uniforms, 0.9, top_p)[0].clone())
+        drawn.append(engine.decode_action(out, uniforms, 0.9, top_p)[0].clone())
     return torch.stack(outputs), torch.stack(drawn)
 
 
@@ -54,8 +57,8 @@ def test_temperature_0_takes_the_likeliest() -> None:
     policy, clip = tiny_policy(), random_clip(TINY, 1, 1)
     ours, theirs = OpenVinoLive(policy, is_int8=False), LivePolicy(policy)
     state, uniforms = ours.new_state(), torch.rand(1, 8)
-    out = ours.think(state, ours.see(clip[0][:, 0]), ours.embed_text(clip[1][:, 0]), clip[2][:, 0])
-    assert torch.equal(ours.decide(state, out, uniforms, 0.0), theirs.decide(theirs.new_state(), out, uniforms, 0.0))
+    out = ours.step(state, ours.encode_image(clip[0][:, 0]), ours.embed_text(clip[1][:, 0]), clip[2][:, 0])
+    assert torch.equal(ours.decode_action(out, uniforms, 0.0), theirs.decode_action(out, uniforms, 0.0))
 
 
 def test_states_that_take_turns_do_not_notice_each_other() -> None:
@@ -69,11 +72,13 @@ def test_states_that_take_turns_do_not_notice_each_other() -> None:
         for index, clip in enumerate((first, second)):
             frames, text, executed, _ = clip
             tokens = engine.embed_text(text[:, step])
-            out = engine.think(states[index], engine.see(frames[:, step]), tokens, executed[:, max(step - 1, 0)])
+            out = engine.step(
+                states[index], engine.encode_image(frames[:, step]), tokens, executed[:, max(step - 1, 0)]
+            )
             outputs[index].append(out[0].clone())
             if step == 4:  # a fork goes on by itself
                 fork = states[index].fork()
-                engine.think(fork, engine.see(frames[:, 0]), tokens, executed[:, 0])
+                engine.step(fork, engine.encode_image(frames[:, 0]), tokens, executed[:, 0])
     for index in (0, 1):
         torch.testing.assert_close(torch.stack(outputs[index]), alone[index], rtol=1e-5, atol=1e-6)
 
@@ -120,3 +125,19 @@ def test_int8_weights_hardly_change_what_is_drawn(bundled: Policy) -> None:
     error = (out - expected_out).square().mean().sqrt() / expected_out.std()
     assert 1e-5 < error < 0.02
     assert (ids == expected_ids).all(dim=1).float().mean() > 0.8
+
+
+def test_large_matrices_stand_once_in_a_graph_as_int8(bundled: Policy) -> None:
+    """The decoder's eight steps share them, and nothing folds them back into float32."""
+    module = DecodeActionGraph(DecodeAction(bundled, Packing(torch.device("cpu"), torch.float32, True)), ["targets"])
+    inputs = [torch.zeros(1, bundled.config.width), torch.zeros(1, 8, dtype=torch.int32)]
+    weights = {True: 0, False: 0}
+    for is_int8 in weights:
+        constants = [
+            node for node in exported(module, inputs, is_int8=is_int8).get_ops() if node.get_type_name() == "Constant"
+        ]
+        weights[is_int8] = sum(str(node.get_element_type()) == "<Type: 'int8_t'>" for node in constants)
+    decoder = bundled.decoder
+    large = [decoder.input, *(bundled.head(index) for index in range(len(bundled.space.heads)))]
+    num_large = 4 * len(decoder.blocks()) + sum(linear.weight.numel() >= 4096 for linear in large)
+    assert weights == {True: num_large, False: 0}

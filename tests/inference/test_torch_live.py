@@ -21,7 +21,7 @@ def _stepped(live: LivePolicy, state: LiveState, clip: tuple[Tensor, ...], steps
     outputs = []
     for step in steps:
         previous = executed[:, step - 1] if step else torch.zeros_like(executed[:, 0])
-        outputs.append(live.think(state, live.see(frames[:, step]), live.embed_text(text[:, step]), previous))
+        outputs.append(live.step(state, live.encode_image(frames[:, step]), live.embed_text(text[:, step]), previous))
     return torch.stack(outputs, dim=1)
 
 
@@ -51,7 +51,7 @@ def test_decoder_draws_from_the_logits_of_the_full_forward() -> None:
     state = live.new_state(3)
     uniforms = torch.rand(3, 8, generator=torch.Generator().manual_seed(5))
     out = _stepped(live, state, (frames, text, executed, executed), range(1))[:, 0]
-    ids = live.decide(state, out, uniforms)
+    ids = live.decode_action(out, uniforms)
     slots = [row for head in policy(frames, text, executed, ids[:, None]) for row in head[:, 0].unbind(1)]
     assert len({tuple(row) for row in ids.tolist()}) == 3
     for slot, logits in enumerate(slots):

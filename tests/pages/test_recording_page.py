@@ -102,7 +102,7 @@ SHOWN = """(() => ({
   would: [...document.querySelectorAll("kbd.ghost")].map((cap) => cap.dataset.key).sort(),
   left: document.querySelector('.mouse .b[data-button="0"]').classList.contains("lit"),
   motion: document.getElementById("motion").textContent, who: document.getElementById("who").className,
-  said: document.getElementById("said").textContent }))()""".replace("PICTURE", PICTURE)
+  instruction: document.getElementById("instruction").textContent }))()""".replace("PICTURE", PICTURE)
 
 
 def expect(chrome: Page, index: int) -> None:
@@ -114,7 +114,7 @@ def expect(chrome: Page, index: int) -> None:
         "picture": index, "tick": index, "number": index, "lit": sorted(done.keys),
         "would": ["q"] if who == "labelled" else [], "left": bool(done.buttons),
         "motion": f"dx {done.dx}\ndy {done.dy}",
-        "who": f"badge {who}", "said": "“go <left> & </script>”" if index < 40 else "“go right”",
+        "who": f"badge {who}", "instruction": "“go <left> & </script>”" if index < 40 else "“go right”",
     }  # fmt: skip
 
 

@@ -27,7 +27,7 @@ def test_it_fires_once_and_while_playing() -> None:
     hotkeys = Hotkeys({"pause": "RightControl+F10"})
     pressed = (_key("w"), _key("RightControl"), _key("F10"), _key("F10"))  # the second F10 is an automatic repeat
     assert _hear(hotkeys, *pressed)[1] == ["pause"]
-    assert _hear(hotkeys, _key("F10", False), _key("F10"))[1] == ["pause"], "once more after it was let go"
+    assert _hear(hotkeys, _key("F10", False), _key("F10"))[1] == ["pause"], "once more after its release"
     assert _hear(hotkeys, _key("F10", False), _key("RightControl", False), _key("F10"))[1] == []
 
 

@@ -146,7 +146,7 @@ def test_a_key_takes_over_at_once_and_the_hotkey_lets_the_agent_resume() -> None
     play.at(5, key(5, "a", False), motion(5, 40))
     play.at(6, key(6, "F9"), key(6, "F9", False))
     ticks = play.run()
-    assert held_after == [NOTHING], "everything of the agent's was let go of at the event, not at the next tick"
+    assert held_after == [NOTHING], "everything of the agent's was released at the event, not at the next tick"
     assert [tick.executed for tick in ticks] == [
         *(AGENT, AGENT),
         Action.of(["a"], dx=3),  # taken over in the middle: the agent's motion, the person's key

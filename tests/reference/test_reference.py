@@ -67,8 +67,8 @@ def test_live_actions_beyond_the_window(policy: Policy, truth: dict[str, torch.T
     actions = []
     for step in range(7):
         text = truth["text"][:, step] if step < 4 else torch.zeros(1, 1, 768)
-        out = live.think(state, live.see(truth["frames"][:, step]), live.embed_text(text), previous)
-        previous = live.decide(state, out, truth["live_uniforms"][step : step + 1])
+        out = live.step(state, live.encode_image(truth["frames"][:, step]), live.embed_text(text), previous)
+        previous = live.decode_action(out, truth["live_uniforms"][step : step + 1])
         actions.append(previous[0])
     assert torch.stack(actions).tolist() == truth["live_actions"].tolist()
 

@@ -107,7 +107,7 @@ def test_whole_clips_and_single_steps_agree(tmp_path: Path, variant: str) -> Non
     live = LivePolicy(policy)
     state, previous, steps = live.new_state(2), torch.zeros_like(executed[:, 0]), []
     for step in range(frames.shape[1]):
-        steps.append(live.think(state, live.see(frames[:, step]), live.embed_text(text[:, step]), previous))
+        steps.append(live.step(state, live.encode_image(frames[:, step]), live.embed_text(text[:, step]), previous))
         previous = executed[:, step]
     torch.testing.assert_close(torch.stack(steps, dim=1), whole, rtol=1e-4, atol=1e-4)
 

@@ -42,8 +42,8 @@ def arrays(policy: Policy) -> Arrays:
     state, previous, drawn = live.new_state(), torch.zeros_like(ids[:, 0]), []
     for step in range(6):
         words = text[:, step] if step < 4 else torch.zeros_like(text[:, 0])
-        out = live.think(state, live.see(frames[:, step]), live.embed_text(words), previous)
-        previous = live.decide(state, out, uniforms[step : step + 1])
+        out = live.step(state, live.encode_image(frames[:, step]), live.embed_text(words), previous)
+        previous = live.decode_action(out, uniforms[step : step + 1])
         drawn.append(previous)
     parts = ids.split([head.num_slots for head in CONFIG.space.heads], dim=-1)
     return {

@@ -41,7 +41,7 @@ class Sum:
 
 
 class Gated(Sum):
-    """A `Sum` that says when it begins to think and then waits to be let go, for every decision."""
+    """A `Sum` that says when it begins to think and then waits for permission, for every decision."""
 
     def __init__(self, told: list[Observation | int]) -> None:
         super().__init__(told)

@@ -60,7 +60,7 @@ def test_decisions_are_those_of_the_same_player_here(
     """Two episodes with instructions, and executed actions that are not always the decided ones."""
     running = serve(model.sibling, tcp=tcp, token=TOKEN if tcp else None)
     remote, here = connect(running.address, TOKEN if tcp else None), model.sibling()
-    assert remote.name == "tiny"
+    assert remote.name == "tiny (remote)"
     for seed in (3, 4):
         remote.reset(seed)
         here.reset(seed)
@@ -267,7 +267,7 @@ class Corridor:
 
 
 class Killer:
-    """Kills the server once keys are held, starts another once they are let go, and ends when they are held again."""
+    """Kills the server once keys are held, starts another once they are released, and ends when they are held again."""
 
     def __init__(self, game: Corridor, path: Path) -> None:
         self.game, self.path = game, path
@@ -282,7 +282,7 @@ class Killer:
             self.server.kill()
             self.story.append("is killed")
         elif not self.game.is_held and len(self.story) == 2:
-            self.story.append("lets go")
+            self.story.append("releases")
             self.server = ServerProcess(self.path)
         elif self.game.is_held and len(self.story) == 3:
             self.story.append("walks again")
@@ -295,13 +295,13 @@ class Killer:
 def test_a_session_lets_go_when_the_server_is_killed_and_goes_on_with_the_next(
     tmp_path: Path, connect: Connect
 ) -> None:
-    """The session itself would hold the keys for a minute: it is the player that lets go."""
+    """The session itself would hold the keys for a minute: it is the player that releases them."""
     game = Corridor()
     killer = Killer(game, tmp_path / "s")
     player = connect(Address(path=tmp_path / "s"))
     with pytest.raises(KeyboardInterrupt):
         Session(game, player, [killer], stale_after_s=60.0).run_episode(0)
-    assert killer.story == ["walks", "is killed", "lets go", "walks again"]
+    assert killer.story == ["walks", "is killed", "releases", "walks again"]
     assert not game.is_held
 
 

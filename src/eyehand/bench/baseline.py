@@ -1,4 +1,4 @@
-"""How Open P2P's own code steps a policy, for comparison: `Baseline`, in plain PyTorch.
+"""Open P2P's own algorithm of step-by-step inference, for comparison: `Baseline`, in plain PyTorch.
 
 Each tick embeds the text anew and runs all tokens of the step through the backbone twice, with dummy actions and then
 with the drawn ones; keys and values are appended to a growing cache, the oldest step is cut off. Same weights, same
@@ -98,10 +98,9 @@ class Baseline:
     def _decode(self, out_D: Tensor, uniforms_A: Tensor, temperature: float) -> Tensor:
         """Sample the action tokens autoregressively, each from all inputs so far, without a cache."""
         policy, decoder = self.policy, self.policy.decoder
-        heads = [index for index, head in enumerate(policy.space.heads) for _ in range(head.num_slots)]
         x_LD = decoder.input(out_D)[None]
         ids: list[Tensor] = []
-        for slot, head in enumerate(heads):
+        for slot, head in enumerate(policy.space.head_of_slot):
             y_1LD = (x_LD + decoder.positions[: slot + 1])[None]
             rope_2LF, mask_LK = decoder.rope_2LF[:, : slot + 1], decoder.mask_LK[: slot + 1]
             for block in decoder.blocks():

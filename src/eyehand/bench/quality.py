@@ -99,7 +99,7 @@ def compare(policy: Policy, engine: ScoredEngine, clips: Sequence[Clip], tempera
             executed_1A = clip.executed_TA[step : step + 1].long()
             uniforms_1A = torch.rand(1, policy.space.num_slots, generator=generator)
             theirs, ours = (
-                live.step(state, frame_1CHW, live.embed_text(text_1ND), previous_1A, uniforms_1A, temperature)
+                live.tick(state, frame_1CHW, live.embed_text(text_1ND), previous_1A, uniforms_1A, temperature)
                 for live, state in zip(engines, states, strict=True)
             )
             expected = policy.logits(policy.decoder(theirs.out_BD, policy.embed(executed_1A)))

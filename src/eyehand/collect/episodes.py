@@ -1,6 +1,6 @@
 """Recordings made by playing many episodes at once: one process per core, one folder per episode.
 
-    for each game: episodes with seeds first_seed, first_seed + 1, ...; `minutes` of play are cut into pieces whose
+    for each game: episodes with seeds seed, seed + 1, ...; `minutes` of play are cut into pieces whose
     seeds begin far apart
 
 The seeds of an episode decide everything in it (start, instruction, noise), so a data set can be made again
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from eyehand.collect.dagger import Dagger
+from eyehand.collect.record_options import CollectOptions
 from eyehand.errors import UserError
 from eyehand.player import Player
 from eyehand.players.demonstrators.noise_injection import NoiseInjection
@@ -31,41 +32,10 @@ from eyehand.players.kinds import open_player, player_kind
 if TYPE_CHECKING:
     from eyehand.players.batched_rollout import RolloutPlayer
 
-__all__ = ["CollectOptions", "EpisodeRecord", "collect"]
+__all__ = ["EpisodeRecord", "collect"]
 
 _BATCH = 4
 """Games that one process plays side by side when a policy plays."""
-
-
-@dataclass(frozen=True)
-class CollectOptions:
-    """What to record.
-
-    Attributes:
-        games: names as `games.families.game_names` gives them.
-        out: folder that gets one folder per episode.
-        player: who plays (`demonstrator`, `random`, or a checkpoint).
-        dagger: the player is the learner of DAgger: the demonstrator, its expert, labels every tick and also acts.
-        learner_share: with `dagger`, the share of the time in which the learner acts.
-        noise_injection: share of the demonstrator's episodes in which other actions than its own are done now and then.
-        minutes: game time to record per game.
-        episodes: instead of `minutes`, a number of episodes per game.
-        first_seed: seed of the first episode of every game.
-        workers: processes.
-        instructed: share of episodes that carry one of the task's instructions; the others carry none.
-    """
-
-    games: tuple[str, ...]
-    out: Path
-    player: str = "demonstrator"
-    dagger: bool = False
-    learner_share: float = 0.7
-    noise_injection: float = 0.6
-    minutes: float = 10.0
-    episodes: int | None = None
-    first_seed: int = 1_000_000
-    workers: int = 1
-    instructed: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -138,7 +108,7 @@ def _jobs(options: CollectOptions) -> list[_Job]:
     num = options.workers
     if options.episodes is None:
         num = max(1, round(options.minutes / 4), min(math.ceil(num / len(options.games)), int(options.minutes)))
-    games = [_Job(game, options.first_seed, options.minutes, options.episodes) for game in options.games]
+    games = [_Job(game, options.seed, options.minutes, options.episodes) for game in options.games]
     return [job for pieces in zip(*(game.split(num, 100_000) for game in games), strict=True) for job in pieces]
 
 

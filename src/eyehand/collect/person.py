@@ -13,9 +13,8 @@ from __future__ import annotations
 import contextlib
 import enum
 import threading
-from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
@@ -23,10 +22,11 @@ import numpy as np
 import xcffib
 from numpy.typing import NDArray
 
-from eyehand.announce import announce
+from eyehand.announce import announce, said_aside
 from eyehand.clock import FPS, punctual
 from eyehand.collect.background import BackgroundObserver
 from eyehand.collect.instant_replay import InstantReplay
+from eyehand.collect.record_options import PersonOptions, RecordPersonOptions
 from eyehand.collect.recorder import Recorder
 from eyehand.collect.watched import Interrupted, WatchedGame
 from eyehand.desktop.x11.listener import Listener
@@ -37,53 +37,10 @@ from eyehand.players.hotkeys import Hotkeys
 from eyehand.players.human import HumanPlayer
 from eyehand.session import EpisodeEnd, EpisodeStart, Session, Tick
 
-__all__ = ["PersonReport", "RecordKeys", "RecordPersonOptions", "RecordingState", "record_person"]
+__all__ = ["PersonReport", "RecordingState", "record_hotkeys", "record_person"]
 
 _LOOK_S = 0.05
 _SHOWN_MS = 2.0
-
-
-@dataclass(frozen=True)
-class RecordKeys:
-    """Hotkeys, written as in `players.hotkeys`."""
-
-    record: str = "RightAlt+Home"
-    pause: str = "RightAlt+End"
-    keep: str = "RightAlt+Insert"
-    instruction: str = "RightAlt+PageUp"
-
-    def hotkeys(self) -> Hotkeys:
-        """What hears them.
-
-        Raises:
-            UserError: a key that does not exist, or one for two things.
-        """
-        return Hotkeys({"record": self.record, "pause": self.pause, "keep": self.keep, "instruction": self.instruction})
-
-
-@dataclass(frozen=True)
-class RecordPersonOptions:
-    """How to record.
-
-    Attributes:
-        out: folder of recordings.
-        instruction: what the person is to do, in words; None: the game's usual instruction.
-        seconds: of recorded play, after which it ends; None: it does not.
-        is_waiting: begin with waiting instead of recording.
-        keep_seconds: how much is held while waiting.
-        keys: the hotkeys.
-        user: who plays, for the recording.
-        hears_injected: see `Listener`.
-    """
-
-    out: Path
-    instruction: str | None = None
-    seconds: float | None = None
-    is_waiting: bool = False
-    keep_seconds: float = 30.0
-    keys: RecordKeys = field(default_factory=RecordKeys)
-    user: str = "human"
-    hears_injected: bool = False
 
 
 @dataclass(frozen=True)
@@ -121,6 +78,16 @@ class RecordingState(enum.Enum):
     PAUSED = "paused"
 
 
+def record_hotkeys(options: PersonOptions) -> Hotkeys:
+    """What hears the hotkeys.
+
+    Raises:
+        UserError: a key that does not exist, or one for two things.
+    """
+    names = ("record", "pause", "keep", "instruction")
+    return Hotkeys({name: getattr(options, f"key_{name}") for name in names})
+
+
 def record_person(
     game: X11Game,
     options: RecordPersonOptions,
@@ -140,7 +107,12 @@ def record_person(
     Raises:
         UserError: it cannot begin: the window, the display or raw events are not there.
     """
-    desk = _Desk(game, options, say, ended or threading.Event())
+    with said_aside(say) as tell:
+        return _record(game, _Desk(game, options, tell, ended or threading.Event()), typed)
+
+
+def _record(game: X11Game, desk: _Desk, typed: TextIO | None) -> PersonReport:
+    options = desk.options
     resize(np.zeros((8, 8, 3), np.uint8))  # loads what takes seconds, before it is missed
     game.reset(0)
     window = game.window
@@ -169,13 +141,12 @@ class _Desk:
     ) -> None:
         self.game, self.options, self.say = game, options, say
         self._ended = ended
-        self.person = HumanPlayer(options.keys.hotkeys())
+        self.person = HumanPlayer(record_hotkeys(options))
         self._changed = threading.Condition()
-        self._recording = RecordingState.WAITING if options.is_waiting else RecordingState.ON
+        self._recording = RecordingState.WAITING if options.wait else RecordingState.ON
         self._before_pause = self._recording
-        self._batches = _Batches(self.person)
-        self._recorder = Recorder(options.out, options.user, self._batches.take)
-        self._ring = InstantReplay(options.out, options.user, options.keep_seconds, self._batches.take)
+        self._recorder = Recorder(options.out, options.user, self.person.next_events)
+        self._ring = InstantReplay(options.out, options.user, options.keep_seconds, self.person.next_events)
         self._background = BackgroundObserver(self._recorder)
         self._times = _FrameTimes(self._signal)
         instructions = game.task.instructions
@@ -199,19 +170,19 @@ class _Desk:
 
     def run(self, listener: Listener) -> None:
         """One stretch after the other."""
-        keys = self.options.keys
+        wanted = self.options
         self.say(
-            f"{keys.record} starts and stops, {keys.pause} pauses, {keys.keep} keeps the last "
-            f"{self.options.keep_seconds:g} s, {keys.instruction} goes to the next instruction, Ctrl-C here ends it."
+            f"{wanted.key_record} starts and stops, {wanted.key_pause} pauses, {wanted.key_keep} keeps the last "
+            f"{wanted.keep_seconds:g} s, {wanted.key_instruction} goes to the next instruction, Ctrl-C here ends it."
         )
         while not self._ended.is_set() and ((left_s := self._left_s()) is None or left_s > 0):
             listener.check()
             state = self._recording
             if state is RecordingState.PAUSED:
-                self._wait_while_paused()
+                self._wait_while_paused(listener)
                 continue
             observer = self._background if state is RecordingState.ON else BackgroundObserver(self._ring)
-            observers = (self._batches, *((self._times,) if state is RecordingState.ON else ()), observer)
+            observers = (*((self._times,) if state is RecordingState.ON else ()), observer)
             watched = WatchedGame(self.game, self.person, lambda state=state: self._is_over(state, listener))  # type: ignore[misc]
             session = Session(watched, self.person, observers, self.game.clock, self._instruction, source=self.person)
             self._session = session
@@ -247,13 +218,14 @@ class _Desk:
         listener.check()
         return self._recording is not state or self._ended.is_set()
 
-    def _wait_while_paused(self) -> None:
-        """Until a hotkey says otherwise; a window that is closed meanwhile is noticed."""
+    def _wait_while_paused(self, listener: Listener) -> None:
+        """Until a hotkey says otherwise; a window that is closed and a listener that dies meanwhile are noticed."""
         window = self.game.window
         assert window is not None
         with self._changed:
             while self._recording is RecordingState.PAUSED and not self._ended.is_set():
                 self._changed.wait(_LOOK_S)
+                listener.check()
                 self.game.check_alive(window.watch.state())
 
     def _obey(self, hotkey: str) -> None:
@@ -294,27 +266,6 @@ class _Desk:
             with contextlib.suppress(xcffib.XcffibException):
                 window.display.core.Bell(0)
                 window.display.connection.flush()
-
-
-class _Batches:
-    """The events of every tick, taken on the loop's thread and handed to whoever records the tick later."""
-
-    def __init__(self, person: HumanPlayer) -> None:
-        self._person = person
-        self._batches: deque[list[InputEvent]] = deque()
-
-    def take(self) -> list[InputEvent]:
-        """As `Recorder` asks: once when an episode starts, and once for every tick."""
-        return self._batches.popleft()
-
-    def on_start(self, start: EpisodeStart) -> None:
-        self._batches.clear()
-        self._batches.append([])
-
-    def on_tick(self, tick: Tick) -> None:
-        self._batches.append(self._person.next_events())
-
-    def on_end(self, end: EpisodeEnd) -> None: ...
 
 
 class _FrameTimes:

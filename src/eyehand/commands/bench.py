@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
+
+from eyehand.inference.network_options import NetworkOptions
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,8 +26,7 @@ class Options:
         what: live: the time from a picture to an action, on a full memory.
         checkpoint: a bundled checkpoint's name or a folder. Default: pocket-doom.
         preset: instead of a checkpoint, a preset with random weights: pocket, p2p-150m, ...
-        runtime: auto, torch, openvino, openvino-int8 or cuda-graph.
-        threads: at most so many CPU threads; fewer are taken where more are not quicker.
+        network: what the network runs on.
         ticks: how many to measure.
         baseline: let the original's way of stepping (two passes, growing cache) take turns on the same weights.
         data: recordings on which the runtime is compared with the trained network.
@@ -36,8 +37,7 @@ class Options:
     what: Annotated[Literal["live"], tyro.conf.Positional]
     checkpoint: str | None = None
     preset: str | None = None
-    runtime: Literal["auto", "torch", "openvino", "openvino-int8", "cuda-graph"] = "auto"
-    threads: int = 1
+    network: NetworkOptions = field(default_factory=NetworkOptions)
     ticks: int = 400
     baseline: bool = False
     data: Path | None = None
@@ -55,8 +55,8 @@ def run(options: Options) -> int:
     result, policy = bench_live(
         checkpoint=checkpoint,
         preset_name=options.preset,
-        runtime=options.runtime,
-        threads=options.threads,
+        runtime=options.network.runtime,
+        threads=options.network.threads,
         ticks=options.ticks,
         is_baseline=options.baseline,
     )

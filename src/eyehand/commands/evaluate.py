@@ -6,23 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eyehand.errors import UserError
+from eyehand.evaluate.score_options import EvaluateOptions
 
 
-@dataclass(frozen=True)
-class Options:
+@dataclass(frozen=True, kw_only=True)
+class Options(EvaluateOptions):
     """Options of `eyehand evaluate`.
 
     Attributes:
-        checkpoint: the agent: a bundled checkpoint's name or a folder. Default: only random and demonstrator play.
-        game: a family (doom), one game (doom/aim), or several with commas between.
-        episodes: seeded episodes for each game and player.
         json: where the result goes; a page (.html) and a plot (.svg) are written beside it.
-        workers: processes. Default: one per core.
-        seed: the first seed; training data is recorded from seed 1,000,000 on, so that nothing here was seen before.
-        instruction: what the agent is told in every game. Default: the game's own instructions in turn.
-        baselines: a result of an earlier run, whose episodes of random and demonstrator are taken over.
-        swap: two games on one map with a comma between (doom/aim,doom/approach): the agent also plays each of them
-            with the other's instruction.
         data: folders of held-out recordings, or indexes. With them nothing is played: the agent predicts their actions,
             and its perplexity per head is shown beside that of two baselines.
         baseline_data: with --data: what the baselines may count in, which should be what the agent has learnt from.
@@ -30,15 +22,7 @@ class Options:
         device: with --data: auto, cpu or cuda.
     """
 
-    checkpoint: str | None = None
-    game: str = "doom"
-    episodes: int = 30
     json: Path = Path("out/evaluation.json")
-    workers: int = 0
-    seed: int = 0
-    instruction: str | None = None
-    baselines: Path | None = None
-    swap: str | None = None
     data: tuple[Path, ...] = ()
     baseline_data: tuple[Path, ...] = ()
     where: str | None = None
@@ -80,23 +64,14 @@ def _play(options: Options) -> int:
     from rich.console import Console
     from rich.progress import Progress
 
-    from eyehand.evaluate.score import EvaluateOptions, evaluate
+    from eyehand.evaluate.score import evaluate
     from eyehand.evaluate.score_report import print_scores, write_scores
 
     errors = Console(stderr=True)
     with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
         bar = progress.add_task("playing", total=None)
         report = evaluate(
-            EvaluateOptions(
-                checkpoint=options.checkpoint,
-                game=options.game,
-                episodes=options.episodes,
-                first_seed=options.seed,
-                workers=options.workers,
-                instruction=options.instruction,
-                baselines=options.baselines,
-                swap=options.swap,
-            ),
+            options,
             lambda done, total, what: progress.update(bar, completed=done, total=total, description=what),
         )
     console = Console()

@@ -3,83 +3,31 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eyehand.clock import FPS
+from eyehand.collect.record_options import CollectOptions, RecordPersonOptions
+from eyehand.collect.record_options import RecordOptions as Options
+from eyehand.errors import UserError
 
 if TYPE_CHECKING:
     from eyehand.collect.person import PersonReport
 
-
-@dataclass(frozen=True)
-class Options:
-    """Options of `eyehand record`.
-
-    A desktop game (a profile, or --window) is played by you, and keyboard and mouse are recorded. Doom is played by
-    --player.
-
-    Attributes:
-        out: folder that gets one folder per episode, or per stretch of play without a pause.
-        game: what to play: a profile's name (chocolate-doom) or file; or for a player a family (doom), one game
-            (doom/aim), or several with commas between.
-        window: instead of a game: a window that is there, by a part of its title, class=CLASS, pid=PID, id=NUMBER, or ?
-            for the one that you then click into.
-        minutes: game time to record for each game. Default: 10 for a player, until Ctrl-C for a person.
-        instruction: (person) what you are going to do, in words. Default: the profile's usual instruction. A line typed
-            at the terminal while you play is another one.
-        wait: (person) do not record yet: hold the last seconds, until a hotkey starts recording or keeps them.
-        keep_seconds: (person) how many seconds are held.
-        key_record: (person) the hotkey that starts and stops recording.
-        key_pause: (person) the hotkey that pauses: nothing is recorded or held.
-        key_keep: (person) the hotkey that keeps the last seconds.
-        key_instruction: (person) the hotkey that goes to the profile's next instruction.
-        player: who plays: demonstrator, random, or the name or folder of a checkpoint.
-        dagger: the player is the learner of DAgger: the demonstrator, its expert, labels every tick and also acts.
-        learner_share: with --dagger, the share of the time in which the learner acts.
-        noise_injection: share of the demonstrator's episodes in which other actions than its own are done now and then.
-        episodes: instead of --minutes, a number of episodes for each game.
-        seed: of the first episode of every game.
-        workers: processes; one core each.
-        instructed: share of the episodes that carry one of the task's instructions.
-    """
-
-    out: Path
-    game: str | None = None
-    window: str | None = None
-    minutes: float | None = None
-    instruction: str | None = None
-    wait: bool = False
-    keep_seconds: float = 30.0
-    key_record: str = "RightAlt+Home"
-    key_pause: str = "RightAlt+End"
-    key_keep: str = "RightAlt+Insert"
-    key_instruction: str = "RightAlt+PageUp"
-    player: str = "demonstrator"
-    dagger: bool = False
-    learner_share: float = 0.7
-    noise_injection: float = 0.6
-    episodes: int | None = None
-    seed: int = 1_000_000
-    workers: int = 1
-    instructed: float = 1.0
+__all__ = ["Options", "run"]
 
 
 def run(options: Options) -> int:
     """Record a person at a desktop game, or a player at others."""
-    from eyehand.desktop.profile import profile_names
-    from eyehand.errors import UserError
+    from eyehand.games.families import family_of
 
     if (options.game is None) == (options.window is None):
         raise UserError("Say what to record: either --game NAME (`eyehand games` lists them) or --window TITLE.")
     if options.minutes is not None and options.minutes <= 0:
         raise UserError("Option --minutes must be above 0.")
-    if options.game is None:
-        return _record_person(options, f"window:{options.window}")
-    if options.game in profile_names() or options.game.endswith(".toml"):
-        return _record_person(options, options.game)
-    return _record_player(options, options.game)
+    game = options.game or f"window:{options.window}"
+    if "," not in game and not family_of(game).can_step:
+        return _record_person(options, game)
+    return _record_player(options, game)
 
 
 def _record_person(options: Options, game: str) -> int:
@@ -88,24 +36,16 @@ def _record_person(options: Options, game: str) -> int:
     from contextlib import closing
 
     from eyehand.desktop import require_xcb
-    from eyehand.errors import UserError
 
-    if options.keep_seconds <= 0:
+    if options.person.keep_seconds <= 0:
         raise UserError("Option --keep-seconds must be above 0.")
     require_xcb()
-    from eyehand.collect.person import RecordKeys, RecordPersonOptions, record_person
+    from eyehand.collect.person import record_hotkeys, record_person
     from eyehand.games.desktop.x11 import X11Game, open_desktop
 
-    keys = RecordKeys(options.key_record, options.key_pause, options.key_keep, options.key_instruction)
-    keys.hotkeys()
-    wanted = RecordPersonOptions(
-        out=options.out,
-        instruction=options.instruction,
-        seconds=None if options.minutes is None else options.minutes * 60,
-        is_waiting=options.wait,
-        keep_seconds=options.keep_seconds,
-        keys=keys,
-    )
+    record_hotkeys(options.person)
+    seconds = None if options.minutes is None else options.minutes * 60
+    wanted = RecordPersonOptions(out=options.out, seconds=seconds, **vars(options.person))
     with closing(open_desktop(game)) as played:
         if not isinstance(played, X11Game):
             raise UserError("People are recorded under X11: log in to an X11 session.")
@@ -140,40 +80,26 @@ def _record_player(options: Options, game: str) -> int:
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
     from rich.table import Table
 
-    from eyehand.collect.episodes import CollectOptions, EpisodeRecord, collect
-    from eyehand.errors import UserError
+    from eyehand.collect.episodes import EpisodeRecord, collect
     from eyehand.games.families import game_names
 
     for name in ("dagger", "noise_injection", "learner_share", "instructed"):
-        if not 0 <= getattr(options, name) <= 1:
+        if not 0 <= getattr(options.episodes, name) <= 1:
             raise UserError(f"Option --{name.replace('_', '-')} must be between 0 and 1.")
-    if (options.episodes is not None and options.episodes < 1) or options.workers < 1:
+    num_episodes = options.episodes.episodes
+    if (num_episodes is not None and num_episodes < 1) or options.episodes.workers < 1:
         raise UserError("Options --episodes and --workers must be above 0.")
     minutes = 10.0 if options.minutes is None else options.minutes
     games = tuple(game_names(game))
     done: dict[str, list[EpisodeRecord]] = defaultdict(list)
-    wanted = minutes * 60 * FPS * len(games) if options.episodes is None else options.episodes * len(games)
+    wanted = minutes * 60 * FPS * len(games) if num_episodes is None else num_episodes * len(games)
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task("recording", total=wanted)
-        for episode in collect(
-            CollectOptions(
-                games=games,
-                out=options.out,
-                player=options.player,
-                dagger=options.dagger,
-                learner_share=options.learner_share,
-                noise_injection=options.noise_injection,
-                minutes=minutes,
-                episodes=options.episodes,
-                first_seed=options.seed,
-                workers=options.workers,
-                instructed=options.instructed,
-            )
-        ):
+        for episode in collect(CollectOptions(games=games, out=options.out, minutes=minutes, **vars(options.episodes))):
             done[episode.game].append(episode)
-            progress.advance(bar, episode.num_ticks if options.episodes is None else 1)
+            progress.advance(bar, episode.num_ticks if num_episodes is None else 1)
     table = Table("game", "episodes", "minutes", "mean score")
     for game in games:
         episodes = done[game]

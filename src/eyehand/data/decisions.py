@@ -145,7 +145,7 @@ def decide(path: Path, choices: Mapping[str, tuple[str, Choice]], note: str = ""
 
 @dataclass(frozen=True)
 class _Entry:
-    """What a file says of a recording, besides the facts of a check."""
+    """The entry of a recording in the file, besides the facts of a check."""
 
     decision: Choice
     reasons: tuple[str, ...]

@@ -51,7 +51,7 @@ class IndexRow:
         texts: the distinct instructions; annotators: of these.
         problems: sentences on what looks wrong although it can be used.
         is_cut_off: the recorder stopped before its end.
-        annotation_*, video_*: where annotation and 192x192 video are: file, offset, size; and their SHA-256.
+        annotation_*, video_*: file, offset, size and SHA-256 of annotation and 192x192 video.
     """
 
     id: str

@@ -45,7 +45,7 @@ class LabelStore:
         executed_NA, target_NA: tokens, of the space's `token_dtype`.
         learn_N: bool, whether the target is known.
         text_N: int32 rows of the table of instructions.
-        is_loaded_E: whether an episode's labels were read, by whichever process.
+        is_loaded_E: bool, whether an episode's labels were read, by any process.
     """
 
     def __init__(

@@ -92,7 +92,7 @@ def ask(index: Path, queue: Sequence[Decided], answer: Callable[[], str | None],
 
 
 def queue_reports(queue: Iterable[Decided], tell: Callable[[str], None]) -> list[RecordingReport]:
-    """Reports for an HTML page, with the check's reasons as problems; archives are left out and told."""
+    """Reports for an HTML page, with the check's reasons as problems; `tell` names archives, which are left out."""
     reports = []
     for each in queue:
         if not Path(each.source).is_dir():

@@ -1,4 +1,4 @@
-"""Where recordings come from: folders, trees of folders, and tar archives, on this machine or behind a URL.
+"""Sources of recordings: folders, trees of folders, and tar archives, on this machine or behind a URL.
 
 `find_recordings_at(SRC)` lists what is there without reading it: `Located` recordings in folders, and `Archive`s, which
 `archives.py` reads. A source is a local path or any URL that fsspec understands. What looks like a recording and cannot
@@ -19,17 +19,8 @@ from eyehand.recording.file_range import FileRange, file_system_of
 from eyehand.recording.format import ANNOTATION_FILE, CAPTURED_FILE, SMALL_FILE
 from eyehand.recording.reader import RecordingFiles, is_hidden
 
-__all__ = [
-    "RECORDING_FILES",
-    "Archive",
-    "Located",
-    "Source",
-    "find_recordings_at",
-    "is_archive",
-    "name_problem",
-    "place_of",
-    "printable",
-]
+__all__ = ["RECORDING_FILES", "Archive", "Located", "Source", "find_recordings_at", "is_archive", "name_problem"]
+__all__ += ["place_of", "printable"]
 
 COMPRESSED_ENDINGS = (".tar.gz", ".tgz")
 ARCHIVE_ENDINGS = (".tar", *COMPRESSED_ENDINGS)

@@ -1,8 +1,8 @@
-"""X key symbols of the keys of an Action, which X11 and pynput share: `KEY_SYMBOLS`."""
+"""Numbers of the keys of an Action: X key symbols (X11, pynput) and Windows' virtual key codes (pynput, OWA)."""
 
 from __future__ import annotations
 
-__all__ = ["KEY_SYMBOLS"]
+__all__ = ["KEY_SYMBOLS", "WINDOWS_KEYS"]
 
 KEY_SYMBOLS: dict[str, int] = (
     {letter: ord(letter) for letter in "abcdefghijklmnopqrstuvwxyz0123456789"}
@@ -18,3 +18,19 @@ KEY_SYMBOLS: dict[str, int] = (
     | {"Add": 0xFFAB, "Subtract": 0xFFAD, "Multiply": 0xFFAA, "Divide": 0xFFAF, "Decimal": 0xFFAE}
 )
 """Key symbols (X11/keysymdef.h) of the names of an Action."""
+
+WINDOWS_KEYS: dict[str, int] = (
+    {letter: 0x41 + n for n, letter in enumerate("abcdefghijklmnopqrstuvwxyz")}
+    | {str(n): 0x30 + n for n in range(10)}
+    | {f"F{n}": 0x6F + n for n in range(1, 13)}
+    | {"Space": 0x20, "Enter": 0x0D, "Tab": 0x09, "Escape": 0x1B, "Backspace": 0x08, "CapsLock": 0x14}
+    | {"LeftShift": 0xA0, "RightShift": 0xA1, "LeftControl": 0xA2, "RightControl": 0xA3, "LeftAlt": 0xA4}
+    | {"RightAlt": 0xA5, "LeftWin": 0x5B, "RightWin": 0x5C, "Menu": 0x5D}
+    | {"LeftArrow": 0x25, "UpArrow": 0x26, "RightArrow": 0x27, "DownArrow": 0x28}
+    | {"Insert": 0x2D, "Delete": 0x2E, "Home": 0x24, "End": 0x23, "PageUp": 0x21, "PageDown": 0x22}
+    | {"PrintScreen": 0x2C, "ScrollLock": 0x91, "Pause": 0x13, "NumLock": 0x90}
+    | {"Semicolon": 0xBA, "Equal": 0xBB, "Comma": 0xBC, "Minus": 0xBD, "Period": 0xBE, "Slash": 0xBF}
+    | {"GraveAccent": 0xC0, "LeftBracket": 0xDB, "Backslash": 0xDC, "RightBracket": 0xDD, "Apostrophe": 0xDE}
+    | {"Multiply": 0x6A, "Add": 0x6B, "Subtract": 0x6D, "Decimal": 0x6E, "Divide": 0x6F}
+)
+"""Virtual key codes (winuser.h, VK_*) of the names of an Action."""

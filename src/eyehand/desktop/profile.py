@@ -78,7 +78,7 @@ class Checks:
         move, turn, fire: each must change the picture more than doing nothing does.
         steer_left, steer_right: done in turns, must give pictures that can be told apart, in a game that never stands
             still.
-        change: how many times more.
+        change: the factor by which it must be more.
         arguments: added to the command for the check: a calm round, in which nobody attacks the player.
     """
 

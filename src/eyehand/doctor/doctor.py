@@ -70,7 +70,7 @@ def check_machine() -> Iterator[Finding]:
 
 
 def check_display(name: str | None = None, authority: str | None = None) -> Iterator[Finding]:
-    """What the display can do. The pointer is moved a little and put back."""
+    """Checks of the display's capabilities. The pointer is moved a little and put back."""
     try:
         display = XDisplay.open(name, authority)
     except UserError as error:

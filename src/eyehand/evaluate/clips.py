@@ -60,7 +60,7 @@ def read_policy_clips(
     Args:
         recording: open.
         config: of the policy.
-        num_clips: where the recording is long enough.
+        num_clips: at most; fewer fit into a short recording.
         seed, key: together decide where they lie. Default key: the recording's id.
 
     Raises:

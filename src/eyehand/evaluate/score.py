@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eyehand.errors import UserError, unreadable
+from eyehand.evaluate.score_options import EvaluateOptions
 from eyehand.evaluate.statistics import Estimate, Normalised, mean_estimate, normalised_scores
 from eyehand.games.families import task_info
 from eyehand.jobs.engine import results_of
@@ -29,39 +30,13 @@ from eyehand.typed import typed
 if TYPE_CHECKING:
     from eyehand.players.batched_rollout import RolloutPlayer
 
-__all__ = ["BASELINES", "EpisodeScore", "EvaluateOptions", "EvaluationReport", "evaluate", "read_report"]
+__all__ = ["BASELINES", "EpisodeScore", "EvaluationReport", "evaluate", "read_report"]
 
 BASELINES = ("random", "demonstrator")
 """Who an agent is measured against: the floor and the ceiling of the normalised score."""
 
 _EPISODES_PER_JOB = 6
 _WALKING_KEYS = frozenset("wasd")
-
-
-@dataclass(frozen=True)
-class EvaluateOptions:
-    """The options of `evaluate`.
-
-    Attributes:
-        checkpoint: the agent, by name or folder; None plays the baselines only.
-        game: games: a family (doom), one game (doom/aim), or several with commas between.
-        episodes: seeded episodes per game and player.
-        first_seed: the first seed; training data uses seeds above 1,000,000, so these episodes are held out.
-        workers: processes; 0: one per core.
-        instruction: for the agent in every game; None: the game's own instructions in turn.
-        baselines: the result file of an earlier run, whose episodes of random and demonstrator are reused.
-        swap: two games on one map, with a comma between (doom/aim,doom/approach): the agent also plays each of them
-            with the other's instruction.
-    """
-
-    checkpoint: str | None = None
-    game: str = "doom"
-    episodes: int = 30
-    first_seed: int = 0
-    workers: int = 0
-    instruction: str | None = None
-    baselines: Path | None = None
-    swap: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +240,7 @@ def _known_baselines(options: EvaluateOptions, games: Sequence[str]) -> list[Epi
     """The baselines' episodes in the file of an earlier run that are among those to be played."""
     if options.baselines is None:
         return []
-    seeds = range(options.first_seed, options.first_seed + options.episodes)
+    seeds = range(options.seed, options.seed + options.episodes)
     return [
         episode
         for episode in read_report(options.baselines).episodes
@@ -277,7 +252,7 @@ def _jobs(
     options: EvaluateOptions, games: Sequence[str], swapped: Sequence[str], known: set[tuple[str, str, int]]
 ) -> list[_Job]:
     """The jobs of all episodes, the slowest player first, so that no long job is left for the end."""
-    seeds = range(options.first_seed, options.first_seed + options.episodes)
+    seeds = range(options.seed, options.seed + options.episodes)
     jobs: list[_Job] = []
     label = _agent_name(options)
     if options.checkpoint is not None and label is not None:

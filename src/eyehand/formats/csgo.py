@@ -44,8 +44,8 @@ MOUSE_X_PX = (
 MOUSE_Y_PX = (-200, -100, -50, -20, -10, -4, -2, 0, 2, 4, 10, 20, 50, 100, 200)
 """The slots of `frame_i_y`, in order, with the left and right button between the keys and the mouse."""
 
-_NUM_HANDS = len(KEYS_OF_Y) + 2
-_LENGTH_OF_Y = _NUM_HANDS + len(MOUSE_X_PX) + len(MOUSE_Y_PX)
+_NUM_HELD = len(KEYS_OF_Y) + 2
+_LENGTH_OF_Y = _NUM_HELD + len(MOUSE_X_PX) + len(MOUSE_Y_PX)
 
 _MAX_SIZE = 100_000_000
 
@@ -150,11 +150,11 @@ def _action_of(y: NDArray[Any], path: Path, index: int) -> tuple[Action, int, in
         raise UserError(
             f"{path}: frame_{index}_y has the shape {y.shape} and should have ({_LENGTH_OF_Y},): see the docs."
         )
-    hands, across, down = y[:_NUM_HANDS] > 0.5, y[_NUM_HANDS : -len(MOUSE_Y_PX)], y[-len(MOUSE_Y_PX) :]
+    held, across, down = y[:_NUM_HELD] > 0.5, y[_NUM_HELD : -len(MOUSE_Y_PX)], y[-len(MOUSE_Y_PX) :]
     if across.sum() != 1 or down.sum() != 1:
         raise UserError(f"{path}: frame_{index}_y says no single mouse motion: this is no file of the data set.")
-    keys = frozenset(key for key, is_held in zip(KEYS_OF_Y, hands, strict=False) if is_held)
-    buttons = frozenset(str(n) for n in range(2) if hands[len(KEYS_OF_Y) + n])
+    keys = frozenset(key for key, is_held in zip(KEYS_OF_Y, held, strict=False) if is_held)
+    buttons = frozenset(str(n) for n in range(2) if held[len(KEYS_OF_Y) + n])
     return Action(keys, buttons), MOUSE_X_PX[int(across.argmax())], MOUSE_Y_PX[int(down.argmax())]
 
 
@@ -189,7 +189,7 @@ def _read(file: Any, name: str, path: Path) -> NDArray[Any]:
         if data.size > _MAX_SIZE:
             raise UserError(f"{path}: {name} has {data.size} numbers, more than any screen: the file is damaged.")
         array: NDArray[Any] = data[()]
-    except (OSError, KeyError, ValueError, RuntimeError) as error:  # what HDF5 raises on damage, by its mood
+    except (OSError, KeyError, ValueError, RuntimeError) as error:  # HDF5 raises any of these on damage
         raise UserError(
             f"{path} is damaged or cut off ({name} cannot be read): fetch it again or leave it out."
         ) from error

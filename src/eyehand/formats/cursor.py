@@ -1,4 +1,4 @@
-"""Draws a mouse cursor into a picture whose recorder left it out: `draw_cursor`."""
+"""A mouse cursor drawn into a picture whose recorder left it out: `draw_cursor`."""
 
 from __future__ import annotations
 

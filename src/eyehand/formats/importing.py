@@ -35,19 +35,8 @@ from eyehand.recording.format import RecordingInfo
 from eyehand.recording.reader import is_hidden
 from eyehand.recording.writer import Embed, RecordingWriter
 
-__all__ = [
-    "IMPORTED",
-    "ImportReport",
-    "ImportedFrame",
-    "Importer",
-    "Take",
-    "as_on_disk",
-    "file_digest",
-    "files_named",
-    "import_recordings",
-    "laid_out",
-    "recording_id",
-]
+__all__ = ["IMPORTED", "ImportReport", "ImportedFrame", "Importer", "Take", "as_on_disk", "file_digest", "files_named"]
+__all__ += ["import_recordings", "laid_out", "recording_id"]
 
 IMPORTED = "eyehand.imported"
 """Change id of the entry that says where a recording came from: JSON with `format`, `source`, `losses`, `notes`."""

@@ -2,8 +2,7 @@
 
 One episode per recording, one row per frame: the action of row i is what was done on frame i (not shifted as it is in
 annotation.proto), `user_action` what the user did or would have done. The 192x192 pictures are copied, not encoded
-anew.
-The data set is made in a hidden folder beside and appears whole or not at all. See `lerobot_layout.py`.
+anew. The data set is made in a hidden folder beside and appears whole or not at all. See `lerobot_layout.py`.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ EPISODE_INFO = "eyehand_info"
 """A column of ours in the table of episodes: JSON with what the recording is of (`RecordingInfo`) and its outcome."""
 
 LOSSES = (
-    "Lost: raw input events; keys that were pressed and let go within a tick stay, as held in it.",
+    "Lost: raw input events; keys that were pressed and released within a tick stay, as held in it.",
     "Lost: video.mp4 (the picture as captured); the 192x192 picture is copied without loss.",
     "Lost: embeddings of instructions, who wrote them, voice events, what the computer was.",
     "Changed: pictures are shown at exact twentieths of a second; when they were seen is in frame_time_ns.",

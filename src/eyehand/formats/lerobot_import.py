@@ -2,7 +2,7 @@
 
 Reads what `lerobot_export.py` writes, exactly where actions, times and instructions are concerned, and any other data
 set of 20 frames a second whose actions are named as ours are. Where the features of ours are missing, everything is
-taken for a person's. See `lerobot_layout.py`.
+taken as done by a person. See `lerobot_layout.py`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _CONTENT = (ACTION, "user_action", "frame_time_ns", *_FLAGS)
 """Columns that a recording is made of."""
 
 _OFF = 0.25
-"""So much of a picture may a time be off."""
+"""Share of a picture's duration that a stated time may be off."""
 
 
 class LerobotImporter:

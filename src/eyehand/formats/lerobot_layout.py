@@ -23,22 +23,8 @@ from eyehand.formats.motion import plausible
 from eyehand.frame import MODEL_SIZE
 from eyehand.recording import annotation_pb2 as pb
 
-__all__ = [
-    "ACTION",
-    "ACTION_NAMES",
-    "CHUNK_SIZE",
-    "CODEBASE_VERSION",
-    "DATA_PATH",
-    "EPISODES_PATH",
-    "INFO_PATH",
-    "PICTURE",
-    "STATS_PATH",
-    "TASKS_PATH",
-    "VIDEO_PATH",
-    "action_of",
-    "features",
-    "vector_of",
-]
+__all__ = ["ACTION", "ACTION_NAMES", "CHUNK_SIZE", "CODEBASE_VERSION", "DATA_PATH", "EPISODES_PATH", "INFO_PATH"]
+__all__ += ["PICTURE", "STATS_PATH", "TASKS_PATH", "VIDEO_PATH", "action_of", "features", "vector_of"]
 
 CODEBASE_VERSION = "v3.0"
 CHUNK_SIZE = 1000
@@ -65,7 +51,7 @@ ACTION_NAMES: tuple[str, ...] = (
     *(f"gamepad.{stick}.{part}" for stick in _STICKS for part in ("x", "y", "pressed")),
     *("gamepad.left_trigger", "gamepad.right_trigger"),
 )
-"""What each number of an action is: 1 or 0 for what is held, pixels of motion, axes as they are."""
+"""Names of the numbers of an action: 1 or 0 for what is held, motion and scroll as in `Action`, axes in [-1, 1]."""
 
 _PLACE = {name: place for place, name in enumerate(ACTION_NAMES)}
 

@@ -1,4 +1,4 @@
-"""Motion in fractions of a pixel as whole pixels, nothing lost: `WholePixels` carries the rest on to the next tick."""
+"""Rounding of mouse motion to whole pixels, the rest carried on to the next tick (`WholePixels`), and its limit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def plausible(*motion_px: float) -> None:
     """Check numbers from outside.
 
     Raises:
-        ValueError: no mouse moves so far in a tick, or this is no number at all.
+        ValueError: one is above a million pixels, or not a number.
     """
     for value in motion_px:
         if not abs(value) <= _MOST_PX:

@@ -2,7 +2,7 @@
 
 Layout: github.com/open-world-agents/open-world-agents, "OWAMcap format guide", messages of version 0.3.2 to 0.6. The
 .mcap holds JSON messages with times in ns: what was pressed, moved and turned, and for every captured picture when it
-was taken and where in the video (.mkv) it is. This module finds the messages and the pictures; `owa_hands.py` turns
+was taken and where in the video (.mkv) it is. This module finds the messages and the pictures; `owa_input.py` turns
 events into Actions.
 """
 
@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 from eyehand.clock import FPS, SECOND_NS
 from eyehand.errors import UserError
 from eyehand.formats.importing import ImportedFrame, Take, as_on_disk, file_digest, files_named, recording_id
-from eyehand.formats.owa_hands import OwaHands, is_raw_motion
+from eyehand.formats.owa_input import OwaInput, is_raw_motion
 from eyehand.formats.video import Picture, pictures_of
 from eyehand.frame import Frame
 from eyehand.player import Decision
@@ -39,7 +39,7 @@ _TOLERANCE_NS = 2_000_000
 """Matroska's times are whole milliseconds, those of the messages are not."""
 
 _SILENCE_NS = 10 * SECOND_NS
-"""So long is nothing noted, not even the states of every second, only where the computer slept."""
+"""States are noted every second: a longer silence than this means that the computer slept."""
 
 _FRAME_TYPES = ("ScreenCaptured", "ScreenEmitted")
 
@@ -99,8 +99,13 @@ class OwaImporter:
 
 @dataclass
 class _Stretch:
-    """Messages without a long silence: the times in ns of the first and the last, their kinds, and whether raw motion
-    of a mouse is among them (other raw events hold places on the screen)."""
+    """Messages without a long silence between them.
+
+    Attributes:
+        begin_ns, end_ns: times of the first and the last.
+        kinds: of all.
+        has_raw_motion: raw motion of a mouse is among them; other raw events hold places on the screen.
+    """
 
     begin_ns: int
     end_ns: int
@@ -184,7 +189,7 @@ def _signs_of_damage() -> tuple[type[Exception], ...]:
 
 
 def _moments(file: BinaryIO, path: Path, stretch: _Stretch, notes: list[str]) -> Iterator[ImportedFrame]:
-    hands = OwaHands(has_raw_motion=stretch.has_raw_motion, has_clicks="MouseEvent" in stretch.kinds)
+    state = OwaInput(has_raw_motion=stretch.has_raw_motion, has_clicks="MouseEvent" in stretch.kinds)
     pictures = _Pictures(path)
     newest: tuple[str, int] | None = None
     next_ns = num_ticks = num_repeated = 0
@@ -192,20 +197,20 @@ def _moments(file: BinaryIO, path: Path, stretch: _Stretch, notes: list[str]) ->
     for message in _messages(file, path, stretch):
         while newest is not None and message.time_ns > next_ns:
             frame = Frame(pictures.at(*newest).pixels(), next_ns, num_ticks)
-            action, events = hands.take()
+            action, events = state.take()
             num_repeated += shown == newest
             shown = newest
             yield ImportedFrame(frame, Decision(action, by_user=True), events=events)
             num_ticks += 1
             next_ns += _TICK_NS
         if message.kind not in _FRAME_TYPES:
-            hands.see(message.time_ns, message.kind, message.data)
+            state.see(message.time_ns, message.kind, message.data)
         else:
             if newest is None:
                 next_ns = message.time_ns
-                hands.take()  # what was done before is only known to hold
+                state.take()  # of what was done before the first picture only what is held counts
             newest = _place_of(message.data, path)
-    notes.extend(hands.notes())
+    notes.extend(state.notes())
     if num_repeated:
         notes.append(f"{num_repeated} of {num_ticks} ticks show the picture before once more: no newer one was taken.")
 

@@ -1,4 +1,4 @@
-"""The pictures of a foreign video, one after another: `pictures_of`. Damage raises, it ends no video in silence."""
+"""Sequential decoder of foreign videos: `pictures_of`. Damage raises UserError; it never just ends the video early."""
 
 from __future__ import annotations
 

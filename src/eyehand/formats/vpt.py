@@ -101,7 +101,7 @@ class VptImporter:
 
 
 @dataclass
-class _Hands:
+class _InputState:
     """Turns lines into Actions, one after another."""
 
     unknown_keys: Counter[str] = field(default_factory=Counter)
@@ -161,7 +161,7 @@ class _Hands:
 def _moments(
     video: Path, lines: Path, steps: Sequence[dict[str, Any] | None], notes: list[str]
 ) -> Iterator[ImportedFrame]:
-    hands = _Hands()
+    state = _InputState()
     executed: Decision | None = None
     num_unknown = num_pictures = 0
     for index, picture in enumerate(pictures_of(video)):
@@ -171,19 +171,19 @@ def _moments(
         step = steps[index]
         with laid_out(f"{lines}, line {index + 1},", "VPT's"):
             pixels = _with_cursor(picture.pixels(), step)
-            action = hands.act(step, index == 0)
+            action = state.act(step, index == 0)
         yield ImportedFrame(Frame(pixels, round(index * SECOND_NS / FPS), index), executed)
         executed = None if action is None else Decision(action, by_user=True)
         num_unknown += action is None
     if num_pictures != len(steps):
         notes.append(f"{num_pictures} pictures and {len(steps)} lines of actions: the smaller number is used.")
-    if hands.num_stuck:
-        notes.append(f"The left button was stuck down at the beginning: it counts as up for {hands.num_stuck} ticks.")
+    if state.num_stuck:
+        notes.append(f"The left button was stuck down at the beginning: it counts as up for {state.num_stuck} ticks.")
     if num_unknown:
         notes.append(f"{num_unknown} lines without mouse or keyboard: what was done there is not known.")
-    if hands.unknown_keys:
+    if state.unknown_keys:
         notes.append(
-            "Keys without a name here: " + ", ".join(f"{k} ({n})" for k, n in sorted(hands.unknown_keys.items()))
+            "Keys without a name here: " + ", ".join(f"{k} ({n})" for k, n in sorted(state.unknown_keys.items()))
         )
 
 

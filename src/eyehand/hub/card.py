@@ -1,4 +1,4 @@
-"""The card of a data set: README.md with what a hub shows and a person wants to know, from the facts of its recordings.
+"""The card of a data set: README.md with the metadata that a hub reads and a summary of the recordings.
 
 `card_of` looks at a folder: recordings (or archives of them), or a LeRobot data set that was made of them.
 """
@@ -132,7 +132,7 @@ def _front_matter(
     tags: Sequence[str],
     categories: Sequence[str] = ("reinforcement-learning",),
 ) -> tuple[str, ...]:
-    """What a hub reads; JSON strings are YAML, whatever is in them."""
+    """YAML metadata for the hub; strings are written as JSON, which is YAML whatever is in them."""
     size = next((label for limit, label in _SIZES if num_frames < limit), "n>10M")
     return (
         "---",
@@ -147,5 +147,5 @@ def _front_matter(
 
 
 def _plain(text: str) -> str:
-    """Text of strangers in a table of Markdown."""
+    """Text from outside as one line that breaks no table of Markdown."""
     return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")

@@ -1,7 +1,7 @@
 """A whole tick of a live engine, and the time that its stages take.
 
-`StagedEngine` is what engines share whose tick is see, think and decide, called one after another. An engine that runs
-a tick in one piece gives a `Stepped` of its own. Knows no network and no runtime.
+`StagedEngine` is what engines share whose tick is encode_image, step and decode_action, called one after another. An
+engine that runs a tick in one piece gives a `Stepped` of its own. Knows no network and no runtime.
 """
 
 from __future__ import annotations
@@ -25,13 +25,11 @@ class LiveState:
 
     Attributes:
         backbone: keys and values of each backbone layer's ring (`PackedBlock.new_cache`).
-        decoder: keys and values of each decoder layer, for the tick at hand.
         starts: the tick at which each episode began; it sees nothing older.
         tick: steps taken since the state was made or reset as a whole.
     """
 
     backbone: list[Tensor]
-    decoder: list[Tensor]
     starts: list[int]
     tick: int = 0
 
@@ -49,8 +47,7 @@ class LiveState:
 
     def fork(self) -> LiveState:
         """An independent copy."""
-        backbone, decoder = ([cache.clone() for cache in caches] for caches in (self.backbone, self.decoder))
-        return LiveState(backbone, decoder, list(self.starts), self.tick)
+        return LiveState([cache.clone() for cache in self.backbone], list(self.starts), self.tick)
 
 
 @dataclass(frozen=True)
@@ -80,7 +77,7 @@ class LiveEngine(Protocol):
     def embed_text(self, text_BND: Tensor) -> Tensor:
         """Text tokens of embedded instructions (zeros: none), to be kept while the instruction stays."""
 
-    def step(
+    def tick(
         self,
         state: LiveState,
         frames_BCHW: Tensor,
@@ -94,23 +91,23 @@ class LiveEngine(Protocol):
 
 
 class StagedEngine(ABC):
-    """A live engine in three stages. `live.LivePolicy` says what each takes and gives."""
+    """A live engine in three stages. `torch_live.LivePolicy` says what each takes and gives."""
 
     @abstractmethod
-    def see(self, frames_BCHW: Tensor) -> Tensor:
+    def encode_image(self, frames_BCHW: Tensor) -> Tensor:
         """Image tokens of pictures."""
 
     @abstractmethod
-    def think(self, state: LiveState, image_BKD: Tensor, text_BND: Tensor, previous_BA: Tensor) -> Tensor:
+    def step(self, state: LiveState, image_BKD: Tensor, text_BND: Tensor, previous_BA: Tensor) -> Tensor:
         """Advance by one step."""
 
     @abstractmethod
-    def decide(
-        self, state: LiveState, out_BD: Tensor, uniforms_BA: Tensor, temperature: float = 1.0, top_p: float = 1.0
+    def decode_action(
+        self, out_BD: Tensor, uniforms_BA: Tensor, temperature: float = 1.0, top_p: float = 1.0
     ) -> Tensor:
         """Draw the action tokens."""
 
-    def step(
+    def tick(
         self,
         state: LiveState,
         frames_BCHW: Tensor,
@@ -122,10 +119,10 @@ class StagedEngine(ABC):
     ) -> Stepped:
         """A whole tick: vision, backbone, decoder."""
         begin = time.perf_counter()
-        image_BKD = self.see(frames_BCHW)
+        image_BKD = self.encode_image(frames_BCHW)
         seen = time.perf_counter()
-        out_BD = self.think(state, image_BKD, text_BND, previous_BA)
+        out_BD = self.step(state, image_BKD, text_BND, previous_BA)
         thought = time.perf_counter()
-        tokens_BA = self.decide(state, out_BD, uniforms_BA, temperature, top_p).cpu()
+        tokens_BA = self.decode_action(out_BD, uniforms_BA, temperature, top_p).cpu()
         stages_s = {"vision": seen - begin, "backbone": thought - seen, "decoder": time.perf_counter() - thought}
         return Stepped(tokens_BA, out_BD, stages_s)

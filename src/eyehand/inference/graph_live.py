@@ -18,12 +18,11 @@ import torch
 from torch import Tensor
 
 from eyehand.inference.engine import LiveState, Stepped
-from eyehand.inference.packed import PackedBlock
+from eyehand.inference.packed import Packing, new_cache
 from eyehand.inference.packed_vision import packed
 from eyehand.inference.rolling_cache import RollingCache
 from eyehand.inference.sampling import draw_by_tensors
-from eyehand.inference.tokens import Tokens
-from eyehand.model.block import rope_table
+from eyehand.inference.tick import DecodeAction, Step
 from eyehand.model.config import PolicyConfig
 from eyehand.model.policy import Policy
 
@@ -92,62 +91,54 @@ class Tick:
 
     def __init__(self, policy: Policy, device: torch.device, dtype: torch.dtype) -> None:
         self.config = policy.config
-        self._num_slots = policy.space.num_slots
-        self.tables = Tokens(policy, device, dtype)
         encoder = packed(policy.image_encoder, device, dtype)
         self._encoder = encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._backbone = [PackedBlock(layer, device, dtype) for layer in policy.backbone.blocks()]
-        self._decoder = [PackedBlock(layer, device, dtype) for layer in policy.decoder.blocks()]
+        self._packing = Packing(device, dtype)
+        self.backbone, self._decode_action = Step(policy, self._packing), DecodeAction(policy, self._packing)
         self._ring = RollingCache(self.config, device, dtype)
-        slots = torch.arange(self._num_slots, device=device)
-        table = rope_table(slots, self.config.width // self.config.decoder_q_heads)
-        self._decoder_rope = [self._decoder[0].rope(table[:, None, slot, None]) for slot in range(self._num_slots)]
-        self._decoder_caches = [block.new_cache(1, self._num_slots) for block in self._decoder]
         self.inputs = Inputs(self.config, device)
         width = self.config.width
         self.text_BND = torch.zeros(1, self.config.num_text_tokens, width, device=device, dtype=dtype)
         self.caches = self.new_caches()
         self.out_BD = torch.zeros(1, width, device=device, dtype=dtype)
-        self.tokens_BA = torch.zeros(1, self._num_slots, device=device, dtype=torch.int64)
+        self.tokens_BA = torch.zeros(1, policy.space.num_slots, device=device, dtype=torch.int64)
 
     def new_caches(self) -> list[Tensor]:
         """An empty memory."""
-        return [block.new_cache(1, self._ring.length) for block in self._backbone]
+        return [new_cache(block.sinks, 1, self._ring.length) for block in self.backbone.blocks]
 
     def run(self) -> None:
         """From `inputs`, `text_BND` and `caches` to `out_BD` and `tokens_BA`."""
         image_BKD = self._encoder(self.inputs.frame_BHWC.permute(0, 3, 1, 2))
-        self.out_BD.copy_(self._think(image_BKD))
-        _, drawn = self.decide(self.out_BD)
+        self.out_BD.copy_(self._step(image_BKD))
+        _, drawn = self.decode_action(self.out_BD)
         self.tokens_BA.copy_(torch.stack(drawn, dim=1))
 
-    def _think(self, image_BKD: Tensor) -> Tensor:
+    def _step(self, image_BKD: Tensor) -> Tensor:
         ring = self._ring
         tick_1, since_1 = self.inputs.times_2[:1], self.inputs.times_2[1:]
-        rope_BQHF = self._backbone[0].rope(ring.rope_since(since_1[:, None]))
-        masks, places_Q = ring.masks_at(tick_1, since_1), ring.places(tick_1)
-        x_QD = self.tables.step(self.inputs.previous_BA, self.text_BND, image_BKD)[0]
-        for layer, (block, cache) in enumerate(zip(self._backbone, self.caches, strict=True)):
-            x_QD = block.step(x_QD, rope_BQHF, cache, places_Q, ring.length, masks[self.config.history_of(layer)])
-        return x_QD[-1:]
+        masks, places_Q = ring.masks_at(tick_1, since_1), self.config.num_sinks + ring.places(tick_1)
 
-    def decide(self, out_BD: Tensor, target_BA: Tensor | None = None) -> tuple[list[Tensor], list[Tensor]]:
+        def attend(layer: int, q: Tensor, new: Tensor) -> Tensor:
+            cache = self.caches[layer]
+            cache.index_copy_(2, places_Q, new)
+            return self.backbone.blocks[layer].attended(q, cache, masks[self.config.history_of(layer)])
+
+        turns = self._packing.turns(ring.rope_since(since_1[:, None]))
+        out_BD: Tensor = self.backbone(self.inputs.previous_BA, self.text_BND, image_BKD, turns, attend)
+        return out_BD
+
+    def decode_action(self, out_BD: Tensor, target_BA: Tensor | None = None) -> tuple[list[Tensor], list[Tensor]]:
         """Every slot's logits (1, choices) and token (1,), drawn unless it is given."""
-        temperature, top_p = self.inputs.sampling_2[:1], self.inputs.sampling_2[1:]
-        x_BD = self.tables.decoder_input(out_BD)
-        logits: list[Tensor] = []
-        tokens: list[Tensor] = []
-        for slot in range(self._num_slots):
-            for block, cache in zip(self._decoder, self._decoder_caches, strict=True):
-                x_BD = block.step(x_BD, self._decoder_rope[slot], cache, slot, slot + 1, None)
-            logits.append(self.tables.logits(slot, x_BD))
-            if target_BA is None:
-                tokens.append(draw_by_tensors(logits[-1], self.inputs.uniforms_BA[:, slot], temperature, top_p))
-            else:
-                tokens.append(target_BA[:, slot])
-            if slot + 1 < self._num_slots:
-                x_BD = self.tables.decoder_next(slot, tokens[-1])
-        return logits, tokens
+        uniforms_BA, sampling_2 = self.inputs.uniforms_BA, self.inputs.sampling_2
+
+        def pick(slot: int, logits_BC: Tensor) -> Tensor:
+            if target_BA is not None:
+                return target_BA[:, slot]
+            return draw_by_tensors(logits_BC, uniforms_BA[:, slot], sampling_2[:1], sampling_2[1:])
+
+        logits, ids = self._decode_action(out_BD, pick)
+        return logits, ids
 
 
 class GraphLive:
@@ -185,18 +176,18 @@ class GraphLive:
         """
         if batch != 1:
             raise ValueError("the runtime cuda-graph plays one episode at a time")
-        return LiveState(self._tick.new_caches(), [], [0])
+        return LiveState(self._tick.new_caches(), [0])
 
     @torch.inference_mode()
     def embed_text(self, text_BND: Tensor) -> Tensor:
         """As `LivePolicy.embed_text`."""
-        return self._tick.tables.text(text_BND.to(self.device, torch.float32))
+        return self._tick.backbone.tokens.text(text_BND.to(self.device, torch.float32))
 
     # Not inference mode: a graph that is captured there cannot be used with random numbers elsewhere (PyTorch issue
     # 166792), and the buffers are written from both.
     @torch.inference_mode(False)
     @torch.no_grad()
-    def step(
+    def tick(
         self,
         state: LiveState,
         frames_BCHW: Tensor,
@@ -206,7 +197,7 @@ class GraphLive:
         temperature: float = 1.0,
         top_p: float = 1.0,
     ) -> Stepped:
-        """A whole tick of one episode; arguments as of `LivePolicy.see`, `think` and `decide`."""
+        """A whole tick of one episode; arguments as of `LivePolicy.encode_image`, `step` and `decode_action`."""
         begin = time.perf_counter()
         with torch.cuda.device_of(self._tick.tokens_BA):  # type: ignore[no-untyped-call]
             self._hold(state)
@@ -222,7 +213,7 @@ class GraphLive:
     @torch.inference_mode()
     def score(self, out_BD: Tensor, target_BA: Tensor) -> list[Tensor]:
         """Logits (1, choices) of every slot, were the slots before it drawn as `target_BA`: to compare runtimes."""
-        logits, _ = self._tick.decide(out_BD, target_BA.to(self.device))
+        logits, _ = self._tick.decode_action(out_BD, target_BA.to(self.device))
         return [logits_1C.cpu() for logits_1C in logits]
 
     def _hold(self, state: LiveState) -> None:

@@ -9,10 +9,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from eyehand.inference.packed import as_dtype
+
 __all__ = ["draw", "draw_by_tensors"]
 
 
-def draw(logits_BC: Tensor, uniforms_B: Tensor, temperature: float = 1.0, top_p: float = 1.0) -> Tensor:
+def draw(
+    logits_BC: Tensor, uniforms_B: Tensor, temperature: float | Tensor = 1.0, top_p: float | Tensor = 1.0
+) -> Tensor:
     """Token ids (B,), int64.
 
     Args:
@@ -20,12 +24,15 @@ def draw(logits_BC: Tensor, uniforms_B: Tensor, temperature: float = 1.0, top_p:
         uniforms_B: in [0, 1).
         temperature: divides the logits; 0 takes the likeliest choice.
         top_p: below 1, only the fewest likeliest choices that together reach this probability stay.
+
+    Where the draw is exported, both are tensors of one element, and the temperature is above 0.
     """
-    if temperature == 0:
+    is_number = not isinstance(temperature, Tensor)
+    if is_number and temperature == 0:
         return logits_BC.argmax(dim=-1)
-    logits_BC = logits_BC.float()
-    probabilities_BC = (logits_BC if temperature == 1 else logits_BC / temperature).softmax(dim=-1)
-    if top_p < 1:
+    logits_BC = as_dtype(logits_BC, torch.float32)
+    probabilities_BC = (logits_BC if is_number and temperature == 1 else logits_BC / temperature).softmax(dim=-1)
+    if isinstance(top_p, Tensor) or top_p < 1:
         probabilities_BC = _nucleus(probabilities_BC, top_p)
     return _at(probabilities_BC, uniforms_B)
 

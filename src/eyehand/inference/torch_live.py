@@ -15,12 +15,11 @@ import torch
 from torch import Tensor
 
 from eyehand.inference.engine import LiveState, StagedEngine
-from eyehand.inference.packed import PackedBlock
+from eyehand.inference.packed import Packing, new_cache
 from eyehand.inference.packed_vision import packed
 from eyehand.inference.rolling_cache import RollingCache
 from eyehand.inference.sampling import draw
-from eyehand.inference.tokens import Tokens
-from eyehand.model.block import rope_table
+from eyehand.inference.tick import DecodeAction, Step
 from eyehand.model.policy import Policy
 
 __all__ = ["LivePolicy"]
@@ -41,73 +40,63 @@ class LivePolicy(StagedEngine):
         self.config, self.space = policy.config, policy.space
         self.device, self.dtype = torch.device(device), dtype
         self._encoder = packed(policy.image_encoder, self.device, dtype)
-        self._backbone = [PackedBlock(layer, self.device, dtype) for layer in policy.backbone.blocks()]
-        self._decoder = [PackedBlock(layer, self.device, dtype) for layer in policy.decoder.blocks()]
-        self._tokens = Tokens(policy, self.device, dtype)
+        self._packing = Packing(self.device, dtype)
         self._ring = RollingCache(self.config, self.device, dtype)
-        slots = torch.arange(self.space.num_slots, device=self.device)
-        table = rope_table(slots, self.config.width // self.config.decoder_q_heads)
-        self._decoder_rope = [self._decoder[0].rope(table[:, None, slot, None]) for slot in range(len(slots))]
+        self._step = Step(policy, self._packing)
+        self._decode_action = DecodeAction(policy, self._packing)
 
     def new_state(self, batch: int = 1) -> LiveState:
         """Empty memory for `batch` episodes."""
-        return LiveState(
-            [block.new_cache(batch, self._ring.length) for block in self._backbone],
-            [block.new_cache(batch, self.space.num_slots) for block in self._decoder],
-            [0] * batch,
-        )
+        caches = [new_cache(block.sinks, batch, self._ring.length) for block in self._step.blocks]
+        return LiveState(caches, [0] * batch)
 
     @torch.inference_mode()
     def embed_text(self, text_BND: Tensor) -> Tensor:
         """Text tokens of embedded instructions (zeros: none), to be kept while the instruction stays."""
-        return self._tokens.text(text_BND.to(self.device, torch.float32))
+        return self._step.tokens.text(text_BND.to(self.device, torch.float32))
 
     @torch.inference_mode()
-    def see(self, frames_BCHW: Tensor) -> Tensor:
+    def encode_image(self, frames_BCHW: Tensor) -> Tensor:
         """Image tokens of uint8 RGB pictures."""
         image_BKD: Tensor = self._encoder(frames_BCHW.to(self.device))
         return image_BKD
 
     @torch.inference_mode()
-    def think(self, state: LiveState, image_BKD: Tensor, text_BND: Tensor, previous_BA: Tensor) -> Tensor:
+    def step(self, state: LiveState, image_BKD: Tensor, text_BND: Tensor, previous_BA: Tensor) -> Tensor:
         """Advance by one step; the backbone's output at the action_out token, (B, D).
 
         Args:
             state: changed in place.
-            image_BKD: from `see`.
+            image_BKD: from `encode_image`.
             text_BND: from `embed_text`.
             previous_BA: tokens of what was executed since the last step; of no effect at an episode's first.
         """
         ring, tick, batch = self._ring, state.tick, len(state.starts)
-        x_BQD = self._tokens.step(previous_BA.to(self.device), text_BND, image_BKD)
-        rope_BQHF = self._backbone[0].rope(ring.rope(tick, state.starts))
-        masks, place = ring.masks(tick, state.starts), ring.place(tick)
-        x_ND = x_BQD.flatten(0, 1)
-        for layer, (block, cache) in enumerate(zip(self._backbone, state.backbone, strict=True)):
-            mask = masks[self.config.history_of(layer)]
-            x_ND = block.step(x_ND, rope_BQHF, cache, place, ring.length, mask)
+        masks, first = ring.masks(tick, state.starts), self.config.num_sinks + ring.place(tick)
+
+        def attend(layer: int, q: Tensor, new: Tensor) -> Tensor:
+            cache = state.backbone[layer]
+            cache[:, :, first : first + ring.num_new] = new
+            return self._step.blocks[layer].attended(q, cache, masks[self.config.history_of(layer)])
+
+        turns = self._packing.turns(ring.rope(tick, state.starts))
+        out_BD: Tensor = self._step(previous_BA.to(self.device), text_BND, image_BKD, turns, attend, batch)
         state.tick += 1
-        return x_ND.view(batch, ring.num_new, -1)[:, -1]
+        return out_BD
 
     @torch.inference_mode()
-    def decide(
-        self, state: LiveState, out_BD: Tensor, uniforms_BA: Tensor, temperature: float = 1.0, top_p: float = 1.0
+    def decode_action(
+        self, out_BD: Tensor, uniforms_BA: Tensor, temperature: float = 1.0, top_p: float = 1.0
     ) -> Tensor:
         """Draw the action tokens one after another, (B, A) int64 on the device.
 
         Args:
-            state: lends its decoder cache.
-            out_BD: from `think`.
+            out_BD: from `step`.
             uniforms_BA: in [0, 1), one per slot.
             temperature, top_p: see `sampling.draw`.
         """
         uniforms_BA = uniforms_BA.to(self.device)
-        x_BD = self._tokens.decoder_input(out_BD)
-        drawn: list[Tensor] = []
-        for slot in range(self.space.num_slots):
-            for block, cache in zip(self._decoder, state.decoder, strict=True):
-                x_BD = block.step(x_BD, self._decoder_rope[slot], cache, slot, slot + 1, None)
-            ids_B = draw(self._tokens.logits(slot, x_BD), uniforms_BA[:, slot], temperature, top_p)
-            drawn.append(ids_B)
-            x_BD = self._tokens.decoder_next(slot, ids_B)
-        return torch.stack(drawn, dim=1)
+        _, ids = self._decode_action(
+            out_BD, lambda slot, logits: draw(logits, uniforms_BA[:, slot], temperature, top_p), len(out_BD)
+        )
+        return torch.stack(ids, dim=1)

@@ -40,7 +40,7 @@ class PolicyConfig:
         layer_history: one limit h per layer; a key of an earlier step is seen while q_step - kv_step <= h. Empty: T.
         num_sinks: learned key/value pairs in front of every backbone layer's keys.
         num_text_tokens, text_dim: shape of one embedded instruction.
-        num_image_tokens, num_thinking_tokens: how many of each per step.
+        num_image_tokens, num_thinking_tokens: per step.
         vision: one of VISION_TRUNKS.
         vision_widths: channels of the `pocket` trunk: 48x48, 24x24, 12x12 stage, and the reduced 12x12 map.
         decoder_layers, decoder_q_heads, decoder_kv_heads, decoder_ffn_hidden, decoder_sinks: the action decoder.

@@ -166,5 +166,9 @@ class ImageEncoder(nn.Module):
         pixels_NCHW = pixels_NCHW.to(torch.bfloat16) / 255
         if not torch.is_autocast_enabled(pixels_NCHW.device.type):
             pixels_NCHW = pixels_NCHW.to(self.linear.weight.dtype)
+        return self.tokens(pixels_NCHW)
+
+    def tokens(self, pixels_NCHW: Tensor) -> Tensor:
+        """The same from pixels in [0, 1]."""
         tokens_NX: Tensor = self.norm(self.linear(self.trunk(pixels_NCHW).flatten(1)))
         return tokens_NX.view(-1, self.num_tokens, self.width)

@@ -10,23 +10,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 
 import numpy as np
 
 __all__ = ["STYLE", "Bar", "columns", "histogram", "intervals", "shares", "stacked_timeline", "steps"]
 
-STYLE = """
-svg.chart { width: 100%; height: auto; display: block; font: 11px system-ui, sans-serif; }
-svg.chart text { fill: var(--dim); } svg.chart text.strong { fill: var(--text); font-weight: 600; }
-svg.chart .grid { stroke: var(--line); stroke-width: 1; } svg.chart .axis { stroke: var(--dim); stroke-width: 1; }
-svg.chart .mark { stroke: var(--text); stroke-width: 1; stroke-dasharray: 3 3; }
-svg.chart .limit { stroke: var(--bad); stroke-width: 1; stroke-dasharray: 5 4; }
-svg.chart .c0 { fill: #4e79a7; stroke: #4e79a7; } svg.chart .c1 { fill: #3fb6b2; stroke: #3fb6b2; }
-svg.chart .c2 { fill: #59a14f; stroke: #59a14f; } svg.chart .c3 { fill: #f2a02b; stroke: #f2a02b; }
-svg.chart .c4 { fill: #e15759; stroke: #e15759; } svg.chart .c5 { fill: #b07aa1; stroke: #b07aa1; }
-svg.chart .c6 { fill: #9aa0a6; stroke: #9aa0a6; } svg.chart .bad { fill: var(--bad); stroke: var(--bad); }
-svg.chart .flat { stroke: none; } svg.chart .soft { fill-opacity: .25; } svg.chart .thick { stroke-width: 2; }
-"""
+STYLE = Path(__file__).with_suffix(".css").read_text(encoding="utf-8")
 
 _WIDTH, _LEFT, _RIGHT, _TOP, _BOTTOM = 520, 44, 12, 24, 34
 _NUM_COLOURS = 7

@@ -137,8 +137,8 @@ function show(frame) {
     `${Math.floor(data.num_frames / data.fps / 60)}:${((data.num_frames / data.fps) % 60).toFixed(2).padStart(5, "0")}`;
   $("who").textContent = SAY[who];
   $("who").className = `badge ${who}`;
-  const said = valueAt(data.instructions, frame);
-  $("said").textContent = said ? `“${said}”` : "";
+  const instruction = valueAt(data.instructions, frame);
+  $("instruction").textContent = instruction ? `“${instruction}”` : "";
   const held = new Set(heldAt(data.keys, frame)), would = new Set(heldAt(data.label_keys, frame));
   document.body.dataset.keys = [...held].sort().join(" ");
   for (const cap of document.querySelectorAll("kbd")) {
@@ -205,7 +205,7 @@ function span() {  // first frame and number of frames in view
 function layout() {  // what lies where, from top to bottom
   const parts = [{ kind: "who", top: AXIS, height: ROW, name: "who" }];
   const add = (part) => parts.push({ ...part, top: parts.at(-1).top + parts.at(-1).height + GAP });
-  if (chosen.instructions.length) add({ kind: "told", height: ROW + 4, name: "instruction" });
+  if (chosen.instructions.length) add({ kind: "instruction", height: ROW + 4, name: "instruction" });
   for (const row of chosen.rows) add({ kind: "held", height: ROW, ...row });
   for (const axis of ["dx", "dy", "scroll"])
     if (chosen[axis].length) add({ kind: "motion", height: MOTION, name: axis === "scroll" ? "wheel" : axis, values: chosen[axis],
@@ -253,7 +253,7 @@ function drawStill(context, parts, first, shown, width, height, ratio, colour, x
     context.textAlign = "right";
     context.fillText(part.name.length > 13 ? `${part.name.slice(0, 12)}…` : part.name, GUTTER - 8, part.top + part.height / 2);
     if (part.kind === "who") drawRuns(context, chosen.who, part, first, shown, x, (who) => colour[who]);
-    else if (part.kind === "told") drawTold(context, part, first, shown, colour, x);
+    else if (part.kind === "instruction") drawInstructions(context, part, first, shown, colour, x);
     else if (part.kind === "held") {
       drawFlat(context, part.runs, part.top, part.height, first, shown, colour.lit, x);
       drawFlat(context, part.label, part.top + part.height - 3, 3, first, shown, colour.labelled, x);
@@ -288,7 +288,7 @@ function drawRuns(context, runs, part, first, shown, x, colourOf) {
   for (const [start, length, value] of runs) drawFlat(context, [start, length], part.top, part.height, first, shown, colourOf(value), x);
 }
 
-function drawTold(context, part, first, shown, colour, x) {
+function drawInstructions(context, part, first, shown, colour, x) {
   chosen.instructions.forEach(([start, length, text], index) => {
     const from = Math.max(start, first), to = Math.min(start + length, first + shown);
     if (to <= from) return;

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from eyehand.announce import announce
+from eyehand.announce import announce, said_aside
 from eyehand.errors import UserError
 from eyehand.game import Game, HeardGame, Listening
 from eyehand.input_event import InputEvent
@@ -66,7 +66,8 @@ def share(
     with contextlib.ExitStack() as stack:
         takeover: Takeover | None = None
         if can_take_over:
-            takeover = Takeover(player, keys, motion_px=options.takeover_px, say=lambda text: say(f"\a{text}"))
+            tell = stack.enter_context(said_aside(lambda text: say(f"\a{text}")))
+            takeover = Takeover(player, keys, motion_px=options.takeover_px, say=tell)
         viewer = None if view is None else _open_viewer(view, takeover, game.task.name, stack)
         if takeover is None:
             yield SharedPlay(game, player, viewer=viewer)

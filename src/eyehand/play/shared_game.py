@@ -69,7 +69,7 @@ class SharedGame:
         return frame
 
     def act(self, action: Action) -> Action | None:
-        """Carry out what `Takeover.carry_out` makes of it."""
+        """Execute the action that `Takeover.carry_out` chooses."""
         with self._takeover.lock:
             wanted = self._takeover.carry_out(action, self._clock.now_ns())
             done = self._game.act(wanted)

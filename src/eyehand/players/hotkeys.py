@@ -6,8 +6,8 @@ one. The events of a combination that fired are renamed `hotkey:NAME`, so that r
 take them for play. Of two that fit, the one with more keys fires. Knows no X.
 
 A key that begins a combination is held back until it is known what it is for: of the combination if that fires; of play
-when it is let go of, when another key or button goes down, and after half a second. It is then told with that moment's
-time, so that it stays in order and never comes into a tick that was told already.
+when it is released, when another key or button goes down, and after half a second. It is then reported with that
+moment's time, so that it stays in order and never comes into a tick that was reported already.
 """
 
 from __future__ import annotations

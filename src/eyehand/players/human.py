@@ -64,18 +64,17 @@ class HumanPlayer:
 
     def stop(self) -> None:
         """End the episode: events are no longer kept."""
-        with self._lock:
-            self._is_watched = False
-            self._events.clear()
-            self._batches.clear()
-            self._hands.forget()
+        self._watch(False)
 
     def reset(self, seed: int) -> None:
         """Begin an episode: events are kept from now on."""
+        self._watch(True)
+
+    def _watch(self, is_watched: bool) -> None:
         with self._lock:
-            self._is_watched = True
+            self._is_watched = is_watched
             self._events.clear()
-            self._batches.clear()
+            self._batches = deque([[]])
             self._hands.forget()
 
     def act(self, observation: Observation) -> Decision:
@@ -94,7 +93,8 @@ class HumanPlayer:
         return Decision(done, by_user=True), done
 
     def next_events(self) -> list[InputEvent]:
-        """The events before the next picture: none before the first, then those of the action that led to it."""
+        """The next batch, as `Recorder` asks for it: one when an episode starts and one for its first picture, both
+        empty, then the events of the action that led to each picture. May be called on a third thread."""
         with self._lock:
             return self._batches.popleft()
 

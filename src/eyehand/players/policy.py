@@ -119,7 +119,7 @@ class BatchPolicyPlayer:
         frames_BCHW = torch.from_numpy(self._frames_BHWC).permute(0, 3, 1, 2)
         uniforms_BA = np.stack([rng.random(self._space.num_slots, dtype=np.float32) for rng in self._rngs])
         resized = time.perf_counter()
-        stepped = self.live.step(
+        stepped = self.live.tick(
             self.state,
             frames_BCHW,
             self._text_BND,

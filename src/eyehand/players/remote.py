@@ -1,8 +1,8 @@
 """A player whose decisions are made by a model server on another machine (`eyehand serve`).
 
-Sends what it sees, and what was really done, and gives back what the server answers to exactly this picture. When the
-connection is lost, or nothing is heard for `silence_s`, its decision is to hold nothing, so that a Session lets go of
-every key at once; it reconnects by itself and the server then begins the episode again. Knows no game.
+Sends picture and executed action, and returns the server's answer to exactly this picture. When the connection is lost,
+or nothing comes for `silence_s`, its decision is to hold nothing, so that a Session releases every key at once; it
+reconnects by itself and the server then begins the episode again. Knows no game.
 """
 
 from __future__ import annotations

@@ -24,8 +24,8 @@ class FileRange:
 
     Attributes:
         url: a local path, or a URL that fsspec understands.
-        offset: where they begin.
-        size: how many; None: all until the end of the file.
+        offset: of the first byte.
+        size: number of bytes; None: all until the end of the file.
     """
 
     url: str

@@ -19,19 +19,8 @@ from eyehand.input_event import EventKind, InputEvent
 from eyehand.player import Decision
 from eyehand.recording import annotation_pb2 as pb
 
-__all__ = [
-    "ANNOTATION_FILE",
-    "CAPTURED_FILE",
-    "FINISHED",
-    "SMALL_FILE",
-    "STARTED",
-    "RecordingInfo",
-    "action_from_message",
-    "action_to_message",
-    "annotate",
-    "event_from_message",
-    "event_to_message",
-]
+__all__ = ["ANNOTATION_FILE", "CAPTURED_FILE", "FINISHED", "SMALL_FILE", "STARTED", "RecordingInfo"]
+__all__ += ["action_from_message", "action_to_message", "annotate", "event_from_message", "event_to_message"]
 
 ANNOTATION_FILE = "annotation.proto"
 CAPTURED_FILE = "video.mp4"
@@ -59,7 +48,7 @@ class RecordingInfo:
         env: the game (`doom`), env_subtype the task in it (`aim`), env_version the game's version.
         fps: frames per second of game time.
         user: who played ("human", the name of a demonstrator, of a checkpoint).
-        tasks: what there was to do, in words.
+        tasks: the task in words.
         created_s: unix time of its start.
         seed: of the episode, where there is one.
         os: the operating system it was recorded on.

@@ -22,16 +22,8 @@ from eyehand.recording import annotation_pb2 as pb
 from eyehand.recording.events import keys_from_events
 from eyehand.recording.format import action_from_message, event_from_message
 
-__all__ = [
-    "ANNOTATORS",
-    "FrameActions",
-    "Labels",
-    "events_of",
-    "frame_actions",
-    "frame_instructions",
-    "make_labels",
-    "rate_problem",
-]
+__all__ = ["ANNOTATORS", "FrameActions", "Labels", "events_of", "frame_actions", "frame_instructions", "make_labels"]
+__all__ += ["rate_problem"]
 
 
 ANNOTATORS = ("eyehand", "gemini-2.5-flash-thinking-0905", "gemini-2.5-flash")

@@ -37,7 +37,7 @@ __all__ = ["Recording", "RecordingFiles", "find_recordings", "is_hidden"]
 
 @dataclass(frozen=True)
 class RecordingFiles:
-    """Where the files of one recording are: three in a folder, or stretches of an archive.
+    """The files of one recording: three in a folder, or ranges of an archive.
 
     Attributes:
         path: its folder, or the archive and its folder inside; messages call it so.

@@ -137,7 +137,7 @@ class VideoRing(VideoWriter):
         self._container.start_encoding()  # only then does the stream know what `save` must tell
 
     def __len__(self) -> int:
-        """How many pictures there are."""
+        """Number of pictures held."""
         return len(self._packets)
 
     def drop_second(self) -> int:

@@ -63,7 +63,7 @@ class RecordingWriter:
 
     Args:
         root: the folder of recordings; made if missing.
-        info: what the recording is of (see `new_info`).
+        info: the recording's metadata (see `new_info`).
         embed: gives the text embeddings to store with every instruction; None: none.
 
     Raises:

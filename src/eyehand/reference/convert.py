@@ -107,8 +107,8 @@ def export_reference(name: Path | str, out: Path | None = None) -> Path:
         UserError: the reference has no such network, or there is a file already.
     """
     stored = read_checkpoint(name)
-    text = config_text(stored.config, stored.mouse_sampling, stored.temperature)
-    step = _step({"global_step": stored.facts.get("step")})
+    text = config_text(stored.config, stored.description.mouse_sampling, stored.description.temperature)
+    step = _step({"global_step": stored.description.facts.get("step")})
     if out is None:
         folder = stored.folder.resolve()
         out = folder.with_name(f"{folder.name}-p2p") / f"checkpoint-step={step:08d}.ckpt"

@@ -147,8 +147,8 @@ def _live_actions(policy: Policy, outputs: ReferenceOutputs) -> Tensor:
     drawn = []
     for step, frame_CHW in enumerate(outputs.frames_FCHW):
         text_ND = outputs.text_TND[step] if step < len(outputs.text_TND) else silence_ND
-        out_BD = live.think(state, live.see(frame_CHW[None]), live.embed_text(text_ND[None]), previous_BA)
-        previous_BA = live.decide(state, out_BD, outputs.uniforms_FA[step : step + 1])
+        out_BD = live.step(state, live.encode_image(frame_CHW[None]), live.embed_text(text_ND[None]), previous_BA)
+        previous_BA = live.decode_action(out_BD, outputs.uniforms_FA[step : step + 1])
         drawn.append(previous_BA[0])
     return torch.stack(drawn).cpu()
 

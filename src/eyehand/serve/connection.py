@@ -99,7 +99,7 @@ class Connection(asyncio.Protocol):
         model: the thread that runs the policy.
         limits: see `ClientLimits`.
         name: for the log.
-        token: what the Hello must carry; None: no Hello is needed.
+        token: that the Hello must carry; None: no Hello is needed.
         connected: the server's open connections; this one adds and removes itself.
     """
 

@@ -6,49 +6,19 @@ import asyncio
 import signal
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from eyehand.checkpoint import load_checkpoint
 from eyehand.clock import punctual
 from eyehand.errors import UserError
-from eyehand.inference.runtime import Runtime
-from eyehand.players.policy import PolicyPlayer
+from eyehand.players.kinds import PlayerOptions
+from eyehand.players.policy import open_policy
 from eyehand.serve.connection import ClientLimits, Service
+from eyehand.serve.serve_options import ServeOptions
 from eyehand.serve.server import Server
 from eyehand.wire.address import Address, read_token
 from eyehand.wire.sockets import ListeningSocket, listen
 
-__all__ = ["ServeOptions", "serve"]
-
-
-@dataclass(frozen=True)
-class ServeOptions:
-    """The options of `serve`.
-
-    Attributes:
-        checkpoint: a bundled checkpoint's name or a folder.
-        socket: path of a Unix socket; None: none.
-        socket_mode: permissions of its file.
-        tcp: HOST:PORT; None: no TCP.
-        token_file: file of the token that TCP clients must send; None: none, and only this machine can connect.
-        instruction: for clients that send none.
-        temperature: of the sampling; None: the checkpoint's.
-        runtime: of the network, see `inference.runtime`.
-        threads: CPU threads of the network.
-        limits: on clients.
-    """
-
-    checkpoint: str
-    socket: Path | None = None
-    socket_mode: int = 0o600
-    tcp: str | None = None
-    token_file: Path | None = None
-    instruction: str | None = None
-    temperature: float | None = None
-    runtime: Runtime = "auto"
-    threads: int = 1
-    limits: ClientLimits = field(default_factory=ClientLimits)
+__all__ = ["serve"]
 
 
 def serve(options: ServeOptions, on_ready: Callable[[list[Address]], None]) -> signal.Signals:
@@ -66,13 +36,16 @@ def serve(options: ServeOptions, on_ready: Callable[[list[Address]], None]) -> s
     """
     if options.token_file is not None and options.tcp is None:
         raise UserError("--token-file is for TCP clients: give --tcp HOST:PORT with it.")
+    if options.max_clients < 1:
+        raise UserError(f"--max-clients is {options.max_clients}: it must be 1 or more.")
     with ExitStack() as stack:
         sockets = _open_sockets(options, stack)
-        checkpoint = load_checkpoint(options.checkpoint)
-        player = PolicyPlayer(
-            checkpoint, temperature=options.temperature, runtime=options.runtime, threads=options.threads
+        network = options.network
+        player = open_policy(
+            options.checkpoint,
+            PlayerOptions(temperature=options.temperature, runtime=network.runtime, threads=network.threads),
         )
-        player.warm_up()
+        checkpoint = player.checkpoint
         service = Service(
             checkpoint=checkpoint.name,
             fps=checkpoint.fps,
@@ -80,7 +53,7 @@ def serve(options: ServeOptions, on_ready: Callable[[list[Address]], None]) -> s
             space=checkpoint.policy.space,
             instruction=options.instruction or None,
         )
-        server = Server(service, player.sibling, sockets, options.limits)
+        server = Server(service, player.sibling, sockets, ClientLimits(connections=options.max_clients))
         stack.enter_context(punctual())
         return asyncio.run(_until_signal(server, lambda: on_ready([listening.address for listening in sockets])))
 
@@ -88,16 +61,25 @@ def serve(options: ServeOptions, on_ready: Callable[[list[Address]], None]) -> s
 def _open_sockets(options: ServeOptions, stack: ExitStack) -> list[ListeningSocket]:
     """Open the sockets before the model is loaded: a wrong address fails at once, and early clients queue."""
     sockets = []
-    if options.socket is not None:
-        sockets.append(listen(Address(path=options.socket), mode=options.socket_mode))
+    path = options.socket or (Path("/tmp/uds.recap") if options.tcp is None else None)
+    if path is not None:
+        sockets.append(listen(Address(path=path), mode=_mode(options.socket_mode)))
         stack.callback(sockets[-1].close)
     if options.tcp is not None:
         token = None if options.token_file is None else read_token(options.token_file)
         sockets.append(listen(Address.parse_tcp(options.tcp), token=token))
         stack.callback(sockets[-1].close)
-    if not sockets:
-        raise UserError("There is nowhere to serve: give --socket PATH or --tcp HOST:PORT.")
     return sockets
+
+
+def _mode(text: str) -> int:
+    try:
+        mode = int(text, 8)
+    except ValueError:
+        mode = -1
+    if not 0 <= mode <= 0o777:
+        raise UserError(f"--socket-mode is {text!r}: give permissions in octal, such as 0600.")
+    return mode
 
 
 async def _until_signal(server: Server, on_listening: Callable[[], None]) -> signal.Signals:

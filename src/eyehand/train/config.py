@@ -148,17 +148,9 @@ class TrainConfig:
         for name in ("action_corruption", "history_dropout", "text_dropout", "compression", "held_out", "ema_decay"):
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(f"Training option {name} is {getattr(self, name)}: it must be between 0 and 1.")
-        weights = ("keys_weight", "buttons_weight")
         for name in (
-            "steps",
-            "minutes",
-            "workers",
-            "warmup",
-            "augment",
-            "cache_frames_gb",
-            "keep",
-            "weight_decay",
-            *weights,
+            *("steps", "minutes", "workers", "warmup", "augment", "cache_frames_gb", "keep", "weight_decay"),
+            *("keys_weight", "buttons_weight"),
         ):
             value = getattr(self, name)
             if value is not None and value < 0:

@@ -24,7 +24,7 @@ class RunningPlay:
 
     Attributes:
         pid: its process.
-        game: what is played.
+        game: its name.
         url: of its page, with the token in it.
         started_s: unix time at which it began.
     """

@@ -1,4 +1,4 @@
-"""Where a model server listens: the path of a Unix socket, or HOST:PORT. Opens no sockets."""
+"""The address of a model server: the path of a Unix socket, or HOST:PORT. Opens no sockets."""
 
 from __future__ import annotations
 

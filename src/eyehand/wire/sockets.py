@@ -1,4 +1,4 @@
-"""Listening sockets: a Unix socket that replaces only a dead one, or TCP, loopback only unless a token is asked for."""
+"""Listening sockets: a Unix socket that replaces only a dead one, or TCP, loopback only unless a token is required."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ def listen(address: Address, *, token: str | None = None, mode: int = 0o600) -> 
     """Open a socket.
 
     Args:
-        address: where.
+        address: to bind.
         token: of TCP clients; a Unix socket is protected by its mode.
-        mode: of a Unix socket's file: who may connect.
+        mode: permissions of a Unix socket's file.
 
     Raises:
         UserError: it is taken, not allowed, or reachable from other machines without a token.

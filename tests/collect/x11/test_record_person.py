@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -12,7 +14,8 @@ import psutil
 import pytest
 
 from eyehand.action import Action
-from eyehand.collect.person import PersonReport, RecordPersonOptions, record_person
+from eyehand.collect.person import PersonReport, record_person
+from eyehand.collect.record_options import RecordPersonOptions
 from eyehand.desktop.x11.display import XDisplay
 from eyehand.desktop.x11.guard import Guard
 from eyehand.desktop.x11.screen import OwnScreen
@@ -39,7 +42,7 @@ class Run:
         self.report: PersonReport | None = None
         self.error: BaseException | None = None
         self.game = WindowGame(WindowQuery(title="Freedoom"), screen.name, screen.authority, say=self.said.append)
-        self.options = replace(RecordPersonOptions(out, hears_injected=True), **options)  # type: ignore[arg-type]
+        self.options = replace(RecordPersonOptions(out=out, hears_injected=True), **options)  # type: ignore[arg-type]
         self._thread = threading.Thread(target=self._record)
 
     def start(self) -> Run:
@@ -271,7 +274,7 @@ def _secret(person: Typist) -> None:
 
 def test_the_last_seconds_are_kept(run: Callable[..., Run], person: Typist) -> None:
     """How much that is `tests/recording/test_ring.py` knows, where time stands still."""
-    recording = run(is_waiting=True, keep_seconds=2.0).start()
+    recording = run(wait=True, keep_seconds=2.0).start()
     for index in range(40):
         person.move(2, 0)
         person.key("w", index % 2 == 0)
@@ -293,6 +296,21 @@ def test_the_last_seconds_are_kept(run: Callable[..., Run], person: Typist) -> N
 def _assert_labels_follow_motion(recording: Recording) -> None:
     for action, annotation in zip(_users(recording), _annotations(recording.path)[1:], strict=True):
         assert action.dx == sum(event.x for event in events_of(annotation) if event.kind == "mouse_delta")  # type: ignore[arg-type]
+
+
+def test_a_person_who_cannot_be_heard_any_more_ends_a_pause(run: Callable[..., Run], person: Typist) -> None:
+    recording = run().start()
+    recording.wait_frames(2)
+    _press_hotkey(person, "End")
+    recording.wait_said("stopped recording")
+    (listener,) = [thread for thread in threading.enumerate() if thread.name == "eyehand listener"]
+    connection = listener._args[0].display.connection  # type: ignore[attr-defined]
+    with socket.socket(fileno=os.dup(connection.get_file_descriptor())) as line:
+        line.shutdown(socket.SHUT_RDWR)
+    wait_until(lambda: not recording._thread.is_alive(), "it ends")
+    report = recording.end()
+    assert "is gone" in str(report.failure)
+    assert len(report.recordings) == 1
 
 
 def test_instructions_are_chosen_while_playing(run: Callable[..., Run], person: Typist) -> None:

@@ -168,10 +168,11 @@ def test_a_click_beside_the_window_is_not_made(game: PortableGame, window: Windo
 
 def test_every_key_has_a_number_that_comes_back(desktop: Desktop) -> None:
     from eyehand.action import KEYS
+    from eyehand.desktop.key_symbols import WINDOWS_KEYS
     from eyehand.desktop.portable import virtual_keys
 
     assert [virtual_keys.key_of(virtual_keys.number_of(name)) for name in KEYS] == list(KEYS)
-    for table in (virtual_keys._WINDOWS, virtual_keys._MACOS):
+    for table in (WINDOWS_KEYS, virtual_keys._MACOS):
         assert set(table) <= set(KEYS)
         assert len(set(table.values())) == len(table)
     assert virtual_keys.key_of(None, "W") == "w"
@@ -232,7 +233,7 @@ def test_a_person_takes_over_and_our_own_input_does_not(
     person = Person(desktop)  # type: ignore[arg-type]
     playing.start()
     try:
-        wait_until(lambda: number[0] > 12, "the agent plays, presses and lets go")
+        wait_until(lambda: number[0] > 12, "the agent plays, presses and releases")
         assert takeover.turn is Turn.AGENT
         person.press("a")
         wait_until(lambda: takeover.turn is Turn.PERSON, "the person takes over")

@@ -35,7 +35,7 @@ def _pointer(display: XDisplay) -> tuple[int, int]:
 
 
 def _do(injector: Injector, action: Action, came_of_it: Callable[[], bool]) -> None:
-    """Do it until that came of it: where the machine keeps us waiting before we look, the watchdog lets go."""
+    """Inject an action until it has its effect: on a slow machine the watchdog releases it before the check."""
 
     def once() -> bool:
         injector.release()
@@ -65,7 +65,7 @@ def test_the_window_gets_each_change_once(injector: Injector, window: Window, di
             assert injector.do(action) is WindowState.READY
         return window.events() == expected
 
-    # Where the machine keeps us waiting for long between two ticks, injector and watchdog let go, as they should.
+    # On a machine that stalls between two ticks, injector and watchdog release, as they should.
     wait_until(is_as_expected, "four ticks without a pause")
     assert not injector.is_holding
 
@@ -160,7 +160,7 @@ def test_what_is_dragged_out_of_the_window_stays_in_hand_and_hits_nothing_else(
     assert injector.do(Action.of((), ("0", "1"))) is WindowState.READY
     assert injector.done == Action.of((), ("0",)), "a second button would click beside it"
     injector.do(Action.of())
-    wait_until(lambda: ("ButtonRelease", 1) in window.events(), "it is let go of where it was pressed")
+    wait_until(lambda: ("ButtonRelease", 1) in window.events(), "it is released where it was pressed")
     assert not [event for event in other.events() if event[0].startswith("Button")]
 
 

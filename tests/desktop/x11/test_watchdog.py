@@ -148,7 +148,7 @@ def test_without_its_watchdog_the_player_presses_nothing(display: XDisplay, wind
 
 
 def _hold_w(injector: Injector, display: XDisplay) -> set[int]:
-    """The key that is down. Where the machine keeps us waiting before we look, the watchdog lets go: then once more."""
+    """The key that is down. On a slow machine the watchdog releases it before the check: then once more."""
 
     def is_held() -> bool:
         injector.do(Action.of("w"))

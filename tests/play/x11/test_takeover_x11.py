@@ -114,6 +114,29 @@ def test_who_reads_the_terminal_has_gone_and_the_panic_key_still_ends_play(
     assert shared.failure is None
 
 
+def test_a_terminal_that_takes_nothing_holds_up_no_panic_key(
+    screen: OwnScreen, display: XDisplay, window: Window, tmp_path: Path
+) -> None:
+    said, goes_on = threading.Event(), threading.Event()
+
+    def say(text: str) -> None:
+        said.set()
+        assert goes_on.wait(60)
+
+    game = WindowGame(WindowQuery(title="Freedoom"), screen.name, screen.authority, say=lambda _: None)
+    with share(game, Agent(), TakeoverOptions(resume_key="F9"), say) as play:
+        shared = Shared(screen, play, tmp_path)
+        wait_until(lambda: keys_down(display) == _codes(display, "w", "LeftShift"), "the agent holds its keys")
+        shared.person.tap("a")
+        assert said.wait(60)
+        shared.person.tap("F12")
+        wait_until(shared.stopped.is_set, "the panic key is heard")
+        shared.end()
+        goes_on.set()
+    game.close()
+    assert shared.failure is None
+
+
 def test_a_person_who_cannot_be_heard_any_more_ends_play(
     screen: OwnScreen, display: XDisplay, window: Window, tmp_path: Path
 ) -> None:
@@ -181,7 +204,7 @@ def test_a_key_that_both_hold_stays_the_persons(shared: Shared, display: XDispla
     seen = [kind for kind, code in window.events() if {code} == _codes(display, "w")]
     assert seen[-1:] != ["KeyRelease"], "it was not taken from the person"
     shared.person.release("w")
-    wait_until(lambda: not keys_down(display), "and lets go of it")
+    wait_until(lambda: not keys_down(display), "and releases it")
     shared.person.tap("F9")
     wait_until(lambda: keys_down(display) == _codes(display, "w", "LeftShift"), "the agent plays again")
 
@@ -280,7 +303,7 @@ def test_kill_9_in_the_middle_of_a_takeover_leaves_nothing_of_ours_held(
         wait_until(lambda: keys_down(display) == _codes(display, "w"), "the person holds W alone")
         (os.killpg if whole_group else os.kill)(process.pid, signal.SIGKILL)
         process.wait()
-        # The watchdog lets go of our W, and the server, which knows one state of a key, with it of the person's.
+        # The watchdog releases our W, and the server, which knows one state of a key, with it of the person's.
         wait_until(lambda: not keys_down(display), "the watchdog releases what is ours")
     finally:
         process.kill()

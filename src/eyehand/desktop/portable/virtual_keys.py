@@ -8,24 +8,9 @@ from __future__ import annotations
 import sys
 
 from eyehand.action import KEYS
+from eyehand.desktop.key_symbols import KEY_SYMBOLS, WINDOWS_KEYS
 
 __all__ = ["key_of", "number_of"]
-
-_WINDOWS: dict[str, int] = (
-    {letter: 0x41 + n for n, letter in enumerate("abcdefghijklmnopqrstuvwxyz")}
-    | {str(n): 0x30 + n for n in range(10)}
-    | {f"F{n}": 0x6F + n for n in range(1, 13)}
-    | {"Space": 0x20, "Enter": 0x0D, "Tab": 0x09, "Escape": 0x1B, "Backspace": 0x08, "CapsLock": 0x14}
-    | {"LeftShift": 0xA0, "RightShift": 0xA1, "LeftControl": 0xA2, "RightControl": 0xA3, "LeftAlt": 0xA4}
-    | {"RightAlt": 0xA5, "LeftWin": 0x5B, "RightWin": 0x5C, "Menu": 0x5D}
-    | {"LeftArrow": 0x25, "UpArrow": 0x26, "RightArrow": 0x27, "DownArrow": 0x28}
-    | {"Insert": 0x2D, "Delete": 0x2E, "Home": 0x24, "End": 0x23, "PageUp": 0x21, "PageDown": 0x22}
-    | {"PrintScreen": 0x2C, "ScrollLock": 0x91, "Pause": 0x13, "NumLock": 0x90}
-    | {"Semicolon": 0xBA, "Equal": 0xBB, "Comma": 0xBC, "Minus": 0xBD, "Period": 0xBE, "Slash": 0xBF}
-    | {"GraveAccent": 0xC0, "LeftBracket": 0xDB, "Backslash": 0xDC, "RightBracket": 0xDD, "Apostrophe": 0xDE}
-    | {"Multiply": 0x6A, "Add": 0x6B, "Subtract": 0x6D, "Decimal": 0x6E, "Divide": 0x6F}
-)
-"""winuser.h, VK_*."""
 
 _MACOS: dict[str, int] = (
     dict(zip("asdfhgzxcv", range(10), strict=True))
@@ -56,13 +41,7 @@ _MACOS: dict[str, int] = (
 """HIToolbox Events.h, kVK_*."""
 
 
-def _x11() -> dict[str, int]:
-    from eyehand.desktop.key_symbols import KEY_SYMBOLS
-
-    return KEY_SYMBOLS
-
-
-_TABLE = {"win32": lambda: _WINDOWS, "darwin": lambda: _MACOS}.get(sys.platform, _x11)()
+_TABLE = {"win32": WINDOWS_KEYS, "darwin": _MACOS}.get(sys.platform, KEY_SYMBOLS)
 _NAMES = {number: name for name, number in _TABLE.items()}
 # With Shift held X and pynput report the shifted symbol of a key.
 _SHIFTED = dict(
@@ -94,12 +73,5 @@ def key_of(number: int | None, char: str | None = None) -> str | None:
     return _X_NAMES.get(ord(char))
 
 
-_X_NAMES = {
-    number: name
-    for name, number in (
-        {letter: ord(letter) for letter in "abcdefghijklmnopqrstuvwxyz0123456789"}
-        | {"Space": 0x20, "Minus": 0x2D, "Equal": 0x3D, "LeftBracket": 0x5B, "RightBracket": 0x5D, "Backslash": 0x5C}
-        | {"Semicolon": 0x3B, "Apostrophe": 0x27, "GraveAccent": 0x60, "Comma": 0x2C, "Period": 0x2E, "Slash": 0x2F}
-    ).items()
-}
+_X_NAMES = {number: name for name, number in KEY_SYMBOLS.items() if number < 0x80}
 """Names of the keys that type a character, by the character."""

@@ -16,16 +16,8 @@ from eyehand.desktop.window_query import WindowInfo, WindowQuery, WindowState
 from eyehand.desktop.x11.display import XDisplay
 from eyehand.errors import UserError
 
-__all__ = [
-    "WindowInfo",
-    "WindowQuery",
-    "WindowState",
-    "WindowWatch",
-    "find_window",
-    "list_windows",
-    "matching",
-    "pick_window",
-]
+__all__ = ["WindowInfo", "WindowQuery", "WindowState", "WindowWatch", "find_window", "list_windows", "matching"]
+__all__ += ["pick_window"]
 
 _SMALLEST_PX = 16
 _SEARCH_DEPTH = 4
@@ -138,7 +130,7 @@ def _info(display: XDisplay, window: int) -> WindowInfo | None:
 
 
 class WindowWatch:
-    """Watches the state of one window: whether input would reach it, and whether it lost the focus meanwhile.
+    """The state of one window: whether input would reach it, and whether it lost the focus meanwhile.
 
     Args:
         display: a connection for this object alone.

@@ -2,7 +2,7 @@
 
 A demo lies in a WAD (as DEMO1, DEMO2, ...: then that WAD is what it plays with) or in a file of its own beside a game.
 Frame i shows what came of all commands before tick i, and action i holds the commands of tick i: the first picture is
-that after tic 0, whose commands nobody saw a picture for. Demos that are not played as they were recorded are refused.
+the one after tic 0, whose commands follow no picture. Demos that are not played as they were recorded are refused.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from eyehand.clock import SECOND_NS
 from eyehand.errors import UserError, unreadable
 from eyehand.formats.doom.dsda import Replay, Wads, dsda_version, pictures, replay
 from eyehand.formats.doom.lmp import LmpDemo, parse_lmp
-from eyehand.formats.doom.lmp_hands import DemoTick, ticks_of
+from eyehand.formats.doom.lmp_actions import DemoTick, ticks_of
 from eyehand.formats.doom.sync import IN_STEP, Agreement, in_step
 from eyehand.formats.doom.wad import WadFile
 from eyehand.formats.importing import ImportedFrame, Take, file_digest, recording_id
@@ -35,10 +35,10 @@ Part = Literal["all", "train", "test"]
 
 
 INSTRUCTIONS = {False: "fight your way through the level", True: "win the deathmatch against the other players"}
-"""What there is to do, by whether it is a deathmatch."""
+"""Instruction that a recording states, by whether its game is a deathmatch."""
 
 _MONSTERS = (7, 9, 16, 58, 64, 65, 66, 67, 68, 69, 71, 72, 84, 88, 89, 3001, 3002, 3003, 3004, 3005, 3006)
-"""Kinds of things that are monsters (Doom's editor numbers)."""
+"""Numbers of the kinds of monsters in a level's THINGS (Doom's editor numbers)."""
 
 
 @dataclass(frozen=True)

@@ -30,10 +30,10 @@ __all__ = ["Replay", "Wads", "dsda_version", "pictures", "replay"]
 _PATCHES = (".deh", ".bex")
 
 _SILENCE_S = 300
-"""So long may the game say nothing: it draws a picture in milliseconds, but it may have to wait for the CPU."""
+"""Seconds without a picture or an end after which the game hangs; it draws one in milliseconds where a core is free."""
 
 _WIDTH, _HEIGHT = 640, 480
-"""What it draws where there is no screen; it does not heed other wishes."""
+"""Size in pixels of what it draws without a screen; it cannot be changed."""
 
 _CONFIGURATION = """\
 screen_resolution "640x480"

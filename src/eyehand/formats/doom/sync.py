@@ -1,4 +1,4 @@
-"""Is a demo played with the WADs that it was recorded with? Whether the players go where they were told to.
+"""Agreement of a demo with the WADs that it is played with: do its players walk as their commands say?
 
 A demo holds commands, not places. Played with other levels it still runs, but its players soon walk into walls, or lie
 dead while their keys go on being pressed. So the walk that Doom's physics makes of the commands is compared with that

@@ -29,13 +29,7 @@ from eyehand.games.desktop.game import LOOK_S, DesktopGame
 from eyehand.games.desktop.tasks import profile_task, window_task
 from eyehand.input_event import InputEvent
 
-__all__ = [
-    "DesktopGame",
-    "LaunchedDesktopGame",
-    "WindowGame",
-    "X11Game",
-    "open_desktop",
-]
+__all__ = ["DesktopGame", "LaunchedDesktopGame", "WindowGame", "X11Game", "open_desktop"]
 
 _PLAIN = 6.0
 """A picture whose brightness spreads less than this (standard deviation, of 255) shows nothing yet."""

@@ -9,16 +9,8 @@ from __future__ import annotations
 from eyehand.action import Action
 from eyehand.clock import FPS
 
-__all__ = [
-    "ENGINE_BUTTONS",
-    "LOOK",
-    "TICKS_PER_SECOND",
-    "TICS_PER_SECOND",
-    "TURN",
-    "AngleMotion",
-    "held_buttons",
-    "tics_of_tick",
-]
+__all__ = ["ENGINE_BUTTONS", "LOOK", "TICKS_PER_SECOND", "TICS_PER_SECOND", "TURN", "AngleMotion", "held_buttons"]
+__all__ += ["tics_of_tick"]
 
 TICS_PER_SECOND = 35
 TICKS_PER_SECOND = round(FPS)
@@ -62,7 +54,7 @@ def held_buttons(action: Action) -> list[float]:
 
 
 def tics_of_tick(tick: int) -> int:
-    """How many of the engine's 35 tics a second belong to tick number `tick` of 20 a second: 2, 2, 2, 1, 2, 2, 2, 1.
+    """Number of the engine's 35 tics a second in tick number `tick` of 20 a second: 2, 2, 2, 1, 2, 2, 2, 1.
 
     The first k ticks together always last the whole number of tics next above 1.75 k.
     """

@@ -1,4 +1,4 @@
-"""Doom as a family of games: what can be done in it, without starting an engine."""
+"""Doom as a family of games: its tasks, without starting an engine."""
 
 from __future__ import annotations
 

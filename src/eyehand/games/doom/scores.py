@@ -11,17 +11,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
-__all__ = [
-    "CellsVisited",
-    "Closeness",
-    "DoomFacts",
-    "Frags",
-    "Progress",
-    "Reward",
-    "Score",
-    "SecondsSurvived",
-    "Treasure",
-]
+__all__ = ["CellsVisited", "Closeness", "DoomFacts", "Frags", "Progress", "Reward", "Score", "SecondsSurvived"]
+__all__ += ["Treasure"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +138,7 @@ class Progress(Score):
 
 
 class CellsVisited(Score):
-    """How many different squares of 128 x 128 map units were walked on, the first not counted."""
+    """Number of different squares of 128 x 128 map units walked on, the first not counted."""
 
     _CELL = 128.0
 

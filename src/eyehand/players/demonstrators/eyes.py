@@ -39,7 +39,7 @@ def wrap_deg(angle_deg: float) -> float:
 
 
 def bearing_deg(state: DoomState, x: float, y: float) -> float:
-    """By how much the player must turn to look at (x, y), positive to the right, in [-180, 180)."""
+    """The turn in degrees that faces (x, y), positive to the right, in [-180, 180)."""
     return wrap_deg(state.angle_deg - math.degrees(math.atan2(y - state.y, x - state.x)))
 
 

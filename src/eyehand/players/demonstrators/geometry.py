@@ -1,4 +1,4 @@
-"""Where a Doom player can walk: a grid made from the level's lines, shortest ways over it, and straight walks.
+"""Path planning in Doom: a walkable grid made from the level's lines, shortest ways over it, and straight walks.
 
 The grid follows the engine's own rule (a body is a square box 32 units wide that stands on the highest floor that it
 touches, climbs at most 24 units, needs 56 units of headroom, may drop any depth). Closed doors count as passable and
@@ -47,7 +47,7 @@ _SOLID_RADII = {
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """A solid square thing that never moves."""
+    """A solid, square object that never moves, in map units."""
 
     x: float
     y: float

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import cast
 
 import numpy as np
@@ -25,17 +26,13 @@ _BACK, _AHEAD = 12, 28
 """Progress on the route is looked for among so many points before and after the last."""
 
 
-class HomeDemonstrator:
-    """The expert that walks the shortest way to the armour.
+class _Walker(ABC):
+    """An expert that only walks: its navigator steers, its motor model acts."""
 
-    Args:
-        game: a Doom game with privileged state.
-    """
-
-    def __init__(self, game: Game) -> None:
+    def __init__(self, game: Game, gait: Gait) -> None:
         self._game = game
         self._motor = MotorModel()
-        self._navigator = Navigator(Gait(run_distance=math.inf))
+        self._navigator = Navigator(gait)
         self.reset(0)
 
     def reset(self, seed: int) -> None:
@@ -43,10 +40,23 @@ class HomeDemonstrator:
         self._navigator.reset()
 
     def act(self, observation: Observation) -> Decision:
-        state = cast(DoomState, self._game.state)
-        steering = self._steer(state, observation)
+        steering = self._steer(cast(DoomState, self._game.state), observation)
         action = self._motor.act(observation.executed, steering.turn_deg, keys=steering.keys)
         return Decision(action, by_user=True)
+
+    @abstractmethod
+    def _steer(self, state: DoomState, observation: Observation) -> Steering: ...
+
+
+class HomeDemonstrator(_Walker):
+    """The expert that walks the shortest way to the armour.
+
+    Args:
+        game: a Doom game with privileged state.
+    """
+
+    def __init__(self, game: Game) -> None:
+        super().__init__(game, Gait(run_distance=math.inf))
 
     def _steer(self, state: DoomState, observation: Observation) -> Steering:
         armour = [thing for thing in state.objects if thing.name == "GreenArmor"]
@@ -59,13 +69,7 @@ _PLACES = (
     *((-192.0, -192.0), (132.0, -167.0), (719.0, -161.0)),  # the hall in the west and its door
     *((905.0, -60.0), (960.0, 170.0), (1332.0, 220.0), (1465.0, -60.0), (1839.0, -153.0)),  # around the big room
     *((1972.0, -433.0), (1945.0, -860.0), (1599.0, -860.0)),  # the eastern corridor, south and west
-    *(
-        (1439.0, -700.0),
-        (1380.0, -560.0),
-        (1000.0, -540.0),
-        (852.0, -640.0),
-        (1279.0, -660.0),
-    ),  # the hall in the middle
+    *((1439.0, -700.0), (1380.0, -560.0), (1000.0, -540.0), (852.0, -640.0), (1279.0, -660.0)),  # the middle hall
     *((1332.0, -913.0), (1065.0, -1007.0), (647.0, -1020.0)),  # west, through a door
     *((492.0, -1190.0), (212.0, -1190.0), (-40.0, -1060.0), (-40.0, -830.0), (280.0, -800.0), (500.0, -900.0)),  # round
 )
@@ -73,7 +77,7 @@ _PLACES = (
 _LOOP_FROM = 19
 
 
-class ExploreDemonstrator:
+class ExploreDemonstrator(_Walker):
     """The expert that walks a fixed one-way route through the level, and rejoins it from any place.
 
     Its place on the route follows from its position and view, and its place a tick ago.
@@ -83,27 +87,15 @@ class ExploreDemonstrator:
     """
 
     def __init__(self, game: Game) -> None:
-        self._game = game
-        self._motor = MotorModel()
-        self._navigator = Navigator(Gait(look_ahead=160.0, max_cut=40.0, run_distance=math.inf))
-        self.reset(0)
+        super().__init__(game, Gait(look_ahead=160.0, max_cut=40.0, run_distance=math.inf))
 
     def reset(self, seed: int) -> None:
-        self._motor.reset(seed)
-        self._navigator.reset()
+        super().reset(seed)
         self._route: Route | None = None
         self._place = 0
 
-    def act(self, observation: Observation) -> Decision:
-        state = cast(DoomState, self._game.state)
-        if self._route is None:
-            self._route = route_through(self._navigator.plan(state), _PLACES, _LOOP_FROM)
-        steering = self._steer(state, observation)
-        action = self._motor.act(observation.executed, steering.turn_deg, keys=steering.keys)
-        return Decision(action, by_user=True)
-
     def _steer(self, state: DoomState, observation: Observation) -> Steering:
-        route = self._route
+        route = self._route = self._route or route_through(self._navigator.plan(state), _PLACES, _LOOP_FROM)
         if route is None:
             return self._navigator.follow(state, observation.executed, np.zeros((0, 2)))
         place = self._progress(state, route)

@@ -55,12 +55,10 @@ class Gait:
 
 @dataclass(frozen=True, slots=True)
 class Steering:
-    """The navigator's output for a tick: remaining turn in degrees (positive to the right), keys to hold, and
-    `has_arrived` (at the end of the way, or there is none)."""
+    """The navigator's output for a tick: remaining turn in degrees (positive to the right), and keys to hold."""
 
     turn_deg: float
     keys: frozenset[str]
-    has_arrived: bool = False
 
 
 class Navigator:
@@ -104,7 +102,7 @@ class Navigator:
         soon = self._soon(state)
         target = self._target(soon, way_N2)
         if target is None:
-            return Steering(0.0, frozenset(), has_arrived=True)
+            return Steering(0.0, frozenset())  # at the end of the way, or there is none
         turn_deg = self._turn(soon, *target)
         must_push = self._must_push(state, *target)
         if not must_push and (recovery_keys := self._free_oneself(state)):
@@ -139,7 +137,7 @@ class Navigator:
         return x, y
 
     def _num_straight(self, state: DoomState, ahead_N2: NDArray[np.float64]) -> int:
-        """How many of these points can be walked to straight without leaving the way by more than `max_cut`."""
+        """Number of these points that a straight walk reaches without leaving the way by more than `max_cut`."""
         if math.isinf(self.gait.max_cut):
             return len(ahead_N2)
         offsets_N2 = ahead_N2 - (state.x, state.y)

@@ -27,13 +27,11 @@ class Scene:
         state: the newest privileged state; only the player's own pose, health and weapon may be used without delay.
         sightings: the objects around, from `Eyes`.
         trigger_ticks: ticks since the trigger was pulled: the weapon fires and recovers for a while.
-        hurt_ticks: ticks since the last damage was noticed.
     """
 
     state: DoomState
     sightings: tuple[Sighting, ...]
     trigger_ticks: int
-    hurt_ticks: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,18 +91,8 @@ class Demonstrator(ABC):
 
     def _forget(self) -> None:
         self._trigger_tick = -1000
-        self._hurt_tick = -1000
-        self._health = 0.0
 
     def _scene(self, state: DoomState, observation: Observation) -> Scene:
         if "0" in observation.executed.buttons and state.tick - self._trigger_tick >= self.trigger_cycle_ticks:
             self._trigger_tick = state.tick
-        if state.health < self._health:
-            self._hurt_tick = state.tick + self.eyes.delay_ticks
-        self._health = state.health
-        return Scene(
-            state=state,
-            sightings=tuple(self.eyes.look(state)),
-            trigger_ticks=state.tick - self._trigger_tick,
-            hurt_ticks=state.tick - self._hurt_tick,
-        )
+        return Scene(state, tuple(self.eyes.look(state)), state.tick - self._trigger_tick)

@@ -1,7 +1,7 @@
-"""Actions from the commands of a demo: 35 commands a second become 20 Actions a second, with the events between them.
+"""Actions from the commands of a Doom demo: 35 commands a second become 20 Actions a second, with the input events.
 
-A command has a walking speed; the keys that come nearest are taken (w, a, s, d at 25 and 24, with
-LeftShift at 50 and 40), attack is the left mouse button, use is Space, weapons are the number keys that select them,
+A command states speeds, an Action holds keys: those are taken whose speeds are nearest (w, a, s, d at 25 and 24, with
+LeftShift at 50 and 40). Attack is the left mouse button, use is Space, weapons are the number keys that select them,
 all as in the doom/ games. A turn is mouse motion of 10 pixels a degree; fractions are carried on, so that no angle is
 lost. A tick holds the keys that are down at its end and those that went down in it, as in every recording of a person.
 """
@@ -23,23 +23,23 @@ from eyehand.games.doom.controls import TICKS_PER_SECOND, tics_of_tick
 from eyehand.input_event import InputEvent
 from eyehand.recording.events import events_between
 
-__all__ = ["DemoTick", "hands_of", "ticks_of"]
+__all__ = ["DemoTick", "action_of_command", "ticks_of"]
 
 _PIXELS_PER_TURN = 3600
 _TICK_NS = SECOND_NS // TICKS_PER_SECOND
 _KEY_OF_WEAPON = ("1", "2", "3", "4", "5", "6", "7", "1", "3")
 _GAITS = ((25, 24), (50, 40))
-"""Speeds of walking and running, forward and sideways."""
+"""Speeds of walking and running, forward and sideways, in the units of a command."""
 
 
 @dataclass(frozen=True)
 class DemoTick:
-    """The action between one picture and the next.
+    """One tick of a demo: the action between one recorded picture and the next.
 
     Attributes:
-        picture: the picture that it ends with.
-        action: held keys and motion.
-        events: ascending in time, ns from the first picture on.
+        picture: number of the picture that it ends with, which shows what came of it.
+        action: what is held and moved.
+        events: what went down, up and moved, in the order of time, ns from the first picture on.
     """
 
     picture: int
@@ -66,7 +66,7 @@ def ticks_of(commands_TC: NDArray[np.int32], *, has_four_weapon_bits: bool) -> I
             moved = _rounded(units * _PIXELS_PER_TURN, TURN_UNITS) - pixels
             pixels += moved
             dx += moved
-            now = replace(hands_of(forward, side, buttons, has_four_weapon_bits), dx=moved)
+            now = replace(action_of_command(forward, side, buttons, has_four_weapon_bits), dx=moved)
             events += events_between(held, now, tick * _TICK_NS + tic * _TICK_NS // num_tics)
             pressed = Action(pressed.keys | (now.keys - held.keys), pressed.buttons | (now.buttons - held.buttons))
             held = now.held()
@@ -76,8 +76,8 @@ def ticks_of(commands_TC: NDArray[np.int32], *, has_four_weapon_bits: bool) -> I
 
 
 @lru_cache(4096)
-def hands_of(forward: int, side: int, buttons: int, has_four_weapon_bits: bool = False) -> Action:
-    """The keys and buttons that give this command, without its turn."""
+def action_of_command(forward: int, side: int, buttons: int, has_four_weapon_bits: bool = False) -> Action:
+    """The keys and buttons held for this command, without the motion of its turn."""
     keys = set(_walking_keys(forward, side))
     if buttons & SPECIAL:
         return Action(frozenset(keys))

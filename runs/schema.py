@@ -1,4 +1,4 @@
-"""Makes `*_pb2.py` and `*_pb2.pyi` beside every .proto file of the package: `python -m eyehand.recording.schema`.
+"""Makes `*_pb2.py` and `*_pb2.pyi` beside every .proto file of the package: `python runs/schema.py`.
 
 The generated files are committed, so that an installation needs only the protobuf runtime; grpcio-tools, which brings
 the compiler, is a tool of developers. The compiler stamps its own version into the code and makes older runtimes
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-__all__ = ["SCHEMAS", "compile_schemas"]
+ROOT = Path(__file__).parents[1] / "src"
 
 SCHEMAS = ("recording/annotation", "wire/live", "wire/extended")
 """Every .proto file, as its path in the package without the ending."""
@@ -34,15 +34,14 @@ def compile_schemas(target: Path) -> None:
 
     # Compiled by their path in the package: protobuf registers every schema under its path in one table per process,
     # and a bare annotation.proto would collide with that of any other library.
-    root = Path(__file__).parents[2]
     for name in SCHEMAS:
         schema = f"eyehand/{name}.proto"
         module = target / f"eyehand/{name}_pb2.py"
         module.parent.mkdir(parents=True, exist_ok=True)
-        if protoc.main(["protoc", f"-I{root}", f"--python_out={target}", f"--pyi_out={target}", schema]):
+        if protoc.main(["protoc", f"-I{ROOT}", f"--python_out={target}", f"--pyi_out={target}", schema]):
             raise RuntimeError(f"{schema} does not compile")
         module.write_text(_STAMP.sub("", module.read_text()))
 
 
 if __name__ == "__main__":
-    compile_schemas(Path(__file__).parents[2])
+    compile_schemas(ROOT)

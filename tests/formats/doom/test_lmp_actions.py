@@ -1,4 +1,4 @@
-"""Commands become hands: nothing that was turned or pressed is lost on the way from 35 to 20 a second."""
+"""Commands become Actions: nothing that was turned or pressed is lost on the way from 35 to 20 a second."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
 from doom_lmp import commands
-from eyehand.formats.doom.lmp_hands import DemoTick, hands_of, ticks_of
+from eyehand.formats.doom.lmp_actions import DemoTick, action_of_command, ticks_of
 
 TURNED = np.array([1, 1, 256, 1])
 
@@ -39,9 +39,9 @@ def ticks(commands_TC: np.ndarray) -> list[DemoTick]:
     ],
 )
 def test_keys_and_buttons_of_a_command(command: tuple[int, int, int], keys: set[str], buttons: set[str]) -> None:
-    hands = hands_of(*command)
-    assert hands.keys == keys
-    assert hands.buttons == buttons
+    action = action_of_command(*command)
+    assert action.keys == keys
+    assert action.buttons == buttons
 
 
 def test_a_tick_ends_with_the_picture_after_its_last_command() -> None:
@@ -73,11 +73,11 @@ def test_no_angle_is_lost(turns_TC: np.ndarray) -> None:
 @given(st.lists(st.sampled_from([(0, 0, 0), (50, 0, 0), (0, 0, 1), (-25, 40, 2), (0, 0, 4 | 3 << 3)]), min_size=40))
 def test_no_press_is_lost(held: list[tuple[int, int, int]]) -> None:
     commands_TC = commands(len(held), {tic: (ahead, aside, 0, b) for tic, (ahead, aside, b) in enumerate(held)})
-    before = hands_of(0, 0, 0)
+    before = action_of_command(0, 0, 0)
     first = 1
     for tick in ticks(commands_TC):
         for tic in range(first, tick.picture + 1):
-            now = hands_of(*held[tic])
+            now = action_of_command(*held[tic])
             assert now.keys - before.keys <= tick.action.keys
             assert now.buttons - before.buttons <= tick.action.buttons
             before = now

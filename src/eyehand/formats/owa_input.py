@@ -1,4 +1,4 @@
-"""Actions from OWA's keyboard and mouse messages: `OwaHands` gathers events and gives an Action per tick.
+"""Actions from OWA's keyboard and mouse messages: `OwaInput` keeps what is held and gives an Action for each tick.
 
 A key or button that was pressed and released within one tick counts as held in it, as in P2P's recordings.
 """
@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from eyehand.action import PIXELS_PER_NOTCH, Action
+from eyehand.desktop.key_symbols import WINDOWS_KEYS
 from eyehand.formats.motion import plausible
-from eyehand.formats.windows_keys import KEY_OF_VK
 from eyehand.input_event import InputEvent
 
-__all__ = ["OwaHands", "is_raw_motion"]
+__all__ = ["OwaInput", "is_raw_motion"]
 
 _BUTTONS = {"left": "0", "right": "1", "middle": "2", "x1": "3", "x2": "4"}
 _RAW_BUTTONS = tuple((str(n), 1 << 2 * n, 2 << 2 * n) for n in range(5))
@@ -24,11 +24,13 @@ _RAW_BUTTONS = tuple((str(n), 1 << 2 * n, 2 << 2 * n) for n in range(5))
 _RAW_WHEEL, _RAW_HORIZONTAL_WHEEL = 0x0400, 0x0800
 _RAW_ABSOLUTE = 0x0001
 
+_KEY_OF_CODE = {code: key for key, code in WINDOWS_KEYS.items()}
+_KEY_OF_CODE |= {0x10: "LeftShift", 0x11: "LeftControl", 0x12: "LeftAlt"}  # codes that do not say which side
 _SIDES = {0x10: {0xA0, 0xA1}, 0x11: {0xA2, 0xA3}, 0x12: {0xA4, 0xA5}}
 """Codes of shift, control and alt without a side, which states hold beside those of the sides."""
 
 _SETTLED_NS = 50_000_000
-"""A state may have been read so long before it was noted: what was pressed or released since then counts more."""
+"""A state may have been read so long before it was noted: an event in between is newer than the state."""
 
 
 def is_raw_motion(data: Mapping[str, Any]) -> bool:
@@ -37,12 +39,12 @@ def is_raw_motion(data: Mapping[str, Any]) -> bool:
 
 
 @dataclass
-class OwaHands:
-    """The state of keyboard and mouse of an OWA recording.
+class OwaInput:
+    """The input state of keyboard and mouse, from one message to the next.
 
     Attributes:
         has_raw_motion: RawMouseEvents say how the mouse moved, which is more than the pointer's way.
-        has_clicks: it has MouseEvents, so that raw buttons and wheels would count twice.
+        has_clicks: there are MouseEvents, so that raw buttons and wheels would count twice.
     """
 
     has_raw_motion: bool
@@ -59,7 +61,7 @@ class OwaHands:
     _num_missed: Counter[bool] = field(default_factory=Counter)
 
     def see(self, time_ns: int, kind: str, data: Mapping[str, Any]) -> None:
-        """Take in a message; kinds that are no input are passed over.
+        """Take in a message; kinds that are not about keyboard and mouse are passed over.
 
         Raises:
             KeyError, TypeError, ValueError, OverflowError: it is not laid out as such messages are.
@@ -70,9 +72,11 @@ class OwaHands:
             case "KeyboardState":
                 codes = {int(code) for code in data["buttons"]}
                 codes -= {code for code, sides in _SIDES.items() if codes & sides}
-                self._see_state(time_ns, "key", {KEY_OF_VK[code] for code in codes if code in KEY_OF_VK})
+                self._see_state(time_ns, "key", {_KEY_OF_CODE[code] for code in codes if code in _KEY_OF_CODE})
             case "MouseState":
-                self._see_state(time_ns, "button", {_BUTTONS[name] for name in data["buttons"] if name in _BUTTONS})
+                held = {_BUTTONS[name] for name in data["buttons"] if name in _BUTTONS}
+                others = self._buttons - {"0", "1", "2"}  # ocap looks at these three alone
+                self._see_state(time_ns, "button", held | others)
             case "MouseEvent":
                 self._mouse(time_ns, data)
             case "RawMouseEvent":
@@ -110,7 +114,7 @@ class OwaHands:
         return notes
 
     def _key(self, time_ns: int, code: int, is_pressed: bool) -> None:
-        key = KEY_OF_VK.get(code)
+        key = _KEY_OF_CODE.get(code)
         if key is None:
             self._unknown[f"key {code:#04x}"] += is_pressed
         else:
