@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -165,3 +166,33 @@ def _is_running(pid: int) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def test_a_player_that_dies_before_it_has_its_answer_leaves_nothing(
+    display: XDisplay, window: Window, screen: OwnScreen, tmp_path: Path
+) -> None:
+    folder = tmp_path / "home"
+    folder.mkdir()
+    watchdog = subprocess.Popen(
+        [sys.executable, "-m", "eyehand.desktop.x11.watchdog", str(os.getpid())],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert watchdog.stdin is not None
+    assert watchdog.stdout is not None
+    with subprocess.Popen(["sleep", "1000"], start_new_session=True) as game:
+        assert watchdog.stdout.readline() == b"ready\n"
+        watchdog.stdout.close()
+        for message in (
+            {"end": game.pid, "folder": str(folder)},
+            {"display": screen.name, "authority": screen.authority, "window": window.id},
+        ):
+            watchdog.stdin.write(json.dumps(message).encode() + b"\n")
+        watchdog.stdin.close()
+        watchdog.wait(60)
+        try:
+            assert not folder.exists()
+            assert game.wait(60) == -signal.SIGTERM
+        finally:
+            game.kill()

@@ -38,17 +38,19 @@ class _Watchdog:
         self.unread = b""
 
     def run(self) -> None:
-        """Watch until the player is gone, then clean up."""
-        while os.getppid() == self.parent:
-            sources = [0] if self.display is None else [0, self.display.connection.get_file_descriptor()]
-            readable, _, _ = select.select(sources, [], [], _LOOK_S)
-            if 0 in readable and not self._read():
-                break
-            self._look_at_window()
-            if time.monotonic() - self.heard_s > STALE_AFTER_S:
-                self.release()
-        self.release()
-        self._end_processes()
+        """Watch until the player is gone, then clean up, also after a failure: no answer can be written to the dead."""
+        try:
+            while os.getppid() == self.parent:
+                sources = [0] if self.display is None else [0, self.display.connection.get_file_descriptor()]
+                readable, _, _ = select.select(sources, [], [], _LOOK_S)
+                if 0 in readable and not self._read():
+                    break
+                self._look_at_window()
+                if time.monotonic() - self.heard_s > STALE_AFTER_S:
+                    self.release()
+        finally:
+            self.release()
+            self._end_processes()
 
     def release(self) -> None:
         """Release what the player may hold."""
