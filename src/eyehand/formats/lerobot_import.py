@@ -41,7 +41,7 @@ _CONTENT = (ACTION, "user_action", "frame_time_ns", *_FLAGS)
 """Columns that a recording is made of."""
 
 _OFF = 0.25
-"""Share of a picture's duration that a stated time may be off."""
+"""How far a stated time may lie from the nearest picture's, in pictures."""
 
 
 class LerobotImporter:
@@ -111,7 +111,7 @@ def _begins(stated: Sequence[float], lengths: Sequence[int], video: VideoReader,
     is_between = any(abs(begin - at) > _OFF for begin, at in zip(begins, stated, strict=True))
     if is_between or any(end > begin for end, begin in zip(ends, begins[1:], strict=False)):
         raise UserError(
-            f"{root} does not say which pictures of {video.path} are whose: its times lie between pictures."
+            f"{root} does not say which pictures of {video.path} are whose: its times lie between pictures or overlap."
         )
     return begins
 
