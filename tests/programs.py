@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from eyehand.errors import UserError
+
 if TYPE_CHECKING:
     from eyehand.desktop.profile import Profile
 
-__all__ = ["begin_test", "need", "need_game", "small_disk"]
+__all__ = ["begin_test", "need", "need_game", "need_xcb", "small_disk"]
 
 PACKAGES = {
     "Xephyr": "xserver-xephyr",
@@ -62,6 +64,16 @@ def need_game(name: str) -> Profile:
     profile = load_profile(name)
     need(profile.launch.command[0], packages=profile.packages)
     return profile
+
+
+def need_xcb() -> None:
+    """Skips the test where the library that speaks to X displays is not installed."""
+    from eyehand.desktop import require_xcb
+
+    try:
+        require_xcb()
+    except UserError as error:
+        pytest.skip(str(error))
 
 
 @contextmanager

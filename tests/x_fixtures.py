@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from eyehand.desktop import require_xcb
-from eyehand.errors import UserError
-from programs import need
+from programs import need, need_xcb
 
 if TYPE_CHECKING:
     from eyehand.desktop.x11.display import XDisplay
@@ -18,21 +16,16 @@ if TYPE_CHECKING:
     from eyehand.desktop.x11.screen import OwnScreen
     from x_window import Window
 
-try:
-    require_xcb()
-    _MISSING = None
-except UserError as error:
-    _MISSING = str(error)
+
+class _Module(pytest.Module):
+    def collect(self) -> Iterable[pytest.Item | pytest.Collector]:
+        need_xcb()
+        return super().collect()
 
 
-class _SkippedModule(pytest.Module):
-    def collect(self) -> list[pytest.Item]:
-        pytest.skip(str(_MISSING))
-
-
-def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
-    """Without the library the modules of this folder cannot even be imported: they are skipped, with the reason."""
-    return _SkippedModule.from_parent(parent, path=module_path) if _MISSING else None
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module:
+    """Without the library the modules of these folders cannot even be imported: they are skipped, with the reason."""
+    return _Module.from_parent(parent, path=module_path)
 
 
 @pytest.fixture(scope="module")

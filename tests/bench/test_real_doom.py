@@ -14,10 +14,12 @@ from doom_run import DoomRun
 
 from eyehand.desktop.profile import load_profile
 from eyehand.formats.doom.dsda import Wads
+from programs import need_xcb
 
 
 @pytest.fixture(scope="module")
 def benchmark() -> ModuleType:
+    need_xcb()
     path = Path(__file__).parents[2] / "benchmarks" / "real_doom.py"
     spec = importlib.util.spec_from_file_location("real_doom", path)
     assert spec is not None
