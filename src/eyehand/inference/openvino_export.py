@@ -135,7 +135,9 @@ def _quantise(model: ov.Model) -> None:
             continue
         if all(user.get_node().get_type_name() == "MatMul" for user in node.output(0).get_target_inputs()):
             array_OI = node.data
-            scale_O1 = np.maximum(np.abs(array_OI).max(axis=1, keepdims=True), 1e-12) / 127
-            quantised = op.constant(np.rint(array_OI / scale_O1).astype(np.int8))
-            product = op.multiply(op.convert(quantised, "f32"), op.constant(scale_O1.astype(np.float32)))
+            largest_O1 = np.maximum(array_OI.max(axis=1, keepdims=True), -array_OI.min(axis=1, keepdims=True))
+            scale_O1 = np.maximum(largest_O1, np.float32(1e-12)) / np.float32(127)
+            rounded_OI = array_OI / scale_O1
+            quantised = op.constant(np.rint(rounded_OI, out=rounded_OI).astype(np.int8))
+            product = op.multiply(op.convert(quantised, "f32"), op.constant(scale_O1))
             node.output(0).replace(product.output(0))
