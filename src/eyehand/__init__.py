@@ -5,9 +5,10 @@ The names below are what other programs may build on (docs/api.md); each is load
 
 from __future__ import annotations
 
+from eyehand.version import __version__
+
 TYPE_CHECKING = False  # to a type checker it is true; `typing` takes longer to load than the rest of `eyehand --help`
 
-__version__ = "0.1.0"
 __all__ = [
     "Action",
     "ActionSpace",

@@ -24,7 +24,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from eyehand import __version__
 from eyehand.action_space import MouseSampling
 from eyehand.clock import FPS
 from eyehand.errors import UserError, unreadable
@@ -33,6 +32,7 @@ from eyehand.model.config import PolicyConfig
 from eyehand.model.policy import Policy
 from eyehand.replaced import replaced, sync
 from eyehand.typed import typed
+from eyehand.version import __version__
 
 __all__ = ["BUNDLED", "FORMAT_VERSION", "Checkpoint", "Description", "StoredCheckpoint", "bundled_names"]
 __all__ += ["checkpoint_digest", "find_checkpoint", "load_checkpoint", "read_checkpoint", "save_checkpoint"]

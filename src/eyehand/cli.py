@@ -20,9 +20,9 @@ import sys
 from collections.abc import Sequence
 from types import FrameType
 
-from eyehand import __version__
 from eyehand.announce import announce
 from eyehand.errors import UserError
+from eyehand.version import __version__
 
 __all__ = ["COMMANDS", "RENAMED", "main", "module_of"]
 

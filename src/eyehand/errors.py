@@ -6,8 +6,6 @@ with status 2. Everything else that escapes is our own fault and exits with stat
 
 from __future__ import annotations
 
-from pathlib import Path
-
 __all__ = ["UserError", "unreadable", "unwritable"]
 
 
@@ -22,7 +20,7 @@ def unreadable(file: object, error: OSError) -> UserError:
     )
 
 
-def unwritable(path: Path | str, error: OSError) -> UserError:
+def unwritable(path: object, error: OSError) -> UserError:
     """What to tell the user when a file of a job cannot be written."""
     return UserError(
         f"Cannot write {path} ({error.strerror or error}): make space or choose another place, and run the command "

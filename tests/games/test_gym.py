@@ -11,22 +11,24 @@ from gymnasium.utils.env_checker import check_env
 
 from eyehand.action import BUTTONS, KEYS, NOTHING, Action
 from eyehand.cli import main
-from eyehand.clock import SECOND_NS, FakeClock
+from eyehand.clock import SECOND_NS
 from eyehand.errors import UserError
 from eyehand.frame import resize
 from eyehand.game import Game
 from eyehand.games.doom.tasks import DOOM_TASKS
+from eyehand.games.families import open_game
 from eyehand.games.gym.environments import env_id, register_all
 from eyehand.games.gym.family import CAR_RACING
-from eyehand.games.gym.gym import GameEnv, GymGame, KeyMap, car_racing
+from eyehand.games.gym.gym import GameEnv, GymGame, KeyMap
 from eyehand.games.paced import PacedGame
 from eyehand.player import Decision
 from eyehand.session import Session
+from fake_clock import FakeClock
 
 
 @pytest.fixture(scope="module")
 def race():
-    game = car_racing()
+    game = open_game("gym/CarRacing-v3")
     yield game
     game.close()
     game.close()
@@ -113,7 +115,7 @@ def test_environments_that_cannot_be_played():
 @pytest.mark.slow
 def test_a_game_passes_the_checker_of_gymnasium():
     """Our own environment around CarRacing: no Doom needed."""
-    env = GameEnv(car_racing())
+    env = GameEnv(open_game("gym/CarRacing-v3"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it recommends normalized boxes; pixels are not
         check_env(env, skip_render_check=True)
@@ -121,7 +123,7 @@ def test_a_game_passes_the_checker_of_gymnasium():
 
 
 def test_reward_is_the_difference_of_scores_and_the_time_limit_truncates():
-    game = car_racing()
+    game = open_game("gym/CarRacing-v3")
     game.task = CAR_RACING.__class__(**{**CAR_RACING.__dict__, "time_limit_s": 0.4})
     env = GameEnv(game, render_mode="rgb_array")
     first, info = env.reset(seed=4)

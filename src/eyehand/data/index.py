@@ -15,13 +15,13 @@ from typing import Any, get_type_hints
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from eyehand import __version__
 from eyehand.data.decisions import CHECKED_COLUMNS, Decided, decisions_beside, read_decisions
 from eyehand.data.where import select
 from eyehand.errors import UserError
 from eyehand.recording.file_range import FileRange
 from eyehand.recording.reader import RecordingFiles
 from eyehand.replaced import replaced
+from eyehand.version import __version__
 
 __all__ = ["INDEX_ENDING", "IndexRow", "read_index", "write_index"]
 

@@ -23,7 +23,6 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import NDArray
 
-from eyehand import __version__
 from eyehand.action import NOTHING, Action
 from eyehand.errors import UserError
 from eyehand.frame import MODEL_SIZE, Frame
@@ -42,6 +41,7 @@ from eyehand.recording.format import (
     event_to_message,
 )
 from eyehand.recording.video import CAPTURED, SMALL, VideoWriter, fit_lines
+from eyehand.version import __version__
 
 __all__ = ["ANNOTATOR_VERSION", "Embed", "RecordingWriter", "new_info"]
 

@@ -15,12 +15,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from eyehand import __version__
 from eyehand.action_space import ActionSpace
 from eyehand.errors import UserError
 from eyehand.frame import RESIZE_VERSION
 from eyehand.recording.format import action_from_message
 from eyehand.serve.model_thread import Answer, ModelThread, Request
+from eyehand.version import __version__
 from eyehand.wire import extended_pb2, live_pb2
 from eyehand.wire.framing import MAX_MESSAGE_BYTES, ProtocolError, Unpacker, pack
 from eyehand.wire.messages import EXTENSION_VERSION, fill_action, instruction_of, parse, picture_of

@@ -20,10 +20,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from eyehand import __version__
 from eyehand.action import Action
 from eyehand.errors import UserError
 from eyehand.recording.format import action_to_message
+from eyehand.version import __version__
 from eyehand.wire import extended_pb2
 from eyehand.wire.address import Address
 from eyehand.wire.framing import ProtocolError, Unpacker, pack

@@ -29,9 +29,11 @@ class _Gym(GameFamily):
     def open(self, name: str, *, realtime: bool, with_state: bool, screen: Screen) -> Game:
         if (missing := self.missing(name)) is not None:
             raise UserError(missing)
-        from eyehand.games.gym.gym import car_racing
+        import gymnasium
 
-        return car_racing()
+        from eyehand.games.gym.gym import CAR_RACING_KEYS, GymGame
+
+        return GymGame(CAR_RACING, gymnasium.make("CarRacing-v3", render_mode="rgb_array"), CAR_RACING_KEYS)
 
 
 GYM = _Gym()

@@ -19,14 +19,13 @@ from eyehand.clock import FPS, SECOND_NS
 from eyehand.errors import UserError
 from eyehand.frame import MODEL_SIZE, Frame
 from eyehand.game import Game, Outcome, TaskInfo
-from eyehand.games.gym.family import CAR_RACING
 
 try:
     import gymnasium
 except ImportError as error:
     raise UserError('Gymnasium is not installed: run `pip install "eyehand[gym]"`.') from error
 
-__all__ = ["CAR_RACING_KEYS", "GameEnv", "GymGame", "KeyMap", "car_racing", "make_env"]
+__all__ = ["CAR_RACING_KEYS", "GameEnv", "GymGame", "KeyMap", "make_env"]
 
 _MAX_MOUSE_PX = 500
 
@@ -176,11 +175,6 @@ CAR_RACING_KEYS = KeyMap(
     dx=(0.02, 0.0, 0.0),
 )
 """Steering, gas and brake of CarRacing-v3; the mouse steers too: 50 px in a tick are all the way."""
-
-
-def car_racing() -> GymGame:
-    """CarRacing-v3 as a game."""
-    return GymGame(CAR_RACING, gymnasium.make("CarRacing-v3", render_mode="rgb_array"), CAR_RACING_KEYS)
 
 
 class GameEnv(gymnasium.Env[NDArray[np.uint8], dict[str, Any]]):  # type: ignore[misc]  # types are not followed
