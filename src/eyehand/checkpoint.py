@@ -239,14 +239,7 @@ def _load(stored: StoredCheckpoint) -> Checkpoint:
 
 
 def read_checkpoint(name: Path | str) -> StoredCheckpoint:
-    """Read a checkpoint's files without building its network. Checks that they are whole and belong together.
-
-    Args:
-        name: a folder, or the name of a bundled checkpoint.
-
-    Raises:
-        UserError: it is missing, damaged, from a newer eyehand, or for another resize.
-    """
+    """Read a checkpoint's files without building its network; arguments and errors as of `load_checkpoint`."""
     return _while_replaced(lambda: _read(name))
 
 

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyehand.action_space import ActionSpace
-from eyehand.data.labels import EpisodeLabels, LabelStore
+from eyehand.data.labels import LabelStore
 from eyehand.data.split import EVERYTHING, Selection, held_out_ids, subset_ids
 from eyehand.errors import UserError
 from eyehand.recording.annotation import parse_annotation
@@ -165,7 +165,7 @@ class _Found:
     num_steps: int
     num_learnt: int
     texts: frozenset[str]
-    labels: EpisodeLabels | IndexRow
+    labels: Labels | IndexRow
 
 
 def load_dataset(
@@ -248,7 +248,7 @@ def _read_folder(path: Path, space: ActionSpace) -> _Found:
         labels = _steps(recording.load_labels(space), space)
         key, task = recording.info.id or path.name, f"{recording.info.env}/{recording.info.env_subtype}"
     texts = frozenset(text for text in labels.instructions if text)
-    num_steps, num_learnt = len(labels.learn_T), int(labels.learn_T.sum())
+    num_steps, num_learnt = len(labels), int(labels.target_mask_T.sum())
     return _Found(path, path / SMALL_FILE, key, task, num_steps, num_learnt, texts, labels)
 
 
@@ -259,7 +259,7 @@ def _in_index(row: IndexRow) -> _Found:
     return _Found(path, row.files.small, row.id, row.task, row.num_frames - 1, num_learnt, texts, row)
 
 
-def _read_row(row: IndexRow, space: ActionSpace) -> EpisodeLabels:
+def _read_row(row: IndexRow, space: ActionSpace) -> Labels:
     """Labels from the annotation alone: the number of pictures is in the index."""
     file = row.files.annotation
     try:
@@ -274,9 +274,9 @@ def _read_row(row: IndexRow, space: ActionSpace) -> EpisodeLabels:
     return _steps(make_labels(frame_actions(annotations), instructions, space), space)
 
 
-def _steps(labels: Labels, space: ActionSpace) -> EpisodeLabels:
+def _steps(labels: Labels, space: ActionSpace) -> Labels:
     steps = slice(0, len(labels) - 1)  # what was done on the last frame is in no annotation
-    return EpisodeLabels(
+    return Labels(
         labels.executed_TA[steps].astype(space.token_dtype),
         labels.target_TA[steps].astype(space.token_dtype),
         labels.target_mask_T[steps],
@@ -287,11 +287,11 @@ def _steps(labels: Labels, space: ActionSpace) -> EpisodeLabels:
 def _join(found: Sequence[_Found], space: ActionSpace) -> Dataset:
     """One Dataset of many recordings."""
     instructions = (None, *sorted({text for each in found for text in each.texts}))
-    rows = {number: each.labels for number, each in enumerate(found) if not isinstance(each.labels, EpisodeLabels)}
+    rows = {number: each.labels for number, each in enumerate(found) if not isinstance(each.labels, Labels)}
     store = LabelStore([each.num_steps for each in found], space, instructions, lambda e: _read_row(rows[e], space))
     episodes = []
     for number, each in enumerate(found):
-        if isinstance(each.labels, EpisodeLabels):
+        if isinstance(each.labels, Labels):
             store.fill(number, each.labels)
         names = (each.path, each.video, each.id, each.task)
         episodes.append(Episode(*names, number, each.num_steps, store.first_step(number), each.num_learnt))

@@ -9,31 +9,15 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eyehand.action_space import ActionSpace
+from eyehand.recording.labels import Labels
 
-__all__ = ["EpisodeLabels", "LabelStore", "shared_bytes"]
-
-
-@dataclass(frozen=True)
-class EpisodeLabels:
-    """Labels of one episode of T steps; A action slots.
-
-    Attributes:
-        executed_TA, target_TA: tokens, of the space's `token_dtype`.
-        learn_T: bool, whether the target is known.
-        instructions: of every step.
-    """
-
-    executed_TA: NDArray[np.unsignedinteger]
-    target_TA: NDArray[np.unsignedinteger]
-    learn_T: NDArray[np.bool_]
-    instructions: tuple[str | None, ...]
+__all__ = ["LabelStore", "shared_bytes"]
 
 
 class LabelStore:
@@ -53,7 +37,7 @@ class LabelStore:
         num_steps: Sequence[int],
         space: ActionSpace,
         instructions: Sequence[str | None],
-        read: Callable[[int], EpisodeLabels],
+        read: Callable[[int], Labels],
     ) -> None:
         """Args:
         num_steps: of every episode.
@@ -82,21 +66,21 @@ class LabelStore:
         if not self.is_loaded_E[episode]:
             self.fill(episode, self._read(episode))
 
-    def fill(self, episode: int, labels: EpisodeLabels) -> None:
+    def fill(self, episode: int, labels: Labels) -> None:
         """Write an episode's labels. Several processes may do so: they write the same, and the flag last.
 
         Raises:
             ValueError: their length differs from the index, or the table lacks an instruction of theirs.
         """
         first, length = self._first_step[episode], self._num_steps[episode]
-        if len(labels.learn_T) != length:
-            raise ValueError(f"{len(labels.learn_T)} steps instead of {length}")
+        if len(labels.target_mask_T) != length:
+            raise ValueError(f"{len(labels.target_mask_T)} steps instead of {length}")
         here = slice(first, first + length)
         unknown = set(labels.instructions) - self._row_of.keys()
         if unknown:
             raise ValueError(f"the instruction {min(map(str, unknown))!r}")
         self.executed_NA[here], self.target_NA[here] = labels.executed_TA, labels.target_TA
-        self.learn_N[here] = labels.learn_T
+        self.learn_N[here] = labels.target_mask_T
         self.text_N[here] = [self._row_of[text] for text in labels.instructions]
         self.is_loaded_E[episode] = 1
 

@@ -43,8 +43,8 @@ class PolicyClip:
     start: int
     frames_THWC: NDArray[np.uint8]
     text_TND: NDArray[np.float32]
-    executed_TA: NDArray[np.int64]
-    target_TA: NDArray[np.int64]
+    executed_TA: NDArray[np.integer]
+    target_TA: NDArray[np.integer]
     known_T: NDArray[np.bool_]
 
     def with_frames(self, frames_THWC: NDArray[np.uint8]) -> PolicyClip:
@@ -109,7 +109,7 @@ def log_probabilities(policy: Policy, clips: Sequence[PolicyClip]) -> list[tuple
     return outputs
 
 
-def token_log_probabilities(outputs: Sequence[Tensor], tokens_TA: NDArray[np.int64]) -> NDArray[np.float64]:
+def token_log_probabilities(outputs: Sequence[Tensor], tokens_TA: NDArray[np.integer]) -> NDArray[np.float64]:
     """Log probability of each token, (T, A), from the outputs for one clip."""
     joined = [slot_TC for head_TSC in outputs for slot_TC in head_TSC.unbind(1)]
     columns = [slot_TC.gather(1, torch.from_numpy(tokens_TA[:, a : a + 1])) for a, slot_TC in enumerate(joined)]

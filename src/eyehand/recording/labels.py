@@ -48,14 +48,14 @@ class Labels:
     """The actions of a recording of T frames in an action space of A slots.
 
     Attributes:
-        executed_TA: int64 tokens of the executed actions (no action where unknown): the policy's history.
-        target_TA: int64 tokens of the users' actions or labels (no action where unknown): the learning target.
+        executed_TA: tokens of the executed actions (no action where unknown): the policy's history.
+        target_TA: tokens of the users' actions or labels (no action where unknown): the learning target.
         target_mask_T: bool, where the target is known; never on the last frame.
         instructions: of each frame; None: no instruction.
     """
 
-    executed_TA: NDArray[np.int64]
-    target_TA: NDArray[np.int64]
+    executed_TA: NDArray[np.integer]
+    target_TA: NDArray[np.integer]
     target_mask_T: NDArray[np.bool_]
     instructions: tuple[str | None, ...]
 
