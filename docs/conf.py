@@ -40,7 +40,7 @@ def plain_text(app, what, name, obj, options, lines):
         if what == "module" and block.startswith("  "):
             blocks.append(f"::\n\n{block}")
         else:
-            blocks.append(re.sub(r"(`[^`]+`)(\w?)|[|*]", as_literal, block))
+            blocks.append(re.sub(r"(`[^`]+`)(\w?)|[|*]|_(?!\w)", as_literal, block))
     lines[:] = "\n\n".join(blocks).split("\n")
 
 

@@ -4,7 +4,7 @@
     Importer.takes(source)    what is in it: `Take`s, each of which becomes one recording
     Take.moments              the take tick by tick, 20 a second, as RecordingWriter.add wants it
 
-A new format is one module with one Importer and one sub-command in `commands/import_.py`. An importer writes nothing.
+A new format is one module with one Importer and one class of options in `import_formats`. An importer writes nothing.
 It says in `losses` what does not survive, which is printed and kept in the recording (change log, `eyehand.imported`),
 and raises UserError with one sentence where a source is damaged; whatever else it raises becomes such a sentence here.
 A recording appears in the output folder whole or not at all: it is made in a hidden folder beside and renamed. Its id
