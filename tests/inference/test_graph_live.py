@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -88,7 +89,7 @@ def test_forks_and_states_that_take_turns_do_not_notice_each_other() -> None:
         pair.step(first, clips[0], step)
         if step > 1:
             pair.step(second, clips[1], step)
-    held, waiting = (tuple(state.fork() for state in states) for states in (second, first))
+    held, waiting = (tuple(deepcopy(state) for state in states) for states in (second, first))
     assert all(a.data_ptr() != b.data_ptr() for a, b in zip(held[0].backbone, second[0].backbone, strict=True))
     for step in range(6, 14):
         for states, clip in ((held, clips[2]), (first, clips[0]), (waiting, clips[1]), (second, clips[1])):
@@ -283,7 +284,7 @@ def test_a_graph_gives_the_numbers_of_the_eager_network(config: PolicyConfig, te
         if step % 3 == 1:
             pair.step(second, clip, step, temperature, top_p)
         if step == 2 * config.history_steps:
-            fork = (first[0].fork(), first[1].fork())
+            fork = (deepcopy(first[0]), deepcopy(first[1]))
             pair.step(fork, clip, 0, temperature, top_p)
             for state in second:
                 state.reset()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -77,7 +78,7 @@ def test_states_that_take_turns_do_not_notice_each_other() -> None:
             )
             outputs[index].append(out[0].clone())
             if step == 4:  # a fork goes on by itself
-                fork = states[index].fork()
+                fork = deepcopy(states[index])
                 engine.step(fork, engine.encode_image(frames[:, 0]), tokens, executed[:, 0])
     for index in (0, 1):
         torch.testing.assert_close(torch.stack(outputs[index]), alone[index], rtol=1e-5, atol=1e-6)

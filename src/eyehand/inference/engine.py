@@ -45,10 +45,6 @@ class LiveState:
         """As if a full history had passed, for measuring: what lies in the caches counts as seen."""
         self.tick = self.starts[0] + 2 * config.history_steps
 
-    def fork(self) -> LiveState:
-        """An independent copy."""
-        return LiveState([cache.clone() for cache in self.backbone], list(self.starts), self.tick)
-
 
 @dataclass(frozen=True)
 class Stepped:
