@@ -218,6 +218,19 @@ def test_the_keys_of_a_hotkey_neither_take_over_nor_are_they_play() -> None:
     assert ticks[-1].executed == AGENT
 
 
+def test_the_agent_does_not_resume_while_the_keys_of_the_hotkey_are_held() -> None:
+    """Its Space would be Alt and Space to a window manager, whose menu then takes the keyboard."""
+    takeover = Takeover(Agent(), TakeoverKeys("RightAlt+Home"))
+    takeover.reset(0)
+    takeover.hear(key(1, "a"))
+    events = [("RightAlt", True), ("Home", True), ("a", False), ("Home", False), ("RightAlt", False)]
+    turns = []
+    for tick, (name, is_pressed) in enumerate(events, 2):
+        takeover.hear(key(tick, name, is_pressed))
+        turns.append(takeover.turn)
+    assert turns == [Turn.PERSON] * 4 + [Turn.AGENT]
+
+
 def test_a_key_that_may_begin_a_hotkey_takes_over_when_it_is_held() -> None:
     play = Play(16)
     play.takeover._near_hotkeys = TakeoverKeys().hotkeys()

@@ -111,6 +111,10 @@ class Hotkeys:
             return known, None
         return [*known, *self._played(event), event], None
 
+    def is_begun(self, name: str) -> bool:
+        """Whether a key is down that is held for this hotkey, before or after it has fired."""
+        return not self._held.isdisjoint(self.combinations[name].held)
+
     def settle(self, time_ns: int) -> list[InputEvent]:
         """What has been held back for too long before this moment, and counts as play from then on."""
         late = [event for event in self._held_back.values() if event.time_ns + _HELD_BACK_NS < time_ns]

@@ -83,7 +83,7 @@ class Takeover:
         self.motion_px = motion_px
         self.lock = threading.RLock()
         self.turn = Turn.AGENT
-        self.is_playing = False
+        self.is_playing = self._is_to_resume = False
         self.is_paused: Callable[[], bool] = lambda: False
         self.release_except: Callable[[frozenset[str]], None] = lambda _: None
         self._say, self._stop = say, stop
@@ -125,8 +125,13 @@ class Takeover:
             known, hotkey = (self._far_hotkeys if is_far else self._near_hotkeys).hear(event)
             for one in known:
                 self._take_in(one, is_far)
-            if hotkey is not None:
-                self._obey(hotkey, event.time_ns)
+            if hotkey == _PANIC:
+                self.panic(event.time_ns)
+            self._is_to_resume |= hotkey == _RESUME
+            # While the person still holds RightAlt, the agent's Space would be Alt and Space: a window manager's menu.
+            if self._is_to_resume and not self._near_hotkeys.is_begun(_RESUME):
+                self._is_to_resume = False
+                self.resume(event.time_ns)
 
     def take_events(self) -> list[InputEvent]:
         """The events since the last call, up to the picture of the last completed tick."""
@@ -221,12 +226,6 @@ class Takeover:
         state = self._far if is_far else self._near
         if state.hear(event) and self.turn is Turn.AGENT and is_for_game and self._is_meant(event):
             self._take_over(event.time_ns)
-
-    def _obey(self, hotkey: str, time_ns: int) -> None:
-        if hotkey == _RESUME:
-            self.resume(time_ns)
-        else:
-            self.panic(time_ns)
 
     def _take_over(self, time_ns: int) -> None:
         self._shared = self._held.keys & self._near.keys
