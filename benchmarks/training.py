@@ -15,9 +15,9 @@ from pathlib import Path
 
 import torch
 
-from eyehand.train.config import TrainConfig
 from eyehand.train.log import read_log
 from eyehand.train.loop import train
+from eyehand.train.train_config import TrainConfig
 
 
 def main() -> None:

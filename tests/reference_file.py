@@ -10,9 +10,9 @@ import torch
 import yaml
 from torch import Tensor
 
-from eyehand.model.config import PolicyConfig
 from eyehand.model.policy import Policy
-from eyehand.reference.config import read_reference_config
+from eyehand.model.policy_config import PolicyConfig
+from eyehand.reference.model_config import read_reference_config
 from eyehand.reference.weights import reference_state_of
 
 BASE: dict[str, Any] = {

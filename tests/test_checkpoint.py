@@ -22,8 +22,8 @@ from eyehand import checkpoint as checkpoint_module
 from eyehand.checkpoint import bundled_names, find_checkpoint, load_checkpoint, read_checkpoint, save_checkpoint
 from eyehand.errors import UserError
 from eyehand.frame import RESIZE_VERSION
-from eyehand.model.config import PolicyConfig
 from eyehand.model.policy import Policy
+from eyehand.model.policy_config import PolicyConfig
 from eyehand.model.presets import preset
 
 CONFIG = replace(

@@ -7,8 +7,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from eyehand.model.config import PolicyConfig
 from eyehand.model.policy import Policy
+from eyehand.model.policy_config import PolicyConfig
 
 TINY = PolicyConfig(
     frame_size=32,

@@ -32,7 +32,7 @@ _PLACES = {
     "EvaluateOptions": "eyehand.evaluate.score_options:EvaluateOptions",
     "Frame": "eyehand.frame:Frame",
     "Session": "eyehand.session:Session",
-    "TrainConfig": "eyehand.train.config:TrainConfig",
+    "TrainConfig": "eyehand.train.train_config:TrainConfig",
     "evaluate": "eyehand.evaluate",  # these two are packages that can be called
     "load_checkpoint": "eyehand.checkpoint:load_checkpoint",
     "load_dataset": "eyehand.data.dataset:load_dataset",
@@ -56,8 +56,8 @@ if TYPE_CHECKING:
     from eyehand.players.kinds import open_player
     from eyehand.recording.reader import Recording
     from eyehand.session import Session
-    from eyehand.train.config import TrainConfig
     from eyehand.train.loop import train
+    from eyehand.train.train_config import TrainConfig
 
     read_recording = Recording.open
 

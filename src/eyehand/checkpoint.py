@@ -28,8 +28,8 @@ from eyehand.action_space import MouseSampling
 from eyehand.clock import FPS
 from eyehand.errors import UserError, unreadable
 from eyehand.frame import RESIZE_VERSION
-from eyehand.model.config import PolicyConfig
 from eyehand.model.policy import Policy
+from eyehand.model.policy_config import PolicyConfig
 from eyehand.replaced import replaced, sync
 from eyehand.typed import typed
 from eyehand.version import __version__

@@ -7,7 +7,7 @@ import torch
 
 from eyehand.bench.baseline import Baseline
 from eyehand.inference.torch_live import LivePolicy
-from eyehand.model.config import PolicyConfig
+from eyehand.model.policy_config import PolicyConfig
 from tiny import RICH, TINY, random_clip, tiny_policy
 
 

@@ -19,11 +19,11 @@ from eyehand.bench.quality import Clip, compare
 from eyehand.checkpoint import Checkpoint
 from eyehand.frame import Frame
 from eyehand.inference.engine import LiveEngine, LiveState
-from eyehand.inference.graph_live import GraphLive, Inputs, Tick
+from eyehand.inference.graph_live import GraphLive, Inputs, TickGraph
 from eyehand.inference.rolling_cache import POSITION_PERIOD
 from eyehand.inference.runtime import live_engine
 from eyehand.inference.torch_live import LivePolicy
-from eyehand.model.config import PolicyConfig
+from eyehand.model.policy_config import PolicyConfig
 from eyehand.player import Observation
 from eyehand.players.policy import PolicyPlayer
 from tiny import RICH, TINY, random_clip, tiny_policy
@@ -207,7 +207,7 @@ def test_a_tick_looks_at_no_value_and_takes_nothing_from_the_host(
     """On tensors without values, where reading one, or a shape that depends on one, is an error."""
     monkeypatch.setattr(torch, "is_autocast_enabled", lambda device: False)  # which knows no such device
     for dtype in (torch.float32, torch.bfloat16):
-        tick = Tick(tiny_policy(config), torch.device("meta"), dtype)
+        tick = TickGraph(tiny_policy(config), torch.device("meta"), dtype)
         with monkeypatch.context() as patched, _OnlyThere("meta") as watch, torch.no_grad():
             patched.delattr(torch, "tensor")  # would be copied from the host
             tick.run()

@@ -15,8 +15,8 @@ from eyehand.inference.packed import Packing
 from eyehand.inference.rolling_cache import POSITION_PERIOD
 from eyehand.inference.tick import DecodeAction
 from eyehand.inference.torch_live import LivePolicy
-from eyehand.model.config import PolicyConfig
 from eyehand.model.policy import Policy
+from eyehand.model.policy_config import PolicyConfig
 from tiny import RICH, TINY, random_clip, tiny_policy
 
 pytest.importorskip("openvino", reason="the runtime OpenVINO is not installed (pip install 'eyehand[fast]')")

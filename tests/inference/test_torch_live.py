@@ -1,4 +1,4 @@
-"""Step-by-step inference equals the full forward; episodes in one batch do not notice each other."""
+"""BackboneStep-by-step inference equals the full forward; episodes in one batch do not notice each other."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from eyehand.inference import rolling_cache
 from eyehand.inference.engine import LiveState
 from eyehand.inference.torch_live import LivePolicy
 from eyehand.model.block import rope_table
-from eyehand.model.config import PolicyConfig
 from eyehand.model.policy import Policy
+from eyehand.model.policy_config import PolicyConfig
 from tiny import RICH, TINY, random_clip, tiny_policy
 
 

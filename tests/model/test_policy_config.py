@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from eyehand.errors import UserError
-from eyehand.model.config import PolicyConfig, ffn_hidden_of
 from eyehand.model.policy import Policy
+from eyehand.model.policy_config import PolicyConfig, ffn_hidden_of
 from eyehand.model.presets import PRESETS, preset
 
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from eyehand.model.block import attend_in_chunks, reach_of
-from eyehand.model.config import PolicyConfig
 from eyehand.model.policy import Policy
+from eyehand.model.policy_config import PolicyConfig
 from tiny import RICH, TINY, random_clip, tiny_policy
 
 

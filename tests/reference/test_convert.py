@@ -19,8 +19,8 @@ from eyehand.checkpoint import load_checkpoint, save_checkpoint
 from eyehand.errors import UserError
 from eyehand.model.policy import Policy
 from eyehand.model.presets import preset
-from eyehand.reference.config import read_reference_config
 from eyehand.reference.convert import export_reference, import_reference
+from eyehand.reference.model_config import read_reference_config
 from eyehand.reference.weights import policy_state_of, reference_layout
 from reference_file import VARIANTS, config_yaml, random_policy, write_reference
 

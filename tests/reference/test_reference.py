@@ -11,8 +11,8 @@ import torch
 
 from eyehand.errors import UserError
 from eyehand.inference.torch_live import LivePolicy
-from eyehand.model.config import PolicyConfig, ffn_hidden_of
 from eyehand.model.policy import Policy
+from eyehand.model.policy_config import PolicyConfig, ffn_hidden_of
 from eyehand.reference.weights import policy_state_of, read_reference
 from tiny import TINY
 

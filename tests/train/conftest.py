@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import moving_block
-from eyehand.model.config import PolicyConfig
+from eyehand.model.policy_config import PolicyConfig
 from eyehand.model.presets import PRESETS
 
 

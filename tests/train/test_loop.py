@@ -24,10 +24,10 @@ from eyehand.errors import UserError
 from eyehand.model.presets import PRESETS
 from eyehand.model.vision import EfficientNetTrunk
 from eyehand.model.vision_weights import torchvision_name
-from eyehand.train.config import TrainConfig
 from eyehand.train.log import LOG_FILE, read_log
 from eyehand.train.loop import train
 from eyehand.train.state import STATE_FILE
+from eyehand.train.train_config import TrainConfig
 
 
 def config(recordings: Path, out: Path, **options: object) -> TrainConfig:
@@ -94,7 +94,7 @@ from types import SimpleNamespace
 sys.path[:0] = {paths!r}
 from conftest import tiny
 from eyehand.model.presets import PRESETS
-from eyehand.train.config import TrainConfig
+from eyehand.train.train_config import TrainConfig
 from eyehand.train.log import RunLog
 from eyehand.train.loop import train
 torch.set_num_threads(1)

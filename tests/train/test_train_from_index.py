@@ -14,7 +14,7 @@ from eyehand.data.dataset import Dataset, load_dataset
 from eyehand.data.indexing import build_index
 from eyehand.errors import UserError
 from eyehand.train import validation
-from eyehand.train.config import TrainConfig, check_resumable
+from eyehand.train.train_config import TrainConfig, check_resumable
 from eyehand.train.validation import HeldOut, copy_last_scores, marginal_scores
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eyehand.train.config import TrainConfig as Options
+from eyehand.train.train_config import TrainConfig as Options
 
 __all__ = ["Options", "run"]
 

@@ -1,4 +1,4 @@
-"""`Dataset`: the recordings to train on: labels in memory (see `labels.py`), pictures on disk.
+"""`Dataset`: the recordings to train on: labels in memory (see `label_store.py`), pictures on disk.
 
 Step i of a recording is frame i with the action executed on it, which annotation i + 1 holds; the last frame has no
 step. A system's action is history but never a target; steps without a known user action are inputs but not learnt.
@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyehand.action_space import ActionSpace
-from eyehand.data.labels import LabelStore
+from eyehand.data.label_store import LabelStore
 from eyehand.data.split import EVERYTHING, Selection, held_out_ids, subset_ids
 from eyehand.errors import UserError
 from eyehand.recording.annotation import parse_annotation

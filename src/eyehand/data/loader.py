@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyehand.data.dataset import Dataset
-from eyehand.data.labels import shared_bytes
+from eyehand.data.label_store import shared_bytes
 from eyehand.data.sampler import ClipKey
 from eyehand.errors import UserError
 from eyehand.frame import MODEL_SIZE

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from eyehand.frame import resize
-from eyehand.model.config import PolicyConfig
 from eyehand.model.policy import Policy
+from eyehand.model.policy_config import PolicyConfig
 from eyehand.model.text import text_encoder
 from eyehand.recording.reader import Recording
 

@@ -18,7 +18,7 @@ from eyehand.evaluate.clips import PolicyClip, read_policy_clips
 from eyehand.evaluate.gap import Variant
 from eyehand.frame import resize
 from eyehand.games.families import open_game
-from eyehand.model.config import PolicyConfig
+from eyehand.model.policy_config import PolicyConfig
 from eyehand.players.kinds import open_player, player_kind
 from eyehand.recording.reader import Recording
 from eyehand.session import EpisodeEnd, EpisodeStart, Session, Tick

@@ -19,9 +19,9 @@ from urllib.parse import unquote, urlsplit
 
 from eyehand.clock import FPS, SECOND_NS
 from eyehand.errors import UserError
+from eyehand.formats.foreign_video import Picture, pictures_of
 from eyehand.formats.importing import ImportedFrame, Take, as_on_disk, file_digest, files_named, recording_id
 from eyehand.formats.owa_input import OwaInput, is_raw_motion
-from eyehand.formats.video import Picture, pictures_of
 from eyehand.frame import Frame
 from eyehand.player import Decision
 from eyehand.recording.writer import new_info

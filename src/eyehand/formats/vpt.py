@@ -24,9 +24,9 @@ from eyehand.action import BUTTONS, KEYS, PIXELS_PER_NOTCH, Action
 from eyehand.clock import FPS, SECOND_NS
 from eyehand.errors import UserError
 from eyehand.formats.cursor import draw_cursor
+from eyehand.formats.foreign_video import pictures_of, stated_rate
 from eyehand.formats.importing import ImportedFrame, Take, as_on_disk, file_digest, files_named, laid_out, recording_id
 from eyehand.formats.motion import WholePixels, plausible
-from eyehand.formats.video import pictures_of, stated_rate
 from eyehand.frame import Frame
 from eyehand.player import Decision
 from eyehand.recording.writer import new_info

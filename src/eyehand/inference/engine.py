@@ -14,7 +14,7 @@ from typing import Protocol
 from torch import Tensor
 
 from eyehand.action_space import ActionSpace
-from eyehand.model.config import PolicyConfig
+from eyehand.model.policy_config import PolicyConfig
 
 __all__ = ["LiveEngine", "LiveState", "StagedEngine", "Stepped"]
 

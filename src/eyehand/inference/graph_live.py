@@ -1,11 +1,13 @@
 """`GraphLive`: the live policy on a CUDA device, one episode at a time, a whole tick as one CUDA graph.
 
-`Tick` goes from a picture to drawn tokens on buffers that never move. Whatever depends on the tick (the place in the
-ring, the positions, the masks) it computes from numbers on the device, so that the host decides and waits for nothing
-inside. `GraphLive` copies the inputs there from page-locked memory, starts the graph, and waits once, for the tokens.
+`TickGraph` goes from a picture to drawn tokens on buffers that never move. Whatever depends on the tick (the place in
+the ring, the positions, the masks) it computes from numbers on the device, so that the host decides and waits for
+nothing inside. `GraphLive` copies the inputs there from page-locked memory, starts the graph, and waits once, for the
+tokens.
 
-On a CPU the same Tick runs without a graph: that is how its numbers are tested. Knows no resizing and no sentences.
-Shapes as in `live`; B is 1.
+On a CPU the same operations run without a graph: that is how the numbers are tested. Knows no resizing and no
+sentences.
+Shapes as in `torch_live`; B is 1.
 """
 
 from __future__ import annotations
@@ -22,11 +24,11 @@ from eyehand.inference.packed import Packing, new_cache
 from eyehand.inference.packed_vision import packed
 from eyehand.inference.rolling_cache import RollingCache
 from eyehand.inference.sampling import draw_by_tensors
-from eyehand.inference.tick import DecodeAction, Step
-from eyehand.model.config import PolicyConfig
+from eyehand.inference.tick import BackboneStep, DecodeAction
 from eyehand.model.policy import Policy
+from eyehand.model.policy_config import PolicyConfig
 
-__all__ = ["GraphLive", "Inputs", "Tick"]
+__all__ = ["GraphLive", "Inputs", "TickGraph"]
 
 _WARM_UP_RUNS = 3
 """Runs before a graph is captured, in which libraries load and choose their kernels."""
@@ -77,7 +79,7 @@ class Inputs:
         self.sampling_2[1] = top_p
 
 
-class Tick:
+class TickGraph:
     """A tick of one episode as a function on fixed buffers, without a look at any of their values.
 
     Run twice on the same inputs it gives the same twice.
@@ -94,7 +96,7 @@ class Tick:
         encoder = packed(policy.image_encoder, device, dtype)
         self._encoder = encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._packing = Packing(device, dtype)
-        self.backbone, self._decode_action = Step(policy, self._packing), DecodeAction(policy, self._packing)
+        self.backbone, self._decode_action = BackboneStep(policy, self._packing), DecodeAction(policy, self._packing)
         self._ring = RollingCache(self.config, device, dtype)
         self.inputs = Inputs(self.config, device)
         width = self.config.width
@@ -158,7 +160,7 @@ class GraphLive:
     ) -> None:
         self.config, self.space = policy.config, policy.space
         self.device, self.dtype = torch.device(device), dtype
-        self._tick = Tick(policy, self.device, dtype)
+        self._tick = TickGraph(policy, self.device, dtype)
         self._inputs, self._tokens_BA = self._tick.inputs, self._tick.tokens_BA
         self._is_captured = self.device.type == "cuda"
         self._held: weakref.ref[LiveState] | None = None
@@ -217,7 +219,7 @@ class GraphLive:
         return [logits_1C.cpu() for logits_1C in logits]
 
     def _hold(self, state: LiveState) -> None:
-        """Let the Tick's memory be this state's, and leave the state before it with a copy of its own."""
+        """Let the TickGraph's memory be this state's, and leave the state before it with a copy of its own."""
         before = None if self._held is None else self._held()
         if before is state:
             return

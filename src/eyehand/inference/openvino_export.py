@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from eyehand.inference.packed_vision import folded
 from eyehand.inference.sampling import draw
-from eyehand.inference.tick import DecodeAction, Step
+from eyehand.inference.tick import BackboneStep, DecodeAction
 from eyehand.model.policy import Policy
 
 __all__ = ["DecodeActionGraph", "EncodeImageGraph", "StepGraph", "exported"]
@@ -44,7 +44,7 @@ class EncodeImageGraph(nn.Module):
 
 
 class StepGraph(nn.Module):
-    """`Step` on caches (1, 2 x kv heads, C, E) that it only reads.
+    """`BackboneStep` on caches (1, 2 x kv heads, C, E) that it only reads.
 
     Takes previous (1, A) int32, text (1, N, D), image (1, K, D), cos and sin (Q, 1, F, 1), of each history limit in
     `histories` (of the layers) from the smallest on a mask (group x Q, C) of what the cache holds and one (group x Q,
@@ -52,7 +52,7 @@ class StepGraph(nn.Module):
     and values (1, 2 x kv heads, Q, E).
     """
 
-    def __init__(self, step: Step, num_places: int, histories: Sequence[int]) -> None:
+    def __init__(self, step: BackboneStep, num_places: int, histories: Sequence[int]) -> None:
         super().__init__()
         limits = sorted(set(histories))
         self.step, self.num_places, self.num_masks = step, num_places, 2 * len(limits)

@@ -20,7 +20,7 @@ from eyehand.inference.engine import LiveState, StagedEngine
 from eyehand.inference.openvino_export import DecodeActionGraph, EncodeImageGraph, StepGraph, exported
 from eyehand.inference.packed import Packing, new_cache
 from eyehand.inference.rolling_cache import POSITION_PERIOD, RollingCache
-from eyehand.inference.tick import DecodeAction, Step
+from eyehand.inference.tick import BackboneStep, DecodeAction
 from eyehand.model.block import ROPE_BASE
 from eyehand.model.policy import Policy
 
@@ -62,7 +62,7 @@ class OpenVinoLive(StagedEngine):
         frame = torch.zeros(1, self.config.frame_size, self.config.frame_size, 3, dtype=torch.uint8)
         graph = exported(EncodeImageGraph(policy, is_bf16=is_bf16), [frame], is_int8=is_int8)
         self._encode_image = self._compiled(graph, {"frame": frame}, precision="bf16" if is_bf16 else "f32")
-        step = Step(policy, self._packing)
+        step = BackboneStep(policy, self._packing)
         self._tokens, self._sinks = step.tokens, [block.sinks for block in step.blocks]
         inputs = self._step_inputs()
         histories = [self.config.history_of(layer) for layer in range(self.config.num_layers)]

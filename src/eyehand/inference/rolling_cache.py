@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from eyehand.model.block import rope_at, rope_frequencies
-from eyehand.model.config import PolicyConfig
+from eyehand.model.policy_config import PolicyConfig
 
 __all__ = ["POSITION_PERIOD", "RollingCache"]
 

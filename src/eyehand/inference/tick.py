@@ -1,4 +1,4 @@
-"""The arithmetic of a live tick, once for all engines: `Step` of the backbone and `DecodeAction`.
+"""The arithmetic of a live tick, once for all engines: `BackboneStep` and `DecodeAction`.
 
 (The stage before them, encode_image, is `vision.ImageEncoder`.) An engine says where keys and values lie (`Attend`) and
 how a token is chosen (`Pick`); so the same modules run eagerly, are captured as a CUDA graph, and are exported to
@@ -17,7 +17,7 @@ from eyehand.inference.tokens import Tokens
 from eyehand.model.block import rope_table
 from eyehand.model.policy import Policy
 
-__all__ = ["Attend", "DecodeAction", "Pick", "Step"]
+__all__ = ["Attend", "BackboneStep", "DecodeAction", "Pick"]
 
 Attend = Callable[[int, Tensor, Tensor], Tensor]
 """Layer, then queries and new keys and values as `PackedBlock.project` gives them, to outputs shaped as the queries."""
@@ -26,7 +26,7 @@ Pick = Callable[[int, Tensor], Tensor]
 """Slot and its logits (B, choices) to token ids (B,)."""
 
 
-class Step(nn.Module):
+class BackboneStep(nn.Module):
     """One step of the backbone."""
 
     def __init__(self, policy: Policy, packing: Packing) -> None:

@@ -19,7 +19,7 @@ from eyehand.inference.packed import Packing, new_cache
 from eyehand.inference.packed_vision import packed
 from eyehand.inference.rolling_cache import RollingCache
 from eyehand.inference.sampling import draw
-from eyehand.inference.tick import DecodeAction, Step
+from eyehand.inference.tick import BackboneStep, DecodeAction
 from eyehand.model.policy import Policy
 
 __all__ = ["LivePolicy"]
@@ -42,7 +42,7 @@ class LivePolicy(StagedEngine):
         self._encoder = packed(policy.image_encoder, self.device, dtype)
         self._packing = Packing(self.device, dtype)
         self._ring = RollingCache(self.config, self.device, dtype)
-        self._step = Step(policy, self._packing)
+        self._step = BackboneStep(policy, self._packing)
         self._decode_action = DecodeAction(policy, self._packing)
 
     def new_state(self, batch: int = 1) -> LiveState:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from eyehand.model.block import Block, reach_of, rope_table
-from eyehand.model.config import PolicyConfig
+from eyehand.model.policy_config import PolicyConfig
 
 __all__ = ["ActionDecoder"]
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from eyehand.model.action_decoder import ActionDecoder
 from eyehand.model.backbone import Backbone
-from eyehand.model.config import PolicyConfig
+from eyehand.model.policy_config import PolicyConfig
 from eyehand.model.vision import ImageEncoder
 
 __all__ = ["Policy"]

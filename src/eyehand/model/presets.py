@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from eyehand.errors import UserError
-from eyehand.model.config import PolicyConfig, ffn_hidden_of
+from eyehand.model.policy_config import PolicyConfig, ffn_hidden_of
 
 __all__ = ["PRESETS", "medium", "p2p_150m", "p2p_300m", "p2p_600m", "p2p_1200m", "pocket", "preset"]
 

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from eyehand.model.config import PolicyConfig
+from eyehand.model.policy_config import PolicyConfig
 
 __all__ = ["TRUNK_STRIDE", "ConvNorm", "EfficientNetTrunk", "ImageEncoder", "MBConv", "PocketTrunk", "Residual"]
 __all__ += ["SqueezeExcite"]

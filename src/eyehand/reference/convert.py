@@ -17,7 +17,7 @@ from torch import Tensor
 
 from eyehand.checkpoint import read_checkpoint, write_checkpoint
 from eyehand.errors import UserError
-from eyehand.reference.config import (
+from eyehand.reference.model_config import (
     CONFIG_NAME,
     ReferenceConfig,
     config_from_shapes,

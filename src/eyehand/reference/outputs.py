@@ -17,8 +17,8 @@ from torch import Tensor
 
 from eyehand.errors import UserError
 from eyehand.inference.torch_live import LivePolicy
-from eyehand.model.config import PolicyConfig
 from eyehand.model.policy import Policy
+from eyehand.model.policy_config import PolicyConfig
 
 __all__ = ["HEADS", "TOLERANCE", "Differences", "ReferenceOutputs", "differences", "read_reference_outputs"]
 

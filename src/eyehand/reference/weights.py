@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 
 from eyehand.errors import UserError
-from eyehand.model.config import PolicyConfig
 from eyehand.model.policy import Policy
+from eyehand.model.policy_config import PolicyConfig
 from eyehand.model.vision_weights import torchvision_name
 
 __all__ = ["REPEATED", "ReferenceTensor", "policy_state_of", "read_reference", "reference_layout", "reference_state_of"]

@@ -32,14 +32,13 @@ from eyehand.data.loader import ClipLoader, default_workers
 from eyehand.data.sampler import ClipSampler, weigh_tasks
 from eyehand.data.split import Selection
 from eyehand.errors import UserError
-from eyehand.model.config import PolicyConfig
 from eyehand.model.policy import Policy
+from eyehand.model.policy_config import PolicyConfig
 from eyehand.model.presets import preset
 from eyehand.model.text import text_encoder
 from eyehand.model.vision_weights import read_vision_weights
 from eyehand.recording.recompress import RandomRecompression
 from eyehand.replaced import replaced
-from eyehand.train.config import CONFIG_FILE, TrainConfig, check_resumable, read_config
 from eyehand.train.device import choose_device, has_bfloat16, limit_queue, pin, tune
 from eyehand.train.log import LOG_FILE, RunLog
 from eyehand.train.losses import behaviour_cloning_loss
@@ -47,6 +46,7 @@ from eyehand.train.meter import Meter, Pace
 from eyehand.train.optimizer import WeightMean, adamw, learning_rate
 from eyehand.train.prefetcher import DeviceBatch, Prefetcher
 from eyehand.train.state import STATE_FILE, TrainingState, load_state, save_state
+from eyehand.train.train_config import CONFIG_FILE, TrainConfig, check_resumable, read_config
 from eyehand.train.validation import HeldOut, Scores, copy_last_scores, marginal_scores
 
 __all__ = ["TrainResult", "train"]

@@ -20,9 +20,9 @@ from eyehand.action import NOTHING
 from eyehand.action_space import ActionSpace
 from eyehand.data.augment import augment
 from eyehand.data.loader import Batch
-from eyehand.train.config import TrainConfig
 from eyehand.train.corruption import corrupt_history, drop_instructions
 from eyehand.train.device import copy_stream, mark
+from eyehand.train.train_config import TrainConfig
 
 __all__ = ["DeviceBatch", "Prefetcher", "to_device"]
 

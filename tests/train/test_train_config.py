@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from eyehand.errors import UserError
-from eyehand.train.config import CONFIG_FILE, TrainConfig, check_resumable, read_config
+from eyehand.train.train_config import CONFIG_FILE, TrainConfig, check_resumable, read_config
 
 CONFIG = TrainConfig(data=(Path("d"),), out=Path("o"))
 

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from eyehand.action_space import ActionSpace, MouseSampling, p2p_space
 from eyehand.errors import UserError, unreadable
-from eyehand.model.config import PolicyConfig, ffn_hidden_of
+from eyehand.model.policy_config import PolicyConfig, ffn_hidden_of
 
 __all__ = ["CONFIG_NAME", "ReferenceConfig", "config_from_shapes", "config_text", "read_reference_config"]
 

@@ -12,9 +12,9 @@ import torch
 
 from eyehand.errors import UserError
 from eyehand.inference.torch_live import LivePolicy
-from eyehand.model.config import PolicyConfig, ffn_hidden_of
+from eyehand.model.policy_config import PolicyConfig, ffn_hidden_of
 from eyehand.model.presets import preset
-from eyehand.reference.config import config_from_shapes, config_text, read_reference_config
+from eyehand.reference.model_config import config_from_shapes, config_text, read_reference_config
 from eyehand.reference.weights import reference_state_of
 from reference_file import MISSING, VARIANTS, config_yaml, random_policy
 from tiny import random_clip
