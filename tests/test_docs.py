@@ -82,6 +82,10 @@ def test_the_command_pages_are_those_of_the_command_line() -> None:
         assert not without, f"{name}: options without help"
 
 
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 150
+
+
 def test_every_module_says_what_it_is() -> None:
     assert not [name for name, text in generate().modules().items() if not text]
 
