@@ -42,7 +42,7 @@ def test_a_function_that_is_called_like_its_package_is_both(name: str) -> None:
     python(
         f"import eyehand.{name}.{'loop' if name == 'train' else 'score'} as before\n"
         f"import eyehand; from eyehand import {name}; assert callable(eyehand.{name}) and callable({name})\n"
-        f"from eyehand.{name} import {'config' if name == 'train' else 'statistics'}"
+        f"from eyehand.{name} import {'meter' if name == 'train' else 'statistics'}"
     )
 
 

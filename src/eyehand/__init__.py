@@ -9,23 +9,6 @@ from eyehand.version import __version__
 
 TYPE_CHECKING = False  # to a type checker it is true; `typing` takes longer to load than the rest of `eyehand --help`
 
-__all__ = [
-    "Action",
-    "ActionSpace",
-    "EvaluateOptions",
-    "Frame",
-    "Session",
-    "TrainConfig",
-    "__version__",
-    "evaluate",
-    "load_checkpoint",
-    "load_dataset",
-    "open_game",
-    "open_player",
-    "read_recording",
-    "train",
-]
-
 _PLACES = {
     "Action": "eyehand.action:Action",
     "ActionSpace": "eyehand.action_space:ActionSpace",
@@ -41,23 +24,24 @@ _PLACES = {
     "read_recording": "eyehand.recording.reader:Recording.open",
     "train": "eyehand.train",
 }
+__all__ = ["__version__", *_PLACES]  # noqa: PLE0604 - names they are
 
 if TYPE_CHECKING:
     from typing import Any
 
-    from eyehand.action import Action
-    from eyehand.action_space import ActionSpace
-    from eyehand.checkpoint import load_checkpoint
-    from eyehand.data.dataset import load_dataset
-    from eyehand.evaluate.score import evaluate
-    from eyehand.evaluate.score_options import EvaluateOptions
-    from eyehand.frame import Frame
-    from eyehand.games.families import open_game
-    from eyehand.players.kinds import open_player
+    from eyehand.action import Action as Action
+    from eyehand.action_space import ActionSpace as ActionSpace
+    from eyehand.checkpoint import load_checkpoint as load_checkpoint
+    from eyehand.data.dataset import load_dataset as load_dataset
+    from eyehand.evaluate.score import evaluate as evaluate
+    from eyehand.evaluate.score_options import EvaluateOptions as EvaluateOptions
+    from eyehand.frame import Frame as Frame
+    from eyehand.games.families import open_game as open_game
+    from eyehand.players.kinds import open_player as open_player
     from eyehand.recording.reader import Recording
-    from eyehand.session import Session
-    from eyehand.train.loop import train
-    from eyehand.train.train_config import TrainConfig
+    from eyehand.session import Session as Session
+    from eyehand.train.loop import train as train
+    from eyehand.train.train_config import TrainConfig as TrainConfig
 
     read_recording = Recording.open
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -44,3 +47,42 @@ def test_minutes_are_cut_so_that_every_worker_has_some(games: int, minutes: floa
     assert sum(job.minutes for job in jobs) == pytest.approx(games * minutes)
     starts = {(job.game, job.first_seed) for job in jobs}
     assert len(starts) == len(jobs) == 4 * num_jobs, "no two play the same seeds"
+
+
+def test_a_worker_that_is_killed_ends_the_recording_and_what_was_recorded_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A plug-in's player kills its process in its second episode."""
+    (tmp_path / "killer.py").write_text(
+        "import os, signal\n"
+        "from eyehand.action import NOTHING\n"
+        "from eyehand.player import Decision\n"
+        "from eyehand.players.kinds import PlayerKind\n"
+        "class Killer:\n"
+        "    def reset(self, seed):\n"
+        "        if seed % 2:\n"
+        "            os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    def act(self, observation):\n"
+        "        return Decision(NOTHING)\n"
+        "KILLER = PlayerKind(open=lambda name, game, options: Killer())\n"
+    )
+    info = tmp_path / "killer-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: killer\nVersion: 1\n")
+    (info / "entry_points.txt").write_text("[eyehand.players]\nkiller = killer:KILLER\n")
+    code = (
+        "from pathlib import Path\n"
+        "from eyehand.collect.episodes import collect\n"
+        "from eyehand.collect.record_options import CollectOptions\n"
+        "here = Path('data')\n"
+        "options = CollectOptions(games=('doom/aim',), out=here, player='killer', episodes=4, seed=0, workers=2)\n"
+        "if __name__ == '__main__':\n"
+        "    list(collect(options))\n"
+    )
+    (tmp_path / "program.py").write_text(code)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(tmp_path), os.environ.get("PYTHONPATH", ""))))
+    done = subprocess.run(
+        [sys.executable, "program.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert "A worker process died once over doom/aim from seed" in done.stderr, done.stderr
+    assert 1 <= len(find_recordings(tmp_path / "data")) <= 2, "none was recorded twice"

@@ -10,10 +10,11 @@ import pytest
 
 from eyehand.action import NOTHING, Action
 from eyehand.errors import UserError
-from eyehand.game import Game
+from eyehand.game import Game, Screen
 from eyehand.games.doom.controls import AngleMotion, tics_of_tick
-from eyehand.games.doom.doom import DoomGame, open_doom
-from eyehand.games.doom.tasks import DOOM_TASKS, doom_task
+from eyehand.games.doom.doom import DoomGame
+from eyehand.games.doom.tasks import DOOM_TASKS
+from eyehand.games.families import open_game
 
 pytest.importorskip("vizdoom")
 
@@ -53,14 +54,14 @@ def turned(before_deg: float, after_deg: float) -> float:
 @pytest.fixture(scope="module")
 def aim():
     """A game in a room with one monster that does nothing, with its state."""
-    game = open_doom("aim", with_state=True)
+    game = open_game("doom/aim", with_state=True)
     yield game
     game.close()
 
 
 @pytest.mark.parametrize("name", list(DOOM_TASKS))
 def test_every_task_keeps_the_contract(name):
-    game = open_doom(name)
+    game = open_game(f"doom/{name}")
     try:
         assert isinstance(game, Game)
         assert game.task.name == f"doom/{name}"
@@ -88,8 +89,8 @@ def test_every_task_keeps_the_contract(name):
 
 @pytest.mark.parametrize("name", list(DOOM_TASKS))
 def test_one_seed_gives_one_episode_whatever_was_played_before(name):
-    game = open_doom(name, with_state=True)
-    plain = open_doom(name)
+    game = open_game(f"doom/{name}", with_state=True)
+    plain = open_game(f"doom/{name}")
     try:
         actions = random_actions(5, 30)
         first = play(game, 11, actions)
@@ -210,7 +211,7 @@ def test_fire_fires_and_stops_on_release(aim):
 
 
 def test_number_keys_choose_weapons():
-    game = open_doom("explore", with_state=True)
+    game = open_game("doom/explore", with_state=True)
     try:
         game.reset(1)
         assert game.state.weapon == 2
@@ -226,7 +227,7 @@ def test_number_keys_choose_weapons():
 
 def test_the_mouse_looks_up_and_down_only_where_the_task_allows():
     for is_free_look in (False, True):
-        game = DoomGame(replace(doom_task("aim"), is_free_look=is_free_look), with_state=True)
+        game = DoomGame(replace(DOOM_TASKS["aim"], is_free_look=is_free_look), with_state=True)
         try:
             game.reset(1)
             game.act(Action.of(dy=100))
@@ -237,7 +238,7 @@ def test_the_mouse_looks_up_and_down_only_where_the_task_allows():
 
 def test_shooting_the_monster_scores_and_touching_it_scores():
     for name, key, least in (("aim", "0", 80.0), ("approach", "w", 100.0)):
-        game = open_doom(name, with_state=True)
+        game = open_game(f"doom/{name}", with_state=True)
         try:
             game.reset(2)
             while not game.outcome().done:
@@ -270,9 +271,9 @@ def test_the_state_agrees_with_the_picture(aim):
 
 def test_two_sessions_at_once_do_not_disturb_each_other():
     actions = random_actions(7, 20)
-    alone = open_doom("deathmatch")
+    alone = open_game("doom/deathmatch")
     expected = play(alone, 4, actions)
-    beside = open_doom("deathmatch")
+    beside = open_game("doom/deathmatch")
     try:
         alone.reset(5)
         assert play(beside, 4, actions) == expected
@@ -282,10 +283,10 @@ def test_two_sessions_at_once_do_not_disturb_each_other():
 
 
 def test_wrong_names_and_sizes_say_what_to_do():
-    with pytest.raises(UserError, match="did you mean explore"):
-        open_doom("explor")
+    with pytest.raises(UserError, match="did you mean doom/explore"):
+        open_game("doom/explor")
     with pytest.raises(UserError, match="320x240"):
-        open_doom("aim", screen=(321, 240))
+        DoomGame(DOOM_TASKS["aim"], screen=(321, 240))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems always have a screen")
@@ -293,7 +294,7 @@ def test_a_window_needs_a_screen(monkeypatch):
     for name in ("DISPLAY", "WAYLAND_DISPLAY"):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(UserError, match="DISPLAY"):
-        open_doom("aim", visible=True)
+        open_game("doom/aim", screen=Screen(visible=True))
 
 
 @pytest.mark.slow
@@ -301,7 +302,7 @@ def test_engines_may_be_started_on_several_threads_at_once():
     """Six at a time, thirty in all: without the lock around their start this crashes Python within a few rounds."""
 
     def play(seed):
-        game = open_doom("aim")
+        game = open_game("doom/aim")
         try:
             game.reset(seed)
             game.act(Action.of(dx=100))

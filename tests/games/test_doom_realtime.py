@@ -11,9 +11,10 @@ import pytest
 
 from eyehand.action import NOTHING, Action
 from eyehand.clock import SystemClock
-from eyehand.games.doom.doom import DoomGame, open_doom
+from eyehand.games.doom.doom import DoomGame
 from eyehand.games.doom.process import EngineGuard
-from eyehand.games.doom.tasks import doom_task
+from eyehand.games.doom.tasks import DOOM_TASKS
+from eyehand.games.families import open_game
 from fake_clock import FakeClock
 from programs import need
 
@@ -21,7 +22,7 @@ pytest.importorskip("vizdoom")
 
 
 def test_time_runs_on_without_being_acted_on():
-    game = open_doom("aim", realtime=True)
+    game = open_game("doom/aim", realtime=True)
     clock = SystemClock()
     try:
         game.reset(1)
@@ -39,7 +40,7 @@ def test_time_runs_on_without_being_acted_on():
 
 
 def test_motion_is_turned_exactly_once_and_keys_stay_down_until_released():
-    game = open_doom("aim", realtime=True, with_state=True)
+    game = open_game("doom/aim", realtime=True, with_state=True)
     clock = SystemClock()
 
     def wait_for_pictures(number):
@@ -69,8 +70,8 @@ def test_motion_is_turned_exactly_once_and_keys_stay_down_until_released():
 
 def test_real_time_ends_at_the_time_limit_with_the_stepped_episode():
     """A clock that never waits plays the episode at once: 200 ticks, after which nothing changes any more."""
-    real = DoomGame(doom_task("aim"), realtime=True, clock=FakeClock())
-    stepped = DoomGame(doom_task("aim"))
+    real = DoomGame(DOOM_TASKS["aim"], realtime=True, clock=FakeClock())
+    stepped = DoomGame(DOOM_TASKS["aim"])
     clock = SystemClock()
     try:
         real.reset(3)
@@ -96,7 +97,7 @@ def observe_for_ever(game: DoomGame) -> None:
 
 
 def test_an_engine_that_died_is_reported_and_can_be_closed():
-    game = open_doom("aim", realtime=True)
+    game = open_game("doom/aim", realtime=True)
     try:
         game.reset(1)
         os.kill(_engine_of(os.getpid()), signal.SIGKILL)
@@ -125,7 +126,8 @@ def _is_running(pid: int) -> bool:
 @pytest.mark.parametrize("name", ["aim", "deathmatch"])
 def test_no_engine_outlives_a_killed_python(name, tmp_path):
     code = (
-        "import sys, eyehand.games.doom.doom as doom; game = doom.open_doom(sys.argv[1]); game.reset(1);"
+        "import sys; from eyehand.games.families import open_game\n"
+        "game = open_game('doom/' + sys.argv[1]); game.reset(1);"
         "print('ready', flush=True); sys.stdin.read()"
     )
     python = subprocess.Popen(
@@ -163,7 +165,7 @@ def test_the_guard_lets_a_finished_engine_go(tmp_path):
 
 
 def test_everybody_may_ask_at_once():
-    game = open_doom("line", realtime=True)
+    game = open_game("doom/line", realtime=True)
     errors: list[Exception] = []
 
     def ask() -> None:

@@ -129,5 +129,5 @@ def test_an_item_that_kills_every_worker_is_given_up_and_the_rest_goes_on(tmp_pa
     with Journal(tmp_path / "m", {}) as journal:
         assert list(run_job(job, items, LocalEngine(2), journal).values()) == [0, -1, 2, 3]
     assert sentences == [
-        "A worker process died 2 times over 1 (exit status -9; often: out of memory): try again with fewer --workers."
+        "A worker process died twice over 1 (exit status -9; often: out of memory): try again with fewer --workers."
     ]

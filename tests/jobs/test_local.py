@@ -65,5 +65,5 @@ def test_a_job_whose_worker_is_killed_once_is_done_by_another(tmp_path: Path) ->
 
 
 def test_a_job_that_kills_its_worker_twice_is_named() -> None:
-    with pytest.raises(UserError, match=r"died 2 times over square 3 \(exit status -9"):
+    with pytest.raises(UserError, match=r"died twice over square 3 \(exit status -9"):
         list(results_of(LocalEngine(2).run(square, [Square(2), Square(3, dies_always=True), Square(4)])))

@@ -9,12 +9,9 @@ from its options; only the names of its folders differ.
 
 from __future__ import annotations
 
+import functools
 import math
-import multiprocessing
-import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -25,6 +22,8 @@ import numpy as np
 from eyehand.collect.dagger import Dagger
 from eyehand.collect.record_options import CollectOptions
 from eyehand.errors import UserError
+from eyehand.jobs.engine import results_of
+from eyehand.jobs.local import LocalEngine
 from eyehand.player import Player
 from eyehand.players.demonstrators.noise_injection import NoiseInjection
 from eyehand.players.kinds import open_player, player_kind
@@ -64,19 +63,10 @@ def collect(options: CollectOptions) -> Iterator[EpisodeRecord]:
         for job in jobs:
             yield from _run(options, job)
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(options.workers, len(jobs)), mp_context=context, initializer=_one_thread) as pool:
-        try:
-            for future in as_completed([pool.submit(_run_all, options, job) for job in jobs]):
-                yield from future.result()
-        except BrokenProcessPool as error:
-            raise UserError(
-                "A recording process was killed (out of memory?): the finished recordings are kept; "
-                "start again with fewer --workers."
-            ) from error
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    # Tried once: what a job has recorded stays, and would be recorded again.
+    engine = LocalEngine(options.workers, num_tries=1)
+    for episodes in results_of(engine.run(functools.partial(_run_all, options), jobs)):
+        yield from episodes
 
 
 @dataclass(frozen=True)
@@ -87,6 +77,9 @@ class _Job:
     first_seed: int
     minutes: float
     episodes: int | None
+
+    def __str__(self) -> str:
+        return f"{self.game} from seed {self.first_seed} on"
 
     def split(self, num: int, apart: int) -> list[_Job]:
         """The same amount in at most `num` jobs.
@@ -110,14 +103,6 @@ def _jobs(options: CollectOptions) -> list[_Job]:
         num = max(1, round(options.minutes / 4), min(math.ceil(num / len(options.games)), int(options.minutes)))
     games = [_Job(game, options.seed, options.minutes, options.episodes) for game in options.games]
     return [job for pieces in zip(*(game.split(num, 100_000) for game in games), strict=True) for job in pieces]
-
-
-def _one_thread() -> None:
-    """A worker owns one core."""
-    os.environ["OMP_NUM_THREADS"] = "1"
-    import torch
-
-    torch.set_num_threads(1)
 
 
 def _run_all(options: CollectOptions, job: _Job) -> list[EpisodeRecord]:

@@ -41,12 +41,13 @@ def _record_person(options: Options, game: str) -> int:
         raise UserError("Option --keep-seconds must be above 0.")
     require_xcb()
     from eyehand.collect.person import record_hotkeys, record_person
-    from eyehand.games.desktop.x11 import X11Game, open_desktop
+    from eyehand.games.desktop.x11 import X11Game
+    from eyehand.games.families import open_game
 
     record_hotkeys(options.person)
     seconds = None if options.minutes is None else options.minutes * 60
     wanted = RecordPersonOptions(out=options.out, seconds=seconds, **vars(options.person))
-    with closing(open_desktop(game)) as played:
+    with closing(open_game(game, realtime=True)) as played:
         if not isinstance(played, X11Game):
             raise UserError("People are recorded under X11: log in to an X11 session.")
         report = record_person(played, wanted, typed=sys.stdin if sys.stdin.isatty() else None)

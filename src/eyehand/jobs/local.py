@@ -27,7 +27,6 @@ __all__ = ["LocalEngine"]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_NUM_TRIES = 2
 _END_TIMEOUT_S = 5.0
 
 
@@ -42,12 +41,18 @@ class _Worker:
 
 @dataclass(frozen=True)
 class LocalEngine:
-    """An engine of local processes; with one worker, or one item, this process does all the work."""
+    """An engine of local processes; with one worker, or one item, this process does all the work.
+
+    Attributes:
+        num_workers: processes.
+        num_tries: so many workers may die on an item before it is given up.
+    """
 
     num_workers: int = 1
+    num_tries: int = 2
 
     def run(self, function: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Done[Item, Result]]:
-        """See `Engine.run`. An item is given up after two workers died on it."""
+        """See `Engine.run`."""
         if self.num_workers <= 1 or len(items) <= 1:
             for number, item in enumerate(items):
                 yield Done(number, item, function(item))
@@ -72,7 +77,7 @@ class LocalEngine:
                     except (EOFError, OSError):
                         workers.remove(worker)
                         status = _bury(worker)
-                        if num_tries < _NUM_TRIES:
+                        if num_tries < self.num_tries:
                             waiting.appendleft((number, num_tries + 1))
                         else:
                             yield Done(number, items[number], None, _given_up(items[number], num_tries, status))
@@ -86,9 +91,10 @@ class LocalEngine:
 
 
 def _given_up(item: object, num_tries: int, status: int | None) -> str:
+    times = "twice" if num_tries > 1 else "once"
     return (
-        f"A worker process died {num_tries} times over {item} (exit status {status}; often: out of memory): try again "
-        "with fewer --workers."
+        f"A worker process died {times} over {item} (exit status {status}; often: out of memory): try again with fewer "
+        "--workers."
     )
 
 

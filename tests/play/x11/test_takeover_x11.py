@@ -276,9 +276,10 @@ sys.path[:0] = {path}
 from eyehand.play.play import play_with
 from eyehand.play.play_options import LiveOptions
 from eyehand.errors import UserError
-from eyehand.games.desktop.x11 import open_desktop
+from eyehand.games.families import open_game
 from test_takeover_x11 import Agent
-play_with(open_desktop("window:Freedoom"), Agent(), LiveOptions(seconds=1000, video=False, out=Path({out!r})))
+game = open_game("window:Freedoom", realtime=True)
+play_with(game, Agent(), LiveOptions(seconds=1000, video=False, out=Path({out!r})))
 """
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from eyehand.desktop.profile import load_profile, profile_names
+from eyehand.desktop.profile import load_profile, parse_size, profile_names
 from eyehand.desktop.window_query import WindowQuery
 from eyehand.errors import UserError
 from eyehand.game import Game, GameFamily, Screen, TaskInfo
@@ -47,31 +47,39 @@ class _Desktop(GameFamily):
         }
 
     def open(self, name: str, *, realtime: bool, with_state: bool, screen: Screen) -> Game:
-        is_portable = sys.platform in ("win32", "darwin") if screen.backend == "auto" else screen.backend == "portable"
-        if is_portable and (screen.backend == "portable" or screen.own_screen is None):
-            return _open_portable(name, screen)
+        query = WindowQuery.parse(name.removeprefix("window:")) if name.startswith("window:") else None
+        is_portable = screen.backend == "portable"
+        if screen.backend == "auto":
+            is_portable = sys.platform in ("win32", "darwin") and screen.own_screen is None
+        if is_portable:
+            return _open_portable(name, query, screen)
         from eyehand.desktop import require_xcb
 
         require_xcb()
-        from eyehand.games.desktop.x11 import open_desktop
+        from eyehand.games.desktop.x11 import LaunchedDesktopGame, WindowGame
 
-        return open_desktop(name, screen.own_screen, visible=screen.visible)
+        if query is None:
+            size_px = None if screen.own_screen is None else parse_size(screen.own_screen)
+            return LaunchedDesktopGame(load_profile(name), size_px, visible=screen.visible)
+        if screen.own_screen is not None:
+            raise UserError("A window that is there already has its screen: use --own-screen with --game.")
+        return WindowGame(query)
 
     def missing(self, name: str) -> str | None:
         return None if name.startswith("window:") else load_profile(name).missing
 
 
-def _open_portable(name: str, screen: Screen) -> Game:
+def _open_portable(name: str, query: WindowQuery | None, screen: Screen) -> Game:
     if screen.own_screen is not None:
         raise UserError("The portable backend has no screens of its own: leave out --own-screen.")
-    if not name.startswith("window:"):
+    if query is None:
         raise UserError(f"The portable backend starts no games: start {name} by hand and give its --window.")
     from eyehand.desktop.portable import require_portable
 
     require_portable()
     from eyehand.games.desktop.portable import PortableGame
 
-    return PortableGame(WindowQuery.parse(name.removeprefix("window:")))
+    return PortableGame(query)
 
 
 DESKTOP = _Desktop()

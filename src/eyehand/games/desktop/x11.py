@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from eyehand.action import NOTHING, Action
 from eyehand.announce import announce
 from eyehand.clock import FPS
-from eyehand.desktop.profile import Profile, Step, load_profile, parse_size
+from eyehand.desktop.profile import Profile, Step
 from eyehand.desktop.x11.display import XDisplay
 from eyehand.desktop.x11.guard import Guard
 from eyehand.desktop.x11.launch import LaunchedGame
@@ -29,7 +29,7 @@ from eyehand.games.desktop.game import LOOK_S, DesktopGame
 from eyehand.games.desktop.tasks import profile_task, window_task
 from eyehand.input_event import InputEvent
 
-__all__ = ["DesktopGame", "LaunchedDesktopGame", "WindowGame", "X11Game", "open_desktop"]
+__all__ = ["DesktopGame", "LaunchedDesktopGame", "WindowGame", "X11Game"]
 
 _PLAIN = 6.0
 """A picture whose brightness spreads less than this (standard deviation, of 255) shows nothing yet."""
@@ -234,22 +234,3 @@ class LaunchedDesktopGame(X11Game):
                     f"raise timeout_s in its profile, or look at it with `eyehand games check {self.profile.name}`."
                 )
             time.sleep(LOOK_S)
-
-
-def open_desktop(name: str, own_screen: str | None = None, *, visible: bool = False) -> DesktopGame:
-    """A desktop game by its name: a profile's, a profile file's, or `window:` and which one (see `WindowQuery.parse`).
-
-    Args:
-        name: which game.
-        own_screen: size of a screen of its own, e.g. "640x480"; None: the person's screen.
-        visible: show the own screen in a window on the person's.
-
-    Raises:
-        UserError: no such game, a wrong size, or an own screen for a window that is somewhere already.
-    """
-    if name.startswith("window:"):
-        if own_screen is not None:
-            raise UserError("A window that is there already has its screen: use --own-screen with --game.")
-        return WindowGame(WindowQuery.parse(name.removeprefix("window:")))
-    size_px = None if own_screen is None else parse_size(own_screen)
-    return LaunchedDesktopGame(load_profile(name), size_px, visible=visible)

@@ -18,9 +18,9 @@ from eyehand.games.doom.engine import DoomEngine
 from eyehand.games.doom.episode import DoomEpisode, Moment
 from eyehand.games.doom.realtime import RealTimePlay
 from eyehand.games.doom.state import DoomState
-from eyehand.games.doom.tasks import DoomTask, doom_task
+from eyehand.games.doom.tasks import DoomTask
 
-__all__ = ["DoomGame", "open_doom"]
+__all__ = ["DoomGame"]
 
 
 class DoomGame:
@@ -109,19 +109,3 @@ class DoomGame:
         if self._moment is None:
             raise RuntimeError("call reset() before anything else")
         return self._moment
-
-
-def open_doom(
-    name: str,
-    *,
-    realtime: bool = False,
-    visible: bool = False,
-    with_state: bool = False,
-    screen: tuple[int, int] = (320, 240),
-) -> DoomGame:
-    """The game of a task by its name (`aim`, `explore`, ...); the options are those of `DoomGame`.
-
-    Raises:
-        UserError: there is no such task, vizdoom is not installed, or it cannot draw pictures of this size.
-    """
-    return DoomGame(doom_task(name), realtime=realtime, visible=visible, with_state=with_state, screen=screen)

@@ -20,10 +20,10 @@ class _Doom(GameFamily):
         return None if task is None else task.info
 
     def open(self, name: str, *, realtime: bool, with_state: bool, screen: Screen) -> Game:
-        from eyehand.games.doom.doom import open_doom
+        from eyehand.games.doom.doom import DoomGame
 
-        task = name.removeprefix("doom/")
-        return open_doom(task, realtime=realtime, visible=screen.visible, with_state=with_state)
+        task = DOOM_TASKS[name.removeprefix("doom/")]
+        return DoomGame(task, realtime=realtime, visible=screen.visible, with_state=with_state)
 
 
 DOOM = _Doom()

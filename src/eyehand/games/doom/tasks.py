@@ -6,17 +6,15 @@ module does not load the engine, so that the command line can list tasks quickly
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from eyehand.errors import UserError
 from eyehand.game import TaskInfo
 from eyehand.games.doom import scores
 
-__all__ = ["DOOM_TASKS", "DoomTask", "doom_task"]
+__all__ = ["DOOM_TASKS", "DoomTask"]
 
 
 @dataclass(frozen=True)
@@ -66,15 +64,3 @@ def _read() -> Iterator[DoomTask]:
 
 DOOM_TASKS: dict[str, DoomTask] = {task.name: task for task in _read()}
 """Every task by the name typed after `doom/`."""
-
-
-def doom_task(name: str) -> DoomTask:
-    """The task of this name.
-
-    Raises:
-        UserError: there is none.
-    """
-    if name not in DOOM_TASKS:
-        close = difflib.get_close_matches(name, DOOM_TASKS, n=3, cutoff=0.5) or list(DOOM_TASKS)
-        raise UserError(f"Unknown Doom task {name!r}: did you mean {', '.join(close)}?")
-    return DOOM_TASKS[name]
