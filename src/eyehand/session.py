@@ -247,7 +247,7 @@ class _RealTimeLoop:
         self.num_dropped = 0
         self.ticks = Ticks(session.clock, session.game.fps)
         self.last_tick = -1
-        self.hands = NOTHING
+        self.held = NOTHING
         self.executed = NOTHING
         self.unfinished: Tick | None = None
         self.decided_ns = session.clock.now_ns()
@@ -297,7 +297,7 @@ class _RealTimeLoop:
         self.num_late += is_late
         if executed is None:
             executed = self._hold_on()
-        self.hands = executed.held()
+        self.held = executed.held()
         self.num_ticks += 1
         self.outcome = game.outcome()
         tick = Tick(index, frame, instruction, decision, executed, self.outcome, late_ns, latency_ms, is_late)
@@ -325,8 +325,8 @@ class _RealTimeLoop:
         if self.session.clock.now_ns() - self.decided_ns > self.session.stale_after_s * 1e9:
             self.session.game.release()
             return NOTHING
-        done = self.session.game.act(self.hands)
-        return self.hands if done is None else done
+        done = self.session.game.act(self.held)
+        return self.held if done is None else done
 
     def end(self, is_aborted: bool) -> EpisodeEnd:
         seconds = (self.last_tick + 1) / self.session.game.fps

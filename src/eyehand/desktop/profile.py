@@ -236,6 +236,8 @@ def parse_profile(name: str, text: str) -> Profile:
         values = tomllib.loads(text)
         if "name" in values:
             raise UserError("name is not known: a profile has the name of its file")
+        if "proof" in values:
+            raise UserError("the section [proof] is now called [checks]: write that instead")
         profile = typed(Profile, {"name": name, "launch": {}, **values})
         parse_size(profile.launch.size)
         if not profile.launch.command:
