@@ -63,7 +63,7 @@ def test_the_profiles_that_come_with_eyehand_are_sound(name: str) -> None:
         (('instructions = ["win", "win the game"]', 'instructions = ["win"]'), "at least two ways"),
         (("dx = 100", "dx = 1.5"), "checks.turn.dx must be a whole number"),
         (("dx = 100", "dz = 1"), "checks.turn.dz is not known"),
-        (("[checks]", "[proof]"), r"\[proof\] is now called \[checks\]"),
+        (("[checks]", "[proof]"), "[proof] is now called [checks]"),
         (("[checks]", "[checks"), "has a mistake"),
         (('A = "b"', "A = 1"), "launch.environment.A must be a text"),
         (("[launch]", '[launch]\nsize = "big"'), "'big' cannot be used"),
