@@ -28,7 +28,7 @@ class Options:
         own_screen: size of the screen for check; default: the profile's.
     """
 
-    pattern: Annotated[str, tyro.conf.Positional] = ""
+    pattern: Annotated[str | None, tyro.conf.Positional] = None
     name: Annotated[str | None, tyro.conf.Positional] = None
     as_json: bool = False
     own_screen: str | None = None

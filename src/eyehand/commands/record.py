@@ -24,7 +24,7 @@ def run(options: Options) -> int:
         raise UserError("Say what to record: either --game NAME (`eyehand games` lists them) or --window TITLE.")
     if options.minutes is not None and options.minutes <= 0:
         raise UserError("Option --minutes must be above 0.")
-    game = options.game or f"window:{options.window}"
+    game = f"window:{options.window}" if options.game is None else options.game
     if "," not in game and not family_of(game).can_step:
         return _record_person(options, game)
     return _record_player(options, game)

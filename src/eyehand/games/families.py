@@ -36,24 +36,25 @@ def family_of(name: str) -> GameFamily:
     return FAMILIES.load(_family_name(name))
 
 
-def game_names(pattern: str, on_problem: Callable[[str], None] | None = None) -> list[str]:
+def game_names(pattern: str | None, on_problem: Callable[[str], None] | None = None) -> list[str]:
     """All games that wait for their player and that a pattern names.
 
     Args:
-        pattern: a family (`doom`), a game (`doom/aim`), several with commas between; empty: every game.
-        on_problem: with an empty pattern, told of families that cannot be listed.
+        pattern: a family (`doom`), a game (`doom/aim`), several with commas between; None: every game.
+        on_problem: without a pattern, told of families that cannot be listed.
 
     Raises:
         UserError: a part of the pattern names nothing, or what runs in real time only.
     """
-    if not pattern:
+    if pattern is None:
         return _all_names(on_problem or (lambda _: None), must_step=True)
     names: list[str] = []
     for part in (part.strip() for part in pattern.split(",")):
         family = family_of(part)
         if not family.can_step:
             raise UserError(f"{part} runs on the desktop in real time: play it with `eyehand play`, --record records.")
-        found = family.names() if part in FAMILIES else [task_info(part).name]
+        with FAMILIES.blame(_family_name(part)):
+            found = family.names() if part in FAMILIES else [task_info(part).name]
         names += [name for name in found if name not in names]
     return names
 

@@ -132,4 +132,4 @@ class PlayOptions(LiveOptions):
         """
         if (self.game is None) == (self.window is None):
             raise UserError("Say what to play: either --game NAME (`eyehand games` lists them) or --window TITLE.")
-        return self.game or f"window:{self.window}"
+        return f"window:{self.window}" if self.game is None else self.game

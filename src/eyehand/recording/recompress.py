@@ -16,6 +16,7 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from numpy.typing import NDArray
 
+from eyehand.clock import FPS
 from eyehand.recording.video import SMALL
 
 __all__ = ["Chroma", "Coding", "RandomRecompression", "draw_coding", "recompress"]
@@ -23,7 +24,6 @@ __all__ = ["Chroma", "Coding", "RandomRecompression", "draw_coding", "recompress
 Chroma = Literal["420", "444", "rgb"]
 """Colour at half the resolution (as recordings have it), at full resolution, or red, green and blue as they are."""
 
-_FPS = 20
 _STREAM = 0x434F4445  # so that these draws are not those that anything else makes of the same seed
 _BT601, _LIMITED = 6, 1  # the numbers of smpte170m and of the "mpeg" range in H.264's tables
 _PIXELS = {"420": "yuv420p", "444": "yuv444p", "rgb": "rgb24"}
@@ -78,8 +78,8 @@ def recompress(frames_THWC: NDArray[np.uint8], coding: Coding) -> NDArray[np.uin
 def _encoder(height: int, width: int, coding: Coding) -> Any:
     encoder: Any = av.CodecContext.create("libx264rgb" if coding.chroma == "rgb" else "libx264", "w")
     encoder.width, encoder.height, encoder.pix_fmt = width, height, _PIXELS[coding.chroma]
-    encoder.time_base, encoder.framerate, encoder.thread_count = Fraction(1, _FPS), Fraction(_FPS), 1
-    gop = str(_FPS)
+    encoder.time_base, encoder.framerate, encoder.thread_count = 1 / Fraction(FPS), Fraction(FPS), 1
+    gop = str(round(FPS))
     encoder.options = {**SMALL, "crf": str(coding.crf), "g": gop, "keyint_min": gop, "sc_threshold": "0", "bf": "0"}
     if coding.chroma != "rgb":
         encoder.colorspace = encoder.color_primaries = encoder.color_trc = _BT601
@@ -99,6 +99,6 @@ def _encoded(frames_THWC: NDArray[np.uint8], encoder: Any, coding: Coding) -> It
                 dst_color_range=ColorRange.MPEG,
                 threads=1,
             )
-        frame.pts, frame.time_base = index, Fraction(1, _FPS)
+        frame.pts, frame.time_base = index, 1 / Fraction(FPS)
         yield from encoder.encode(frame)
     yield from encoder.encode(None)
