@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from eyehand.commands.data_gap import GapCommand, measure_picture_gap
-from eyehand.commands.data_reencode import Reencode, reencode_recordings
-from eyehand.commands.data_review import Review, review_index
-from eyehand.commands.data_transfer import Pull, Push, pull_data, push_data
+from eyehand.commands.data_gap import GapCommand
+from eyehand.commands.data_reencode import Reencode
+from eyehand.commands.data_review import Review
+from eyehand.commands.data_transfer import Pull, Push
 from eyehand.commands.workers import Workers
 from eyehand.errors import UserError
 
@@ -37,6 +37,26 @@ class Index(Workers):
     keep: bool = False
     replace: bool = False
 
+    def run(self) -> None:
+        from rich.console import Console
+
+        from eyehand.data.indexing import build_index
+        from eyehand.data.summary import print_summary, summarise
+        from eyehand.jobs.progress import shown_progress
+
+        engine = self.make_engine()
+        with shown_progress() as progress:
+            rows = build_index(
+                *(self.sources, self.out),
+                keep=self.keep,
+                replace=self.replace,
+                engine=engine,
+                progress=progress,
+            )
+        usable = [row for row in rows if row.error is None]
+        print_summary(summarise(usable), Console())
+        print(f"wrote {self.out}: {len(usable)} recordings, and {len(rows) - len(usable)} that cannot be used")
+
 
 @dataclass(frozen=True)
 class List:
@@ -51,6 +71,22 @@ class List:
     index: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="INDEX")]
     where: str | None = None
     as_json: bool = False
+
+    def run(self) -> None:
+        from rich.console import Console
+
+        from eyehand.data.index import read_index
+        from eyehand.data.summary import print_summary, summarise
+
+        rows = read_index(self.index, self.where)
+        if not rows:
+            raise UserError(f"No recording of {self.index} fits the condition {self.where!r}: ask for less.")
+        if self.as_json:
+            print(
+                json.dumps({"summary": asdict(summarise(rows)), "recordings": [asdict(row) for row in rows]}, indent=1)
+            )
+        else:
+            print_summary(summarise(rows), Console())
 
 
 @dataclass(frozen=True)
@@ -85,6 +121,36 @@ class Check(Workers):
     seed: int = 0
     as_json: bool = False
 
+    def run(self) -> int:
+        from rich.console import Console
+
+        from eyehand.data.check import CheckLimits, check
+        from eyehand.data.check_report import journal_beside, places_at, print_verdicts
+        from eyehand.data.decisions import decisions_beside, write_decisions
+        from eyehand.jobs.progress import shown_progress
+
+        scorer = _scorer(self)
+        limits = CheckLimits(
+            *(self.max_key_share, self.max_keys, self.min_interaction),
+            least_likelihood=self.least_likelihood or 0.0,
+        )
+        places, refused = places_at(self.source, self.where)
+        out = self.out
+        if out is None and self.source.endswith(".parquet"):
+            out = decisions_beside(Path(self.source))
+        engine = self.make_engine()
+        with shown_progress() as progress, journal_beside(out, self.source, limits, scorer) as journal:
+            verdicts = [*refused, *check(places, limits, engine, journal, progress, scorer)]
+            if out is not None:
+                write_decisions(verdicts, out)
+            if journal is not None:
+                journal.remove()
+        if self.as_json:
+            print(json.dumps([asdict(verdict) for verdict in verdicts], indent=1))
+        else:
+            print_verdicts(verdicts, Console())
+        return 0 if any(verdict.is_used for verdict in verdicts) else 2
+
 
 @dataclass(frozen=True)
 class Options:
@@ -103,91 +169,7 @@ def run(options: Options) -> int:
         import pyarrow as pa  # noqa: F401  # asked for here, so that the sentence is one
     except ImportError as error:
         raise UserError("Data at scale needs more packages: run `pip install 'eyehand[data]'`.") from error
-    match options.action:
-        case Index():
-            _index(options.action)
-        case List():
-            _list(options.action)
-        case Check():
-            return _check(options.action)
-        case GapCommand():
-            measure_picture_gap(options.action)
-        case Review():
-            review_index(options.action)
-        case Reencode():
-            return reencode_recordings(options.action)
-        case Push():
-            push_data(options.action)
-        case Pull():
-            pull_data(options.action)
-    return 0
-
-
-def _index(options: Index) -> None:
-    from rich.console import Console
-
-    from eyehand.data.indexing import build_index
-    from eyehand.data.summary import print_summary, summarise
-    from eyehand.jobs.progress import shown_progress
-
-    engine = options.make_engine()
-    with shown_progress() as progress:
-        rows = build_index(
-            *(options.sources, options.out),
-            keep=options.keep,
-            replace=options.replace,
-            engine=engine,
-            progress=progress,
-        )
-    usable = [row for row in rows if row.error is None]
-    print_summary(summarise(usable), Console())
-    print(f"wrote {options.out}: {len(usable)} recordings, and {len(rows) - len(usable)} that cannot be used")
-
-
-def _list(options: List) -> None:
-    from rich.console import Console
-
-    from eyehand.data.index import read_index
-    from eyehand.data.summary import print_summary, summarise
-
-    rows = read_index(options.index, options.where)
-    if not rows:
-        raise UserError(f"No recording of {options.index} fits the condition {options.where!r}: ask for less.")
-    if options.as_json:
-        print(json.dumps({"summary": asdict(summarise(rows)), "recordings": [asdict(row) for row in rows]}, indent=1))
-    else:
-        print_summary(summarise(rows), Console())
-
-
-def _check(options: Check) -> int:
-    from rich.console import Console
-
-    from eyehand.data.check import CheckLimits, check
-    from eyehand.data.check_report import journal_beside, places_at, print_verdicts
-    from eyehand.data.decisions import decisions_beside, write_decisions
-    from eyehand.jobs.progress import shown_progress
-
-    scorer = _scorer(options)
-    limits = CheckLimits(
-        *(options.max_key_share, options.max_keys, options.min_interaction),
-        least_likelihood=options.least_likelihood or 0.0,
-    )
-    places, refused = places_at(options.source, options.where)
-    out = options.out
-    if out is None and options.source.endswith(".parquet"):
-        out = decisions_beside(Path(options.source))
-    engine = options.make_engine()
-    with shown_progress() as progress, journal_beside(out, options.source, limits, scorer) as journal:
-        verdicts = [*refused, *check(places, limits, engine, journal, progress, scorer)]
-        if out is not None:
-            write_decisions(verdicts, out)
-        if journal is not None:
-            journal.remove()
-    if options.as_json:
-        print(json.dumps([asdict(verdict) for verdict in verdicts], indent=1))
-    else:
-        print_verdicts(verdicts, Console())
-    return 0 if any(verdict.is_used for verdict in verdicts) else 2
+    return options.action.run() or 0
 
 
 def _scorer(options: Check) -> Scorer | None:

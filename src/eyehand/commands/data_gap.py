@@ -11,7 +11,7 @@ import tyro
 
 from eyehand.errors import UserError
 
-__all__ = ["GapCommand", "measure_picture_gap"]
+__all__ = ["GapCommand"]
 
 
 @dataclass(frozen=True)
@@ -41,34 +41,35 @@ class GapCommand:
     seed: int = 0
     as_json: bool = False
 
+    def run(self) -> None:
+        """Measure and print."""
+        from rich.console import Console
 
-def measure_picture_gap(options: GapCommand) -> None:
-    """Measure and print."""
-    from rich.console import Console
+        from eyehand.checkpoint import load_checkpoint
+        from eyehand.evaluate.gap import late_pictures, measure_gap, print_gaps, recompressed
+        from eyehand.evaluate.gap_play import play_and_record, recorded_clips
+        from eyehand.recording.reader import find_recordings
+        from eyehand.recording.recompress import Coding
 
-    from eyehand.checkpoint import load_checkpoint
-    from eyehand.evaluate.gap import late_pictures, measure_gap, print_gaps, recompressed
-    from eyehand.evaluate.gap_play import play_and_record, recorded_clips
-    from eyehand.recording.reader import find_recordings
-    from eyehand.recording.recompress import Coding
-
-    if (options.folder is None) == (options.game is None):
-        raise UserError("There is nothing to compare, or too much: give either a folder of recordings or --game.")
-    if options.clips < 1 or not all(0 <= crf <= 51 for crf in options.crf):
-        raise UserError("Option --clips must be at least 1, and every --crf between 0 and 51.")
-    policy = load_checkpoint(options.policy).policy
-    codings = [Coding(crf, chroma) for chroma in options.chroma for crf in sorted(set(options.crf))]
-    variants = {str(coding): recompressed(coding) for coding in codings} | {"one tick late": late_pictures}
-    if options.game is not None:
-        played = play_and_record(options.game, options.player, policy.config, options.clips, options.seed)
-        live, what = list(played.live), f"{options.game}: recorded pictures against the game's own"
-        variants = {**played.variants(), **variants}
-    else:
-        assert options.folder is not None
-        live = recorded_clips(find_recordings(options.folder), policy.config, options.clips, options.seed)
-        what = "recorded pictures, coded once more, against themselves"
-    gaps = measure_gap(policy, live, variants)
-    if options.as_json:
-        print(json.dumps({"compared": what, "policy": options.policy, "gaps": [asdict(gap) for gap in gaps]}, indent=1))
-    else:
-        print_gaps(gaps, what, Console())
+        if (self.folder is None) == (self.game is None):
+            raise UserError("There is nothing to compare, or too much: give either a folder of recordings or --game.")
+        if self.clips < 1 or not all(0 <= crf <= 51 for crf in self.crf):
+            raise UserError("Option --clips must be at least 1, and every --crf between 0 and 51.")
+        policy = load_checkpoint(self.policy).policy
+        codings = [Coding(crf, chroma) for chroma in self.chroma for crf in sorted(set(self.crf))]
+        variants = {str(coding): recompressed(coding) for coding in codings} | {"one tick late": late_pictures}
+        if self.game is not None:
+            played = play_and_record(self.game, self.player, policy.config, self.clips, self.seed)
+            live, what = list(played.live), f"{self.game}: recorded pictures against the game's own"
+            variants = {**played.variants(), **variants}
+        else:
+            assert self.folder is not None
+            live = recorded_clips(find_recordings(self.folder), policy.config, self.clips, self.seed)
+            what = "recorded pictures, coded once more, against themselves"
+        gaps = measure_gap(policy, live, variants)
+        if self.as_json:
+            print(
+                json.dumps({"compared": what, "policy": self.policy, "gaps": [asdict(gap) for gap in gaps]}, indent=1)
+            )
+        else:
+            print_gaps(gaps, what, Console())

@@ -11,7 +11,7 @@ import tyro
 
 from eyehand.commands.workers import Workers
 
-__all__ = ["Reencode", "reencode_recordings"]
+__all__ = ["Reencode"]
 
 
 @dataclass(frozen=True)
@@ -37,29 +37,28 @@ class Reencode(Workers):
     small_only: bool = False
     as_json: bool = False
 
+    def run(self) -> int:
+        """Do it. Ends with 2 if nothing could be re-encoded."""
+        from eyehand.data.check_report import places_at
+        from eyehand.data.reencode import Reencoded, Settings, reencode
+        from eyehand.jobs.progress import shown_progress
 
-def reencode_recordings(options: Reencode) -> int:
-    """Do it. Ends with 2 if nothing could be re-encoded."""
-    from eyehand.data.check_report import places_at
-    from eyehand.data.reencode import Reencoded, Settings, reencode
-    from eyehand.jobs.progress import shown_progress
-
-    engine = options.make_engine()
-    places, refused = places_at(options.source, options.where)
-    settings = Settings(options.crf, options.small_only)
-    with shown_progress() as progress:
-        done = reencode(dict(places), Path(options.out).absolute(), settings, engine, progress)
-    done += [Reencoded(each.source, " ".join(each.reasons)) for each in refused]
-    made = [each for each in done if each.error is None]
-    if options.as_json:
-        print(json.dumps([asdict(each) for each in done], indent=1))
+        engine = self.make_engine()
+        places, refused = places_at(self.source, self.where)
+        settings = Settings(self.crf, self.small_only)
+        with shown_progress() as progress:
+            done = reencode(dict(places), Path(self.out).absolute(), settings, engine, progress)
+        done += [Reencoded(each.source, " ".join(each.reasons)) for each in refused]
+        made = [each for each in done if each.error is None]
+        if self.as_json:
+            print(json.dumps([asdict(each) for each in done], indent=1))
+            return 0 if made else 2
+        for each in done:
+            if each.error is not None:
+                print(each.error if each.source in each.error else f"{each.source}: {each.error}")
+        before, after = (sum(getattr(each, name) for each in made) / 1e6 for name in ("bytes_before", "bytes_after"))
+        print(
+            f"wrote {self.out}: {len(made)} recordings, {after:.1f} MB of small video made from {before:.1f} MB, and "
+            f"{len(done) - len(made)} that could not be re-encoded"
+        )
         return 0 if made else 2
-    for each in done:
-        if each.error is not None:
-            print(each.error if each.source in each.error else f"{each.source}: {each.error}")
-    before, after = (sum(getattr(each, name) for each in made) / 1e6 for name in ("bytes_before", "bytes_after"))
-    print(
-        f"wrote {options.out}: {len(made)} recordings, {after:.1f} MB of small video made from {before:.1f} MB, and "
-        f"{len(done) - len(made)} that could not be re-encoded"
-    )
-    return 0 if made else 2

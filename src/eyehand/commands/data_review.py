@@ -9,7 +9,7 @@ from typing import Annotated
 
 import tyro
 
-__all__ = ["Review", "review_index"]
+__all__ = ["Review"]
 
 
 @dataclass(frozen=True)
@@ -38,31 +38,30 @@ class Review:
     again: bool = False
     max_mb: float = 100.0
 
+    def run(self) -> None:
+        """Do what the self say."""
+        from rich.console import Console
 
-def review_index(options: Review) -> None:
-    """Do what the options say."""
-    from rich.console import Console
+        from eyehand.data.review import ask, choose, queue_reports, review_queue
 
-    from eyehand.data.review import ask, choose, queue_reports, review_queue
+        if self.use or self.leave_out:
+            num_used = choose(self.index, self.use, "use", self.note) if self.use else 0
+            num_left = choose(self.index, self.leave_out, "leave out", self.note) if self.leave_out else 0
+            print(f"{num_used} to be used, {num_left} left out")
+            return
+        queue = review_queue(self.index, self.where, with_decided=self.again)
+        if not queue:
+            print("Nothing is left to decide.")
+            return
+        if self.html is not None:
+            from eyehand.pages.recording_page import write_page
 
-    if options.use or options.leave_out:
-        num_used = choose(options.index, options.use, "use", options.note) if options.use else 0
-        num_left = choose(options.index, options.leave_out, "leave out", options.note) if options.leave_out else 0
-        print(f"{num_used} to be used, {num_left} left out")
-        return
-    queue = review_queue(options.index, options.where, with_decided=options.again)
-    if not queue:
-        print("Nothing is left to decide.")
-        return
-    if options.html is not None:
-        from eyehand.pages.recording_page import write_page
+            def tell(sentence: str) -> None:
+                print(sentence, file=sys.stderr)
 
-        def tell(sentence: str) -> None:
-            print(sentence, file=sys.stderr)
-
-        reports = queue_reports(queue, tell)
-        write_page(reports, options.html, max_bytes=round(options.max_mb * 1e6), tell=tell)
-        tell(f"wrote {options.html} with {len(reports)} recordings: open it in a browser, then decide")
-        return
-    num_decided = ask(options.index, queue, lambda: sys.stdin.readline() or None, Console())
-    print(f"\n{num_decided} decided, {len(queue) - num_decided} left")
+            reports = queue_reports(queue, tell)
+            write_page(reports, self.html, max_bytes=round(self.max_mb * 1e6), tell=tell)
+            tell(f"wrote {self.html} with {len(reports)} recordings: open it in a browser, then decide")
+            return
+        num_decided = ask(self.index, queue, lambda: sys.stdin.readline() or None, Console())
+        print(f"\n{num_decided} decided, {len(queue) - num_decided} left")

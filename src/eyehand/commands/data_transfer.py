@@ -27,6 +27,17 @@ class Push:
     index: Path | None = None
     verify: bool = False
 
+    def run(self) -> None:
+        """Upload and say so."""
+        from eyehand.hub.card import card_of
+        from eyehand.hub.push import push
+        from eyehand.hub.store import open_store
+
+        store = open_store(self.url)
+        card = card_of(self.source, self.licence, self.index, _say)
+        report = push(self.source, store, card, verify=self.verify, progress=_say)
+        print(f"pushed {report.num_files} files, {report.num_bytes:,} bytes, {report.num_uploaded} of them new")
+
 
 @dataclass(frozen=True)
 class Pull:
@@ -43,26 +54,13 @@ class Pull:
     folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
     without_manifest: bool = False
 
+    def run(self) -> None:
+        """Fetch and say so."""
+        from eyehand.hub.pull import pull
+        from eyehand.hub.store import open_store
 
-def push_data(options: Push) -> None:
-    """Upload and say so."""
-    from eyehand.hub.card import card_of
-    from eyehand.hub.push import push
-    from eyehand.hub.store import open_store
-
-    store = open_store(options.url)
-    card = card_of(options.source, options.licence, options.index, _say)
-    report = push(options.source, store, card, verify=options.verify, progress=_say)
-    print(f"pushed {report.num_files} files, {report.num_bytes:,} bytes, {report.num_uploaded} of them new")
-
-
-def pull_data(options: Pull) -> None:
-    """Fetch and say so."""
-    from eyehand.hub.pull import pull
-    from eyehand.hub.store import open_store
-
-    report = pull(open_store(options.url), options.folder, options.without_manifest, progress=_say)
-    print(f"pulled {report.num_files} files, {report.num_bytes:,} bytes, {report.num_fetched} of them new")
+        report = pull(open_store(self.url), self.folder, self.without_manifest, progress=_say)
+        print(f"pulled {report.num_files} files, {report.num_bytes:,} bytes, {report.num_fetched} of them new")
 
 
 def _say(line: str) -> None:
