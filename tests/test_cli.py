@@ -29,6 +29,18 @@ def test_help_lists_every_command_and_imports_nothing_heavy() -> None:
         assert text in done.stdout
 
 
+def test_the_help_of_every_command_is_shown_without_what_is_heavy() -> None:
+    code = (
+        "import contextlib, sys; from eyehand.cli import COMMANDS, main\n"
+        "for name in COMMANDS:\n"
+        "    with contextlib.suppress(SystemExit): main([name, '--help'])\n"
+        "    heavy = {'torch', 'numpy', 'av', 'pyarrow', 'vizdoom', 'gymnasium'} & set(sys.modules)\n"
+        "    assert not heavy, (name, heavy)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_option_is_documented(name: str) -> None:
     def check(options: type) -> None:

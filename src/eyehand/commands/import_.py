@@ -12,7 +12,6 @@ from eyehand.announce import announce
 from eyehand.commands.workers import Workers
 from eyehand.errors import UserError
 from eyehand.formats.import_formats import FORMATS, Format
-from eyehand.formats.importing import ImportReport
 
 
 def _sub_commands() -> Any:
@@ -33,6 +32,7 @@ def _sub_commands() -> Any:
 
 
 if TYPE_CHECKING:
+    from eyehand.formats.importing import ImportReport
 
     class AnyFormat(Format, Workers):
         """Each of them."""
