@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import socket
 import subprocess
@@ -19,11 +20,14 @@ from serving import Gated, Serve, Sum
 from talker import Talker, grey, noise
 
 from eyehand.action import NOTHING, Action
+from eyehand.cli import main
 from eyehand.clock import SystemClock
 from eyehand.errors import UserError
 from eyehand.frame import Frame, resize
 from eyehand.game import Outcome, TaskInfo
+from eyehand.games.families import open_game
 from eyehand.player import Decision, Observation
+from eyehand.players.kinds import PlayerOptions, open_player
 from eyehand.players.policy import PolicyPlayer
 from eyehand.players.remote import RemotePlayer
 from eyehand.session import Session, Tick
@@ -138,6 +142,22 @@ def test_wrong_servers_are_told_in_one_sentence(serve: Serve, tmp_path: Path) ->
         with pytest.raises(UserError, match="does not want to play: the server sent a message of"):
             RemotePlayer(address).connect(timeout_s=60)
         thread.join()
+
+
+def test_a_server_is_a_player_by_name(serve: Serve, tmp_path: Path) -> None:
+    running, threads = serve(lambda: Sum([]), token=TOKEN, tcp=True), set(threading.enumerate())
+    token_file, name = tmp_path / "token", f"{running.address.host}:{running.address.port}"
+    token_file.write_text(TOKEN)
+    token_file.chmod(0o600)
+    options = ["--game", "doom/aim", "--token-file", str(token_file), "--seconds", "0.5", "--no-video"]
+    assert main(["play", *options, "--server", name, "--out", str(tmp_path)]) == 0
+    assert json.loads((tmp_path / "report.json").read_text())["player"] == "tiny (remote)"
+    assert not [thread for thread in set(threading.enumerate()) - threads if "model client" in thread.name]
+    game = open_game("doom/aim")
+    game.fps = 10.0
+    with pytest.raises(UserError, match=r"tiny \(remote\) was trained on 20 ticks a second and doom/aim has 10"):
+        open_player(f"remote:{name}", game, PlayerOptions(token_file=token_file))
+    assert not [thread for thread in set(threading.enumerate()) - threads if "model client" in thread.name]
 
 
 class Unable(Sum):
