@@ -40,10 +40,11 @@ def run(options: Options) -> int:
 def _findings(options: Options) -> Iterator[Finding]:
     import os
 
-    from eyehand.desktop.profile import load_profile, parse_size
+    from eyehand.desktop.profile import parse_size
     from eyehand.doctor.doctor import check_display, check_game, check_machine, check_own_screen
+    from eyehand.games.families import desktop_profile
 
-    profile = None if options.game is None else load_profile(options.game)
+    profile = None if options.game is None else desktop_profile(options.game)
     if options.own_screen is not None:
         parse_size(options.own_screen)
     yield from check_machine()

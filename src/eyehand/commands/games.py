@@ -109,12 +109,9 @@ def _show(options: Options, name: str) -> int:
 def _check(options: Options, name: str) -> int:
     """Start the game on a screen of its own and try it; 0 if nothing failed, 2 otherwise."""
     from eyehand.desktop import require_xcb
-    from eyehand.desktop.profile import load_profile
-    from eyehand.games.families import family_of
+    from eyehand.games.families import desktop_profile
 
-    if not family_of(name).on_desktop:
-        raise UserError(f"{name} is no desktop game: play it, `eyehand play --game {name} --player random`.")
-    profile = load_profile(name)
+    profile = desktop_profile(name)
     if (missing := profile.missing) is not None:
         raise UserError(missing)
     require_xcb()

@@ -37,12 +37,13 @@ def run(options: Options) -> int:
     from eyehand.desktop import require_xcb
 
     require_xcb()
-    from eyehand.desktop.profile import load_profile, parse_size
+    from eyehand.desktop.profile import parse_size
     from eyehand.games.desktop.together import TogetherGame
+    from eyehand.games.families import desktop_profile
     from eyehand.play.play import play_with
 
     game = TogetherGame(
-        load_profile(options.game),
+        desktop_profile(options.game),
         options.mode,
         parse_size(options.own_screen),
         size_px=None if options.size is None else parse_size(options.size),

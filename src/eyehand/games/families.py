@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from eyehand.errors import UserError
 from eyehand.game import Game, GameFamily, Screen, TaskInfo
 from eyehand.registry import Registry
 
-__all__ = ["FAMILIES", "family_of", "game_names", "open_game", "task_info"]
+if TYPE_CHECKING:
+    from eyehand.desktop.profile import Profile
+
+__all__ = ["FAMILIES", "desktop_profile", "family_of", "game_names", "open_game", "task_info"]
 
 FAMILIES = Registry(
     GameFamily,  # type: ignore[type-abstract]  # it is only asked of what is one
@@ -69,6 +72,19 @@ def task_info(name: str) -> TaskInfo:
     with FAMILIES.blame(_family_name(name)):
         task = family.task(name)
     return task or _unknown(name)
+
+
+def desktop_profile(name: str) -> Profile:
+    """The profile of a desktop game.
+
+    Raises:
+        UserError: it is none, or its profile has a mistake.
+    """
+    from eyehand.desktop.profile import load_profile
+
+    if not family_of(name).on_desktop:
+        raise UserError(f"{name} is no desktop game: `eyehand games list` lists those.")
+    return load_profile(name)
 
 
 def open_game(name: str, *, realtime: bool = False, with_state: bool = False, screen: Screen | None = None) -> Game:

@@ -64,6 +64,9 @@ def test_a_window_is_played_from_the_command_line(
         (["games", "doom", "aim"], "takes no name"),
         (["evaluate", "--checkpoint", "pocket-doom", "--game", "openarena"], "play it with `eyehand play`"),
         (["doctor", "--game", "tetris"], "Unknown game 'tetris'"),
+        (["doctor", "--game", "doom/aim"], "doom/aim is no desktop game"),
+        (["games", "check", "gym/CarRacing-v3"], "gym/CarRacing-v3 is no desktop game"),
+        (["play-with", "--game", "doom/aim"], "doom/aim is no desktop game"),
         (["doctor", "--own-screen", "big"], "write it like 640x480"),
     ],
 )
