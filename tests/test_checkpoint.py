@@ -103,6 +103,8 @@ def test_a_failed_save_keeps_the_old_one(folder: Path, name: str, facts: dict[st
 _KILLED_AT_EVERY_STEP = """
 import os, signal, sys
 from pathlib import Path
+import torch
+torch.set_num_threads(1)  # a fork has none of the threads that OpenMP counts on
 from eyehand.checkpoint import load_checkpoint, save_checkpoint
 from test_checkpoint import CONFIG, constant_policy
 
