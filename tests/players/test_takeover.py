@@ -18,8 +18,9 @@ from eyehand.game import Outcome, TaskInfo
 from eyehand.input_event import InputEvent
 from eyehand.play.shared_game import SharedGame
 from eyehand.player import Decision, Observation
+from eyehand.players.hotkeys import TakeoverKeys
 from eyehand.players.input_state import InputState
-from eyehand.players.takeover import Takeover, TakeoverKeys, Turn
+from eyehand.players.takeover import Takeover, Turn
 from eyehand.recording.reader import Recording
 from eyehand.session import EpisodeEnd, EpisodeStart, Session, Tick
 from fake_clock import FakeClock

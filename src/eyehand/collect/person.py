@@ -26,18 +26,17 @@ from eyehand.announce import announce, said_aside
 from eyehand.clock import FPS, punctual
 from eyehand.collect.background import BackgroundObserver
 from eyehand.collect.instant_replay import InstantReplay
-from eyehand.collect.record_options import PersonOptions, RecordPersonOptions
+from eyehand.collect.record_options import RecordPersonOptions
 from eyehand.collect.recorder import Recorder
 from eyehand.collect.watched import Interrupted, WatchedGame
 from eyehand.desktop.x11.listener import Listener
 from eyehand.frame import resize
 from eyehand.games.desktop.x11 import X11Game
 from eyehand.input_event import InputEvent
-from eyehand.players.hotkeys import Hotkeys
 from eyehand.players.human import HumanPlayer
 from eyehand.session import EpisodeEnd, EpisodeStart, Session, Tick
 
-__all__ = ["PersonReport", "RecordingState", "record_hotkeys", "record_person"]
+__all__ = ["PersonReport", "RecordingState", "record_person"]
 
 _LOOK_S = 0.05
 _SHOWN_MS = 2.0
@@ -76,16 +75,6 @@ class RecordingState(enum.Enum):
     ON = "recording"
     WAITING = "waiting, the last seconds are held"
     PAUSED = "paused"
-
-
-def record_hotkeys(options: PersonOptions) -> Hotkeys:
-    """What hears the hotkeys.
-
-    Raises:
-        UserError: a key that does not exist, or one for two things.
-    """
-    names = ("record", "pause", "keep", "instruction")
-    return Hotkeys({name: getattr(options, f"key_{name}") for name in names})
 
 
 def record_person(
@@ -141,7 +130,7 @@ class _Desk:
     ) -> None:
         self.game, self.options, self.say = game, options, say
         self._ended = ended
-        self.person = HumanPlayer(record_hotkeys(options))
+        self.person = HumanPlayer(options.hotkeys())
         self._changed = threading.Condition()
         self._recording = RecordingState.WAITING if options.wait else RecordingState.ON
         self._before_pause = self._recording

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from eyehand.players.hotkeys import Hotkeys
+
 __all__ = ["CollectOptions", "EpisodeOptions", "PersonOptions", "RecordOptions", "RecordPersonOptions"]
 
 
@@ -30,6 +32,10 @@ class PersonOptions:
     key_pause: str = "RightAlt+End"
     key_keep: str = "RightAlt+Insert"
     key_instruction: str = "RightAlt+PageUp"
+
+    def hotkeys(self) -> Hotkeys:
+        """The detector of these keys. Errors as of `Hotkeys`."""
+        return Hotkeys({name: getattr(self, f"key_{name}") for name in ("record", "pause", "keep", "instruction")})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -40,11 +40,11 @@ def _record_person(options: Options, game: str) -> int:
     if options.person.keep_seconds <= 0:
         raise UserError("Option --keep-seconds must be above 0.")
     require_xcb()
-    from eyehand.collect.person import record_hotkeys, record_person
+    from eyehand.collect.person import record_person
     from eyehand.games.desktop.x11 import X11Game
     from eyehand.games.families import open_game
 
-    record_hotkeys(options.person)
+    options.person.hotkeys()
     seconds = None if options.minutes is None else options.minutes * 60
     wanted = RecordPersonOptions(out=options.out, seconds=seconds, **vars(options.person))
     with closing(open_game(game, realtime=True)) as played:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from eyehand.errors import UserError
 from eyehand.game import Screen
 from eyehand.inference.network_options import NetworkOptions
+from eyehand.players.hotkeys import TakeoverKeys
 
 if TYPE_CHECKING:
     from eyehand.game import Game
@@ -65,20 +66,16 @@ class AgentOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TakeoverOptions:
+class TakeoverOptions(TakeoverKeys):
     """How a person takes over.
 
     Attributes:
         takeover: in a desktop game, any key, click or motion of your own mouse in it takes over from the agent.
-        resume_key: the key, or keys together, with which the agent resumes.
-        panic_key: the key, or keys together, that release everything and end play.
         takeover_px: so many pixels of your mouse's motion within a quarter of a second take over.
         view: whether to watch, and take over, in the browser: on, off, auto (with --own-screen), or HOST:PORT.
     """
 
     takeover: bool = True
-    resume_key: str = "RightAlt+Home"
-    panic_key: str = "F12"
     takeover_px: int = 20
     view: str = "auto"
 

@@ -20,7 +20,7 @@ from eyehand.input_event import InputEvent
 from eyehand.play.play_options import TakeoverOptions
 from eyehand.play.shared_game import SharedGame
 from eyehand.player import Player
-from eyehand.players.takeover import Takeover, TakeoverKeys
+from eyehand.players.takeover import Takeover
 from eyehand.wire.address import Address
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def share(
     Raises:
         UserError: the page cannot be served at that address.
     """
-    keys, view = check_takeover(options, game)
+    view = check_takeover(options, game)
     is_heard = isinstance(game, HeardGame)
     can_take_over = options.takeover and game.is_realtime and (is_heard or view is not None)
     if not can_take_over and view is None:
@@ -67,7 +67,7 @@ def share(
         takeover: Takeover | None = None
         if can_take_over:
             tell = stack.enter_context(said_aside(lambda text: say(f"\a{text}")))
-            takeover = Takeover(player, keys, motion_px=options.takeover_px, say=tell)
+            takeover = Takeover(player, options, motion_px=options.takeover_px, say=tell)
         viewer = None if view is None else _open_viewer(view, takeover, game.task.name, stack)
         if takeover is None:
             yield SharedPlay(game, player, viewer=viewer)
@@ -81,20 +81,19 @@ def share(
         yield SharedPlay(shared, takeover, takeover, viewer, takeover.take_events if is_heard else None)
 
 
-def check_takeover(options: TakeoverOptions, game: Game | None = None) -> tuple[TakeoverKeys, Address | None]:
-    """The hotkeys, and where the page to watch this game is served; None: nowhere.
+def check_takeover(options: TakeoverOptions, game: Game | None = None) -> Address | None:
+    """Where the page to watch this game is served; None: nowhere.
 
     Raises:
         UserError: an option makes no sense.
     """
     if options.takeover_px < 1:
         raise UserError("--takeover-px must be 1 or more.")
-    keys = TakeoverKeys(options.resume_key, options.panic_key)
-    keys.hotkeys()
+    options.hotkeys()
     has_own_screen = getattr(game, "own_screen_px", None) is not None
     if options.view == "off" or (options.view == "auto" and not has_own_screen):
-        return keys, None
-    return keys, Address(host="127.0.0.1") if options.view in ("on", "auto") else Address.parse_tcp(options.view)
+        return None
+    return Address(host="127.0.0.1") if options.view in ("on", "auto") else Address.parse_tcp(options.view)
 
 
 def _listening(game: HeardGame, takeover: Takeover, stack: contextlib.ExitStack) -> Callable[[], Listening]:

@@ -20,7 +20,7 @@ from eyehand.action import KEYS
 from eyehand.errors import UserError
 from eyehand.input_event import HOTKEY, InputEvent
 
-__all__ = ["Combination", "Hotkeys"]
+__all__ = ["PANIC", "RESUME", "Combination", "Hotkeys", "TakeoverKeys"]
 
 _HELD_BACK_NS = 500_000_000
 
@@ -142,3 +142,23 @@ def _key_name(name: str, text: str) -> str:
         hint = f"did you mean {found[close[0]]}?" if close else "write it like RightControl+F9."
         raise UserError(f"The hotkey {text!r} has the unknown key {name!r}: {hint}")
     return found[name.casefold()]
+
+
+RESUME, PANIC = "resume", "panic"
+
+
+@dataclass(frozen=True)
+class TakeoverKeys:
+    """The hotkeys of a takeover.
+
+    Attributes:
+        resume_key: the key, or keys together, with which the agent resumes.
+        panic_key: the key, or keys together, that release everything and end play.
+    """
+
+    resume_key: str = "RightAlt+Home"
+    panic_key: str = "F12"
+
+    def hotkeys(self) -> Hotkeys:
+        """The detector of these keys. Errors as of `Hotkeys`."""
+        return Hotkeys({RESUME: self.resume_key, PANIC: self.panic_key})

@@ -15,18 +15,17 @@ import enum
 import threading
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from eyehand.action import NOTHING, Action
 from eyehand.input_event import HOTKEY, InputEvent
 from eyehand.player import Decision, Observation, Player
-from eyehand.players.hotkeys import Hotkeys
+from eyehand.players.hotkeys import PANIC, RESUME, TakeoverKeys
 from eyehand.players.input_state import InputState
 
-__all__ = ["Takeover", "TakeoverKeys", "Turn"]
+__all__ = ["Takeover", "Turn"]
 
 _MOTION_MEMORY_NS = 250_000_000
-_RESUME, _PANIC = "resume", "panic"
 
 
 class Turn(enum.Enum):
@@ -35,27 +34,6 @@ class Turn(enum.Enum):
     AGENT = "agent"
     PERSON = "person"
     NOBODY = "nobody"
-
-
-@dataclass(frozen=True)
-class TakeoverKeys:
-    """The hotkeys of a takeover, written as in `players.hotkeys`.
-
-    Attributes:
-        resume: the agent plays on.
-        panic: everything is released and play ends.
-    """
-
-    resume: str = "RightAlt+Home"
-    panic: str = "F12"
-
-    def hotkeys(self) -> Hotkeys:
-        """The detector of these keys.
-
-        Raises:
-            UserError: no such key, or one for both.
-        """
-        return Hotkeys({_RESUME: self.resume, _PANIC: self.panic})
 
 
 class Takeover:
@@ -125,11 +103,11 @@ class Takeover:
             known, hotkey = (self._far_hotkeys if is_far else self._near_hotkeys).hear(event)
             for one in known:
                 self._take_in(one, is_far)
-            if hotkey == _PANIC:
+            if hotkey == PANIC:
                 self.panic(event.time_ns)
-            self._is_to_resume |= hotkey == _RESUME
+            self._is_to_resume |= hotkey == RESUME
             # While the person still holds RightAlt, the agent's Space would be Alt and Space: a window manager's menu.
-            if self._is_to_resume and not self._near_hotkeys.is_begun(_RESUME):
+            if self._is_to_resume and not self._near_hotkeys.is_begun(RESUME):
                 self._is_to_resume = False
                 self.resume(event.time_ns)
 
@@ -231,7 +209,7 @@ class Takeover:
         self._shared = self._held.keys & self._near.keys
         self.release_except(self._shared)
         self._change(Turn.PERSON, time_ns)
-        self._say(f"you play; {self.keys.resume} gives the game back to the agent, {self.keys.panic} ends it.")
+        self._say(f"you play; {self.keys.resume_key} gives the game back to the agent, {self.keys.panic_key} ends it.")
 
     def _change(self, turn: Turn, time_ns: int) -> None:
         self.turn = turn

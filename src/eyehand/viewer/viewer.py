@@ -181,8 +181,8 @@ class Viewer:
                 **self._facts,
                 "task": self._task,
                 "turn": "agent" if takeover is None else takeover.turn.value,
-                "resume": None if takeover is None else takeover.keys.resume,
-                "panic": None if takeover is None else takeover.keys.panic,
+                "resume": None if takeover is None else takeover.keys.resume_key,
+                "panic": None if takeover is None else takeover.keys.panic_key,
                 "frame": frame.index,
             }
         ).encode()

@@ -28,7 +28,8 @@ from eyehand.game import Outcome
 from eyehand.input_event import InputEvent
 from eyehand.play.shared_game import SharedGame
 from eyehand.player import Decision, Observation
-from eyehand.players.takeover import Takeover, TakeoverKeys, Turn
+from eyehand.players.hotkeys import TakeoverKeys
+from eyehand.players.takeover import Takeover, Turn
 from eyehand.session import Session
 from programs import need
 from x_person import Person
