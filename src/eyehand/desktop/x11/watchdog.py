@@ -2,8 +2,8 @@
 
 It reads what the player may hold, a JSON object a line, and releases all of it through a connection of its own when
 the pipe closes or the parent changes (the player is dead), when nothing is heard for `STALE_AFTER_S` while something is
-held (the player hangs), or at once when the window loses the focus or goes away. When the player is dead it also ends
-the game and the screen that were started for it, then itself. It ignores the signals that end a process group.
+held (the player hangs), or while the window is gone or without the focus. When the player is dead it also ends the game
+and the screen that were started for it, then itself. It ignores the signals that end a process group.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ class _Watchdog:
         self.heard_s = time.monotonic()
         self.display: Any = None
         self.window_watch: Any = None
+        self.is_away = False
         self.unread = b""
 
     def run(self) -> None:
@@ -49,8 +50,12 @@ class _Watchdog:
                 if time.monotonic() - self.heard_s > STALE_AFTER_S:
                     self.release()
         finally:
+            held = self.keys.copy(), self.buttons.copy()
             self.release()
             self._end_processes()
+            time.sleep(_LOOK_S)  # the last press of the dead may reach the server after the release: then once more
+            self.keys, self.buttons = held
+            self.release()
 
     def release(self) -> None:
         """Release what the player may hold."""
@@ -92,17 +97,24 @@ class _Watchdog:
         say_ready()
 
     def _look_at_window(self) -> None:
-        """Release when the window loses the focus: a repeating key must not reach another one."""
+        """Release while the window is without the focus: a repeating key must not reach another one."""
         if self.window_watch is None:
             return
+        from eyehand.desktop.window_query import WindowState
         from eyehand.errors import UserError
 
         try:
             if self.window_watch.lost_focus():
-                # What was pressed before the focus left was announced before: take that in first, or it stays down.
-                while select.select([0], [], [], 0)[0] and self._read():
-                    pass
+                self.is_away = True
+                # What was pressed before the focus left was announced before: read that first, or it stays down. The
+                # pipe holds no more than one read takes.
+                if select.select([0], [], [], 0)[0]:
+                    self._read()
                 self.release()
+            elif self.is_away and (self.keys or self.buttons):
+                self.is_away = self.window_watch.state() is not WindowState.READY
+                if self.is_away:
+                    self.release()
         except UserError:  # the display is gone, and everything that was held on it
             self.display = self.window_watch = None
 
