@@ -15,6 +15,7 @@ from numbered_video import number_of, numbered, write_video
 from eyehand.action import BUTTONS, KEYS, NOTHING, Action, Gamepad, Stick
 from eyehand.cli import main
 from eyehand.formats.importing import import_recordings
+from eyehand.formats.lerobot_export import EPISODE_INFO
 from eyehand.formats.lerobot_import import LerobotImporter
 from eyehand.formats.lerobot_layout import ACTION_NAMES, DATA_PATH, VIDEO_PATH, action_of, vector_of
 from eyehand.frame import Frame
@@ -79,7 +80,7 @@ def test_vectors_say_everything_an_action_says() -> None:
         assert vector.shape == (len(ACTION_NAMES),)
         assert action_of(vector.tolist(), ACTION_NAMES) == action
     assert not vector_of(None).any()
-    with pytest.raises(ValueError, match="a motion of nan pixels"):
+    with pytest.raises(ValueError, match="the number nan"):
         action_of([float("nan")], ["mouse.dx"])
 
 
@@ -327,6 +328,7 @@ def write_set(
     return root
 
 
+NAN = float("nan")
 HOPS = [[float(index % 10 >= 5), index - 15.0] for index in range(30)]
 
 
@@ -394,17 +396,21 @@ def test_sets_of_one_name_are_told_apart_by_what_is_in_them(tmp_path: Path) -> N
         ("data/chunk-000/file-000.parquet", "frame_index", None),
         ("meta/episodes/chunk-000/file-000.parquet", "length", None),
         ("meta/episodes/chunk-000/file-000.parquet", f"videos/{PICTURE}/from_timestamp", pa.array([None, 1.5])),
+        ("meta/episodes/chunk-000/file-000.parquet", f"videos/{PICTURE}/from_timestamp", pa.array([NAN, 1.5])),
+        ("data/chunk-000/file-000.parquet", "action", pa.array([[NAN, 0.0]] * 60, pa.list_(pa.float32(), 2))),
+        ("meta/episodes/chunk-000/file-000.parquet", EPISODE_INFO, pa.array(['{"id": "../../elsewhere"}'] * 2)),
+        ("meta/episodes/chunk-000/file-000.parquet", EPISODE_INFO, pa.array(['{"id": 5}'] * 2)),
         ("meta/tasks.parquet", "task", None),
     ],
 )
 def test_tables_without_a_column_and_with_nulls(
     tmp_path: Path, table: str, column: str, value: pa.Array | None
 ) -> None:
-    """One sentence each, and the sound set after it is imported."""
+    """One sentence each, and the sound set after it is imported; numbers that are none, and ids that lead elsewhere."""
     bad = write_set(tmp_path / "bad", HOPS, ["key.Space", "mouse.dx"])
     content = pq.read_table(bad / table)
-    place = content.column_names.index(column)
-    changed = content.remove_column(place) if value is None else content.set_column(place, column, value)
+    changed = content.drop_columns([column]) if column in content.column_names else content
+    changed = changed if value is None else changed.append_column(column, value)
     pq.write_table(changed, bad / table)
     good = write_set(tmp_path / "good", HOPS, ["key.Space", "mouse.dx"], first=100)
     report = import_recordings(LerobotImporter([bad, good]), tmp_path / "out")

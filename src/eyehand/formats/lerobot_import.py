@@ -8,6 +8,7 @@ taken as done by a person. See `lerobot_layout.py`.
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -54,6 +55,7 @@ class LerobotImporter:
     format = "lerobot"
     losses = (
         "Lost: raw events, and everything in the data set but its actions, one picture, tasks and times.",
+        "Lost: what was done on the last picture.",
         "Changed: pictures are encoded anew, the 192x192 one and video.mp4 from the same one.",
         "Changed: an empty task is no instruction.",
     )
@@ -102,9 +104,9 @@ def _begins(stated: Sequence[float], lengths: Sequence[int], video: VideoReader,
     They lie side by side. The times that a data set states drift away from that, by what the end of every episode was
     rounded to, so they count only where the video holds more than these episodes.
     """
+    begins = [round(begin) for begin in stated]
     if sum(lengths) == video.num_frames:
         return list(accumulate(lengths[:-1], initial=0))
-    begins = [round(begin) for begin in stated]
     ends = [begin + length for begin, length in zip(begins, lengths, strict=True)]
     if ends[-1] > video.num_frames:
         raise UserError(f"{video.path} ends before what {root} says of it: it was cut off, fetch it again.")
@@ -151,10 +153,10 @@ def _recording_info(root: Path, episode: int, digest: str, about: Mapping[str, A
     if about:
         facts = {name: value for name, value in about.items() if name in known}
         facts["tasks"] = tuple(facts.get("tasks", ()))
-        try:
+        with laid_out(f"{root}, episode {episode},", "LeRobot's"):
+            if not re.fullmatch(r"[^./\\\0][^/\\\0]{0,99}", facts["id"]):  # it names a folder
+                raise ValueError(f"its id is {facts['id'][:100]!r}")
             return RecordingInfo(**facts)
-        except TypeError as error:
-            raise UserError(f"{root}: episode {episode} does not say what it is of ({error}).") from error
     of = recording_id("lerobot", digest)
     return new_info(root.resolve().name, "", FPS, id=of, user="human", created_s=0, os="")
 

@@ -121,10 +121,10 @@ def action_of(vector: Sequence[float], names: Sequence[str]) -> Action:
         names: of each, out of ACTION_NAMES.
 
     Raises:
-        ValueError: they are not as many, or the motion is more than any mouse makes.
+        ValueError: they are not as many, or one is not a number or more than any mouse moves.
     """
     values = dict(zip(names, map(float, vector), strict=True))
-    plausible(*(value for name, value in values.items() if name.startswith(("mouse.", "scroll."))))
+    plausible(*values.values())
     keys = frozenset(name[4:] for name, value in values.items() if name.startswith("key.") and value > 0.5)
     buttons = frozenset(name[7:] for name, value in values.items() if name.startswith("button.") and value > 0.5)
     dx, dy, scroll_dx, scroll_dy = (

@@ -15,7 +15,7 @@ def plausible(*motion_px: float) -> None:
     """
     for value in motion_px:
         if not abs(value) <= _MOST_PX:
-            raise ValueError(f"a motion of {value} pixels")
+            raise ValueError(f"the number {value}")
 
 
 class WholePixels:
