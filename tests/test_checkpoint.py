@@ -100,6 +100,19 @@ def test_a_failed_save_keeps_the_old_one(folder: Path, name: str, facts: dict[st
     assert sorted(path.name for path in folder.iterdir()) == ["checkpoint.json", "weights.safetensors"]
 
 
+def test_a_failed_save_keeps_weights_that_have_yet_to_get_their_name(folder: Path) -> None:
+    policy, weights = load_checkpoint(folder).policy, folder / "weights.safetensors"
+    weights.rename(folder / f".new-weights-{read_checkpoint(folder).description.weights_sha256}")
+    weights.mkdir()  # as on Windows while somebody reads the old ones: they cannot be replaced
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        save_checkpoint(folder, policy, {"steps": object()}, fps=20.0, temperature=0.8)
+    assert load_checkpoint(folder).facts == {"steps": 7}
+    weights.rmdir()
+    save_checkpoint(folder, policy, {"steps": 8})
+    assert load_checkpoint(folder).facts == {"steps": 8}
+    assert sorted(path.name for path in folder.iterdir()) == ["checkpoint.json", "weights.safetensors"]
+
+
 _KILLED_AT_EVERY_STEP = """
 import os, signal, sys
 from pathlib import Path

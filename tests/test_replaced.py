@@ -22,6 +22,36 @@ def test_a_file_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
     assert [path.read_text() for path in (tmp_path / "new folder").iterdir()] == ["new"]
 
 
+def test_what_a_link_leads_to_is_replaced(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk" / "a.json").write_text("old")
+    (tmp_path / "disk" / "empty").mkdir()
+    for name in ("a.json", "empty"):
+        (tmp_path / name).symlink_to(tmp_path / "disk" / name)
+    with replaced(tmp_path / "a.json") as partial:
+        partial.write_text("new")
+    with replaced(tmp_path / "empty") as partial:
+        partial.mkdir()
+        (partial / "b").write_text("b")
+    assert (tmp_path / "disk" / "a.json").read_text() == "new"
+    assert (tmp_path / "disk" / "empty" / "b").read_text() == "b"
+    assert all((tmp_path / name).is_symlink() for name in ("a.json", "empty"))
+
+
+@pytest.mark.parametrize("path", [".", "..", "/"])
+def test_a_folder_is_no_place_for_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(UserError, match=f"^Cannot write {path} "), replaced(Path(path)) as partial:
+        partial.write_text("new")
+    assert [each.name for each in tmp_path.rglob("*")] == ["here"]
+
+
+def test_standard_output_is_written_to_even_where_it_is_a_file() -> None:
+    with replaced(Path("/dev/stdout")) as partial:
+        assert partial == Path("/dev/stdout")
+
+
 def test_a_folder_appears_whole(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     with replaced(tmp_path / "out") as partial:

@@ -163,17 +163,17 @@ def write_checkpoint(
     folder = Path(folder)
     _check_replaceable(folder)
     is_there = (folder / _JSON).is_file()
-    with replaced(folder / _JSON if is_there else folder, also=(SafetensorError,)) as new:
-        made, description = (folder, new) if is_there else (new, new / _JSON)
-        made.mkdir(exist_ok=True)
-        _settle(made)
-        weights = made / f"{_NEW}{os.getpid()}"
-        try:
+    try:
+        with replaced(folder / _JSON if is_there else folder, also=(SafetensorError,)) as new:
+            made, description = (folder, new) if is_there else (new, new / _JSON)
+            made.mkdir(exist_ok=True)
+            _settle(made)
+            weights = made / f"{_NEW}{os.getpid()}"
             save_file(dict(state), weights)
             weights.chmod(0o644)  # safetensors makes its file private
             sync(weights)
             sha256 = _sha256(weights)
-            weights = weights.rename(made / f"{_NEW}{sha256}")
+            weights.replace(made / f"{_NEW}{sha256}")
             content = Description(
                 format_version=FORMAT_VERSION,
                 eyehand_version=__version__,
@@ -186,22 +186,19 @@ def write_checkpoint(
                 facts=dict(facts or {}),
             )
             description.write_text(json.dumps(vars(content), indent=1) + "\n", encoding="utf-8")
-        except BaseException:
-            weights.unlink(missing_ok=True)
-            raise
-    _settle(folder)
+    finally:
+        _settle(folder)
     return folder
 
 
 def _settle(folder: Path) -> None:
     """Give the weights that the description names their name, and remove what a writer that was killed left."""
     with contextlib.suppress(OSError, UserError):  # Windows refuses it while somebody reads the old ones: the next time
-        if (folder / _JSON).is_file():
-            new = folder / f"{_NEW}{_read_json(folder / _JSON).weights_sha256}"
-            if new.is_file():
-                os.replace(new, folder / _WEIGHTS)
-        for leftover in folder.glob(f"{_NEW}*"):
+        new = folder / f"{_NEW}{_read_json(folder / _JSON).weights_sha256}"
+        for leftover in set(folder.glob(f"{_NEW}*")) - {new}:
             leftover.unlink()
+        if new.is_file():
+            os.replace(new, folder / _WEIGHTS)
 
 
 def _check_replaceable(folder: Path) -> None:

@@ -21,8 +21,8 @@ def replaced(
     """Where to write what `path` is to be, a file or a folder; when the block ends it is on the disk and called `path`.
 
     Args:
-        path: of a file, or of a folder that is not there yet or empty; its parents are made. What is neither (a pipe,
-            /dev/stdout) is written to as it is.
+        path: of a file, or of a folder that is not there yet or empty; its parents are made. Of a link, what it leads
+            to is replaced. What is neither (a pipe, /dev/stdout) is written to as it is.
         advice: what to do when it cannot be written, for the message.
         also: what a library raises for an OSError.
 
@@ -30,21 +30,23 @@ def replaced(
         UserError: it cannot be written; what was there is untouched, and nothing is left of the new one.
     """
     errors: tuple[type[Exception], ...] = (OSError, *also)
-    new = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    real = Path(os.path.realpath(path))
+    new = real.parent / f".{real.name}.{os.getpid()}.partial"
     try:
-        if path.exists() and not path.is_file() and not path.is_dir():
+        is_stream = path.parent.as_posix() in ("/dev", "/dev/fd")  # /dev/stdout, even where it leads to a file
+        if is_stream or (path.exists() and not path.is_file() and not path.is_dir()):
             yield path
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+        real.parent.mkdir(parents=True, exist_ok=True)
+        for left in real.parent.glob(f".{glob.escape(real.name)}.*.partial"):
             _remove(left)  # a process that was killed left it
         yield new
         for each in (*new.rglob("*"), new):
             sync(each)
-        if new.is_dir() and path.is_dir():
-            path.rmdir()  # Windows replaces no folder, not even an empty one
-        os.replace(new, path)
-        sync(path.parent)  # the rename itself
+        if new.is_dir() and real.is_dir():
+            real.rmdir()  # Windows replaces no folder, not even an empty one
+        os.replace(new, real)
+        sync(real.parent)  # the rename itself
     except errors as error:
         raise UserError(f"Cannot write {path} ({getattr(error, 'strerror', None) or error}): {advice}.") from error
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from eyehand.action import Action
 from eyehand.action_space import P2P
 from eyehand.cli import main
 from eyehand.data.check import CheckLimits, Verdict, check
+from eyehand.data.check_report import journal_beside
 from eyehand.data.dataset import load_dataset
 from eyehand.data.decisions import read_decisions
 from eyehand.data.index import read_index
@@ -95,6 +97,18 @@ def test_several_processes_find_the_same_and_a_killed_check_goes_on(tmp_path: Pa
             check(found, CheckLimits(), journal=journal, progress=lambda what, done, total: told.append(done)) == alone
         )
     assert told == [1, 2, 3]
+
+
+def test_a_check_that_an_older_version_began_goes_on(tmp_path: Path) -> None:
+    with Journal(
+        tmp_path / "a.json.journal",
+        {"check": "data", "content": "", "limits": asdict(CheckLimits()), "judge": "None"},
+    ) as journal:
+        journal.add("check a", [asdict(Verdict("a", "a", ())), "1"])
+    beside = journal_beside(tmp_path / "a.json", "data", CheckLimits())
+    with beside as again:
+        assert again is not None
+        assert set(again.results) == {"check a"}
 
 
 def test_a_damaged_recording_has_its_reason(tmp_path: Path) -> None:

@@ -37,6 +37,8 @@ TABLE = pa.table(
         ("env <> 'quake' AND user_share >= 0.5", "b"),
         ("env in ('doom', 'o''brien')", "bd"),
         ("num_frames not in (7, 50)", "ac"),
+        ("num_frames in (7, 50.5)", "d"),
+        ("user_share in (1, 0.25)", "ad"),
         ("num_frames > 6.5 and num_frames < 1e2", "bd"),
         ("is_cut_off", "b"),
         ("not is_cut_off and error is null", "ad"),

@@ -74,8 +74,9 @@ def test_table_shows_everybody() -> None:
     assert "told one thing or the other" in text
 
 
-def test_a_file_that_is_no_result_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "other.json").write_text('{"agent": 1}')
+@pytest.mark.parametrize("content", ['{"agent": 1}', "[1]", "1"])
+def test_a_file_that_is_no_result_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "other.json").write_text(content)
     with pytest.raises(UserError, match="is no result of"):
         read_report(tmp_path / "other.json")
     with pytest.raises(UserError, match="cannot be read"):

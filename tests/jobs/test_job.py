@@ -74,8 +74,9 @@ def test_a_journal_of_another_version(tmp_path: Path) -> None:
     job = Job("double", double, lambda number, problem: -1, lambda result: True, int)
     with Journal(tmp_path / "m", {}) as journal:
         journal.add("double 1", {"half": 2})
-        with pytest.raises(UserError, match=r"m is of another eyehand \(.*\): remove it to start anew"):
-            run_job(job, {"1": 1}, LocalEngine(), journal)
+        journal.add("double 2", 4)
+        assert run_job(job, {"1": 1, "2": 2}, LocalEngine(), journal) == {"1": 2, "2": 4}
+        assert journal.results == {"double 1": 2, "double 2": 4}
 
 
 def test_one_run_at_a_time(tmp_path: Path) -> None:

@@ -56,7 +56,8 @@ def journal_beside(
     if out is None:
         return nullcontext()
     content = hashlib.sha256(Path(source).read_bytes()).hexdigest() if source.endswith(INDEX_ENDING) else ""
-    options = {"check": source, "content": content, "limits": asdict(limits), "scorer": repr(scorer)}
+    # "judge" is the scorer in every journal that was begun so far.
+    options = {"check": source, "content": content, "limits": asdict(limits), "judge": repr(scorer)}
     return Journal(out.with_name(out.name + ".journal"), options)
 
 

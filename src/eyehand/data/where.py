@@ -139,7 +139,7 @@ class _Parser:
         while self._accept(","):
             values.append(self._value(kind, name))
         self._expect(")")
-        return pa.array([value.as_py() for value in values], values[0].type)
+        return pa.array([value.as_py() for value in values])
 
     def _pattern(self, kind: pa.DataType, name: str) -> str:
         value = self._value(kind, name).as_py()

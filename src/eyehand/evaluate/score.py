@@ -139,7 +139,7 @@ def read_report(path: Path) -> EvaluationReport:
         return typed(EvaluationReport, values)
     except OSError as error:
         raise unreadable(path, error) from error
-    except (ValueError, AttributeError, UserError) as error:
+    except (ValueError, AttributeError, TypeError, UserError) as error:
         raise UserError(f"{path} is no result of `eyehand evaluate` ({error}); make it again.") from error
 
 

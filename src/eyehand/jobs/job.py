@@ -9,13 +9,13 @@ a killed driver that on the items in progress.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import msgspec
 
-from eyehand.errors import UserError
 from eyehand.jobs.engine import Engine
 from eyehand.jobs.journal import Journal
 
@@ -61,16 +61,15 @@ def run_job(
     """Run a job on every item that the journal lacks, and return all results, in the order of the items.
 
     Raises:
-        UserError: the journal cannot be written, or is of another version.
+        UserError: the journal cannot be written.
         what the job's function raises.
     """
     results: dict[str, Result] = {}
     if journal is not None:
         known = {key: journal.results[f"{job.name} {key}"] for key in items if f"{job.name} {key}" in journal.results}
-        try:
-            results = {key: msgspec.convert(value, job.kind) for key, value in known.items()}
-        except msgspec.ValidationError as error:
-            raise UserError(f"{journal.path} is of another eyehand ({error}): remove it to start anew.") from error
+        for key, value in known.items():
+            with contextlib.suppress(msgspec.ValidationError):  # the form of another version: made anew
+                results[key] = msgspec.convert(value, job.kind)
         results = {key: result for key, result in results.items() if job.is_final(result)}
     keys = [key for key in items if key not in results]
     progress(job.name, len(results), len(items))
