@@ -19,7 +19,6 @@ version = release = eyehand.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 html_theme = "furo"
 html_title = f"eyehand {version}"
-exclude_patterns = ["README.md"]
 myst_heading_anchors = 4
 autodoc_default_options = {"members": True, "member-order": "bysource"}
 autodoc_typehints = "signature"

@@ -75,6 +75,14 @@ def test_every_command_has_help_and_stands_in_the_readme(name: str, capsys: pyte
         (["evaluate", "--game", "doom/aim,"], "Unknown game ''"),
         (["play", "--game", "doom/aim", "--checkpoint", "no/such"], "There is no checkpoint 'no/such'"),
         (["play", "--game", "doom/aim", "--seconds", "-1"], "--seconds must be more than 0"),
+        (["play", "--game", "doom/aim", "--seconds", "nan"], "Option --seconds cannot be nan: give a number."),
+        (["play", "--game", "doom/aim", "--player", ""], "is no checkpoint"),
+        (
+            ["record", "--game", "doom/aim", "--out", "OUT", "--noise-injection", "inf"],
+            "--noise-injection cannot be inf",
+        ),
+        (["record", "--game", "doom/aim", "--out", "OUT", "--minutes", "inf"], "Option --minutes cannot be inf"),
+        (["inspect", "OUT", "--max-mb", "inf"], "Option --max-mb cannot be inf"),
         (["games", "tetris"], "Unknown game 'tetris'"),
         (["record", "--game", "doom/aim", "--out", "OUT", "--player", "nobody", "--episodes", "1"], "nobody"),
         (["record", "--game", "doom/aim", "--out", "OUT", "--workers", "0"], "must be above 0"),
@@ -112,8 +120,9 @@ def test_python_m_eyehand_is_the_command() -> None:
     assert (done.returncode, done.stdout) == (0, "eyehand 0.1.0\n")
 
 
-def test_a_reader_that_goes_away_is_no_fault_of_ours() -> None:
-    command = [sys.executable, "-m", "eyehand", "play", "--help"]
+@pytest.mark.parametrize("words", [["play", "--help"], ["--version"], ["games", "doom"]])
+def test_a_reader_that_goes_away_is_no_fault_of_ours(words: list[str]) -> None:
+    command = [sys.executable, "-m", "eyehand", *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.close()
@@ -122,6 +131,24 @@ def test_a_reader_that_goes_away_is_no_fault_of_ours() -> None:
     assert told == b""
 
 
-def test_an_option_that_changed_its_name_says_the_new_one(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["record", "--game", "doom/aim", "--out", "never", "--perturb=1"]) == 2
-    assert "--noise-injection" in capsys.readouterr().err
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file that is always full")
+@pytest.mark.parametrize("words", [["play", "--help"], ["--version"], ["games", "doom"]])
+def test_output_on_a_full_disk_is_one_sentence(words: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "eyehand", *words], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert "No space left on device" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("--perturb=1", "--noise-injection"), ("--pupil_share=1", "--learner-share"), ("--no-taught", "--dagger")],
+)
+def test_an_option_that_changed_its_name_says_the_new_one(
+    old: str, new: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["record", "--game", "doom/aim", "--out", "never", old]) == 2
+    assert new in capsys.readouterr().err

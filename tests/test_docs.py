@@ -73,6 +73,15 @@ def test_command_lines_can_be_typed(page: str, line: str) -> None:
     tyro.cli(options, args=[word for word in arguments if word != "&"], config=(tyro.conf.OmitArgPrefixes,))
 
 
+def test_options_that_are_named_are_there() -> None:
+    """In running text. What is no option of a command is one of a benchmark, or of pip, TensorBoard or a game."""
+    sources = [*(ROOT / "docs" / "commands").glob("*.md"), *(ROOT / "benchmarks").glob("*.py")]
+    known = {word for path in sources for word in re.findall(r"--[a-z][a-z-]*", path.read_text())}
+    for page in PAGES:
+        named = re.findall(r"`(--[a-z][a-z-]*)", BLOCK.sub("", page.read_text()))
+        assert set(named) <= known | {"--extra-index-url"}, page.name
+
+
 def test_the_command_pages_are_those_of_the_command_line() -> None:
     pages = generate().command_pages()
     written = {page.stem: page.read_text() for page in (ROOT / "docs" / "commands").glob("*.md")}

@@ -11,9 +11,11 @@ A command's module is imported when it is called, so that `eyehand --help` answe
 
 from __future__ import annotations
 
+import errno
 import importlib
 import io
 import keyword
+import math
 import os
 import signal
 import sys
@@ -58,6 +60,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if arguments is None else arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be no text
+    numbers = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]  # Windows has no SIGHUP
+    before = {number: signal.getsignal(number) for number in numbers}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # `nohup eyehand ...` goes on
+            signal.signal(number, _on_signal)
+    try:
+        try:
+            return _run(argv)
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()  # at exit nobody could answer to what comes of it
+    except UserError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        announce("stopped.")
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has gone (`eyehand ... | head`); nothing may be written to it at exit either.
+        _forget_output()
+        return 141
+    except SystemExit as leaving:
+        if isinstance(leaving.__context__, BrokenPipeError):  # rich says it so
+            return 141
+        raise
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        _forget_output()
+        return _fail(f"What was to be written does not fit ({error.strerror}): make space and run the command again.")
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _run(argv: list[str]) -> int:
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(_overview())
         return 0
@@ -66,34 +103,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     name, options = argv[0], argv[1:]
     if name not in COMMANDS:
-        return _fail(f"Unknown command {name!r}: choose one of {', '.join(COMMANDS)}.")
-    numbers = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]  # Windows has no SIGHUP
-    before = {number: signal.getsignal(number) for number in numbers}
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:  # `nohup eyehand ...` goes on
-            signal.signal(number, _on_signal)
-    try:
-        return _run(name, options)
-    except UserError as error:
-        return _fail(str(error))
-    except KeyboardInterrupt:
-        announce("stopped.")
-        return 130
-    except BrokenPipeError:
-        # Whoever read our output has gone (`eyehand ... | head`); nothing may be written to it at exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _run(name: str, options: list[str]) -> int:
+        raise UserError(f"Unknown command {name!r}: choose one of {', '.join(COMMANDS)}.")
     import tyro
 
     for option in options:
-        if option.split("=")[0] in RENAMED:
-            old = option.split("=")[0]
+        old = option.split("=")[0].replace("_", "-").replace("--no-", "--")
+        if old in RENAMED:
             raise UserError(f"The option {old} is now called {RENAMED[old]}: write that instead.")
     command = importlib.import_module(module_of(name))
     parsed = tyro.cli(
@@ -103,8 +118,18 @@ def _run(name: str, options: list[str]) -> int:
         args=options,
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),
     )
+    _check_numbers(parsed)
     status: int = command.run(parsed)
     return status
+
+
+def _check_numbers(options: object) -> None:
+    """Refuse what Python reads as a number and nobody can mean: nan, inf."""
+    for name, value in vars(options).items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UserError(f"Option --{name.replace('_', '-')} cannot be {value}: give a number.")
+        if hasattr(value, "__dataclass_fields__"):
+            _check_numbers(value)
 
 
 def module_of(name: str) -> str:
@@ -131,6 +156,10 @@ def _overview() -> str:
 def _fail(sentence: str) -> int:
     announce(sentence)
     return 2
+
+
+def _forget_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _on_signal(signum: int, frame: FrameType | None) -> None:

@@ -39,7 +39,7 @@ class Review:
     max_mb: float = 100.0
 
     def run(self) -> None:
-        """Do what the self say."""
+        """Decide, or ask, or write the page."""
         from rich.console import Console
 
         from eyehand.data.review import ask, choose, queue_reports, review_queue

@@ -50,7 +50,9 @@ class AgentOptions:
             raise UserError("Give --player or --server, not both.")
         if self.server is None and self.token_file is not None:
             raise UserError("--token-file is for a server: give its address with --server.")
-        return self.player or (self.checkpoint if self.server is None else f"remote:{self.server}")
+        if self.server is not None:
+            return f"remote:{self.server}"
+        return self.checkpoint if self.player is None else self.player
 
     @contextmanager
     def opened(self, game: Game) -> Iterator[Player]:
