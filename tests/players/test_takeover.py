@@ -310,6 +310,19 @@ def test_a_person_far_away_is_carried_out_by_the_hands_of_the_game() -> None:
     assert all(tick.decision is not None and tick.decision.by_user for tick in ticks[3:])
 
 
+def test_a_key_held_back_for_a_person_whose_connection_is_lost_is_never_pressed() -> None:
+    takeover = Takeover(Agent())
+    takeover.reset(0)
+    takeover.hear(InputEvent(1, "key", "RightAlt", True), is_far=True)
+    takeover.lose_far(2)
+    takeover.executed_action(None, NOTHING, 10 * TICK_NS + 1_000_000_000)
+    assert takeover.turn is Turn.AGENT
+    takeover.hear(InputEvent(2_000_000_000, "key", "w", True), is_far=True)
+    takeover.hear(InputEvent(2_000_000_001, "key", "Home", True), is_far=True)
+    assert takeover.turn is Turn.PERSON  # and Home alone is no hotkey
+    assert takeover.carry_out(NOTHING, 2_000_000_002).keys == {"w", "Home"}
+
+
 def test_what_is_typed_while_the_session_pauses_is_not_the_games() -> None:
     play = Play(6)
     play.takeover.reset(0)

@@ -122,6 +122,7 @@ class Takeover:
     def lose_far(self, time_ns: int) -> None:
         """Release everything that remote input holds: its connection is lost."""
         with self.lock:
+            self._far_hotkeys = self.keys.hotkeys()  # what is held back is lost too: nobody will release it
             if self._far.is_holding:
                 self._far.release(time_ns)
                 self.release_except(frozenset())

@@ -120,6 +120,28 @@ def game(desktop: Desktop, window: Window) -> Iterator[PortableGame]:
     game.close()
 
 
+@pytest.mark.parametrize("kind", ["key", "button"])
+def test_what_ctrl_c_cuts_short_leaves_nothing_held(
+    game: PortableGame, window: Window, display: XDisplay, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    game.reset(0)
+    _pointer_to(window, display)
+    assert game.window is not None
+    injector = game.window.injector
+    device = injector._keyboard if kind == "key" else injector._mouse
+    press = device.press
+
+    def interrupted(what: object) -> None:
+        press(what)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(device, "press", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        game.act(Action.of("w", "0"))
+    game.release()
+    wait_until(lambda: not (keys_down(display) or buttons_down(display)), "what was pressed is released")
+
+
 def test_the_picture_is_the_windows(game: PortableGame, window: Window, display: XDisplay) -> None:
     window.fill(0xFF8000, 0, 0, 120, 30)
     game.reset(0)

@@ -70,6 +70,33 @@ def test_the_window_gets_each_change_once(injector: Injector, window: Window, di
     assert not injector.is_holding
 
 
+def _press_and_release(injector: Injector) -> None:
+    injector.do(Action.of("w", "0"))
+    injector.release()
+
+
+@pytest.mark.parametrize("part", ["press", "release"])
+def test_what_ctrl_c_cuts_short_leaves_nothing_held(
+    injector: Injector, display: XDisplay, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    send = display.connection.flush
+
+    def interrupted(*_: object) -> None:
+        send()
+        raise KeyboardInterrupt
+
+    if part == "press":
+        monkeypatch.setattr(display.connection, "flush", interrupted)
+    else:
+        monkeypatch.setattr("eyehand.desktop.x11.injector.release_held", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        _press_and_release(injector)
+    monkeypatch.undo()
+    injector.release()
+    assert not keys_down(display)
+    assert not buttons_down(display)
+
+
 def test_every_key_and_button_arrives(injector: Injector, window: Window, display: XDisplay) -> None:
     codes = key_codes(display)
     for key in KEYS:

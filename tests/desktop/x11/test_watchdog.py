@@ -142,6 +142,48 @@ def test_the_watchdog_lets_go_at_the_moment_in_which_the_focus_is_lost(
     guard.close()
 
 
+def test_what_a_player_presses_after_its_release_is_released_too(
+    display: XDisplay, window: Window, screen: OwnScreen
+) -> None:
+    """One that hangs between what it says and what it does, and is killed when it has done it."""
+    guard = Guard()
+    guard.watch(screen.name, screen.authority, window.id)
+    codes = [key_codes(display)["w"]]
+    test = display.connection(xcffib.xtest.key)
+    guard.hold(codes, ())
+    for _ in range(2):
+        test.FakeInput(2, codes[0], 0, display.root, 0, 0, 0)
+        wait_until(lambda: not keys_down(display), "the watchdog releases the key of a player that says nothing")
+    test.FakeInput(2, codes[0], 0, display.root, 0, 0, 0)
+    assert display.is_alive  # the server has dealt with the press
+    guard.close()
+    assert not keys_down(display)
+
+
+def test_what_a_player_said_last_is_read_when_it_is_dead_already(
+    display: XDisplay, window: Window, screen: OwnScreen
+) -> None:
+    code = key_codes(display)["w"]
+    messages = (
+        {"display": screen.name, "authority": screen.authority, "window": window.id},
+        {"keys": [code], "buttons": []},
+    )
+    reading, writing = os.pipe()
+    os.write(writing, b"".join(json.dumps(message).encode() + b"\n" for message in messages))
+    display.connection(xcffib.xtest.key).FakeInput(2, code, 0, display.root, 0, 0, 0)
+    assert display.is_alive
+    nobody = "0"
+    with open(reading) as pipe:
+        subprocess.run(
+            [sys.executable, "-m", "eyehand.desktop.x11.watchdog", nobody],
+            stdin=pipe,
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+    os.close(writing)
+    assert not keys_down(display)
+
+
 def test_without_its_watchdog_the_player_presses_nothing(display: XDisplay, window: Window, screen: OwnScreen) -> None:
     guard = Guard()
     guard.watch(screen.name, screen.authority, window.id)

@@ -103,8 +103,11 @@ class PortableInjector:
                 move(self._mouse, action.dx, action.dy)
             if (action.buttons - self._buttons or action.scroll_dx or action.scroll_dy) and not may_click():
                 action = Action(action.keys, action.buttons & self._buttons, action.dx, action.dy)
-            self._press_keys(action.keys - self._keys, True)
-            self._press_buttons(action.buttons - self._buttons, True)
+            new_keys, new_buttons = action.keys - self._keys, action.buttons - self._buttons
+            # Noted before they are pressed: Ctrl-C may end this at any moment, and then they are released.
+            self._keys, self._buttons = self._keys | action.keys, self._buttons | action.buttons
+            self._press_keys(new_keys, True)
+            self._press_buttons(new_buttons, True)
             self._scroll_by(action.scroll_dx, action.scroll_dy)
             self._keys, self._buttons = action.keys, action.buttons
             return action

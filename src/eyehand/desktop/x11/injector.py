@@ -99,8 +99,11 @@ class Injector:
                 buttons &= self._buttons  # the server leads those to where they were pressed
                 names = frozenset(name for name in action.buttons if BUTTON_NUMBERS[name] in buttons)
                 action = Action(action.keys, names, action.dx, action.dy)
-            self._send(_PRESS_KEY, keys - self._keys)
-            self._send(_PRESS_BUTTON, buttons - self._buttons)
+            new_keys, new_buttons = keys - self._keys, buttons - self._buttons
+            # Noted before they are pressed: Ctrl-C may end this at any moment, and then they are released.
+            self._keys, self._buttons = keys | self._keys, buttons | self._buttons
+            self._send(_PRESS_KEY, new_keys)
+            self._send(_PRESS_BUTTON, new_buttons)
             if action.scroll_dx or action.scroll_dy:
                 self._scroll_by(action.scroll_dx, action.scroll_dy)
             self.display.connection.flush()
@@ -116,10 +119,10 @@ class Injector:
         """Release everything but these keys. Never raises; thread-safe."""
         kept_codes = frozenset(self._codes[key] for key in kept) & self._keys
         keys, buttons = self._keys - kept_codes, self._buttons
-        self._keys, self._buttons, self._scroll = kept_codes, frozenset(), [0, 0]
         release_held(self.display, keys, buttons)
+        self._keys, self._buttons, self._scroll = self._keys - keys, self._buttons - buttons, [0, 0]
         with contextlib.suppress(OSError):
-            self.guard.hold(kept_codes, ())
+            self.guard.hold(self._keys, self._buttons)
 
     def pointer_to(self, x_px: int, y_px: int) -> None:
         """Move the pointer to a point of the screen, in pixels.

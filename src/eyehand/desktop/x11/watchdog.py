@@ -40,8 +40,10 @@ class _Watchdog:
 
     def run(self) -> None:
         """Watch until the player is gone, then clean up, also after a failure: no answer can be written to the dead."""
+        is_alive = True
         try:
-            while os.getppid() == self.parent:
+            while is_alive:
+                is_alive = os.getppid() == self.parent  # asked first: what the dead said last is still to be read
                 sources = [0] if self.display is None else [0, self.display.connection.get_file_descriptor()]
                 readable, _, _ = select.select(sources, [], [], _LOOK_S)
                 if 0 in readable and not self._read():
@@ -50,21 +52,17 @@ class _Watchdog:
                 if time.monotonic() - self.heard_s > STALE_AFTER_S:
                     self.release()
         finally:
-            held = self.keys.copy(), self.buttons.copy()
             self.release()
             self._end_processes()
             time.sleep(_LOOK_S)  # the last press of the dead may reach the server after the release: then once more
-            self.keys, self.buttons = held
             self.release()
 
     def release(self) -> None:
-        """Release what the player may hold."""
+        """Release what the player may hold. It is not forgotten: a press may come after its release."""
         if self.display is not None and (self.keys or self.buttons):
             from eyehand.desktop.x11.injector import release_held
 
             release_held(self.display, self.keys, self.buttons)
-        self.keys.clear()
-        self.buttons.clear()
 
     def _read(self) -> bool:
         """Read the player's messages; False: it is gone."""
