@@ -318,6 +318,17 @@ def test_a_picture_that_was_noted_late_counts_from_when_it_was_taken(tmp_path: P
     assert [sorted(action.keys) for action in actions if action] == [[]] * 5 + [["w"]] * 4
 
 
+@pytest.mark.parametrize("number", [0, 5])
+@pytest.mark.parametrize("taken_ns", [1, BEGIN_NS - 3000 * MS, BEGIN_NS + 3_600_000 * MS, 10**30])
+def test_a_picture_of_another_clock_counts_about_when_it_was_noted(tmp_path: Path, number: int, taken_ns: int) -> None:
+    """No tick is made up for the time between the clocks, and none is lost."""
+    messages = [*screens(181), key(2510, 0x57, "press")]
+    messages[number][3]["utc_ns"] = taken_ns
+    _, actions = run(tmp_path, messages, 181)
+    assert 58 <= len(actions) <= 100
+    assert sum("w" in action.keys for action in actions if action) in (9, 10)
+
+
 def _truncate(path: Path, share: float = 0.6) -> None:
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * share)])

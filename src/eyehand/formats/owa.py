@@ -33,7 +33,7 @@ __all__ = ["OwaImporter"]
 
 _TICK_NS = round(SECOND_NS / FPS)
 _DISORDER_NS = 2 * SECOND_NS
-"""How much later than it was taken a picture may have been noted."""
+"""How much later than it was taken a picture was noted at most; times from another clock are not believed."""
 
 _TOLERANCE_NS = 2_000_000
 """Matroska's times are whole milliseconds, those of the messages are not."""
@@ -170,7 +170,9 @@ def _messages(file: BinaryIO, path: Path, stretch: _Stretch) -> Iterator[_Messag
             if not isinstance(data, dict):
                 raise ValueError("no JSON object")
             kind = _kind(schema.name)
-            time_ns = int(data.get("utc_ns") or message.log_time) if kind in _FRAME_TYPES else message.log_time
+            time_ns = message.log_time
+            if kind in _FRAME_TYPES:
+                time_ns = max(time_ns - _DISORDER_NS, min(time_ns, int(data.get("utc_ns") or time_ns)))
             heapq.heappush(waiting, _Message(time_ns, number, kind, data))
             while waiting[0].time_ns < message.log_time - _DISORDER_NS:
                 yield heapq.heappop(waiting)
