@@ -293,12 +293,22 @@ def test_what_merely_tells_something_may_be_missing(tmp_path: Path) -> None:
         (lambda table: table.drop_columns(["video_sha256"]), 'by eyehand 0.0.7 and .*"video_sha256" does not exist'),
         (lambda table: table.drop_columns(["fps"]).append_column("fps", pa.array(["a", "b"])), "by eyehand 0.0.7 and"),
         (lambda table: table.drop_columns(["env"]).replace_schema_metadata(None), "by eyehand of an older version and"),
+        (
+            lambda table: table.set_column(8, "num_frames", pa.array([None, 7])),
+            "by eyehand 0.0.7 and .*'num_frames' with null",
+        ),
     ],
 )
 def test_an_index_that_lacks_what_is_needed(tmp_path: Path, change: Callable[[pa.Table], pa.Table], what: str) -> None:
     meta = {b"eyehand_version": b"0.0.7"}
     path = _changed(tmp_path / "x.parquet", lambda table: change(table.replace_schema_metadata(meta)))
     with pytest.raises(UserError, match=rf"was written {what}.* make it anew with `eyehand data index SRC --out"):
+        read_index(path)
+
+
+def test_an_index_without_rows_is_none(tmp_path: Path) -> None:
+    path = _changed(tmp_path / "x.parquet", lambda table: table.slice(0, 0))
+    with pytest.raises(UserError, match="is no index of recordings"):
         read_index(path)
 
 

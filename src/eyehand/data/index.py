@@ -143,14 +143,15 @@ def _understood(table: pa.Table, path: Path) -> pa.Table:
     """The columns that this version knows, each of the type that it has here.
 
     Raises:
-        UserError: one that cannot be done without is missing, or of another type.
+        UserError: one that cannot be done without is missing, of another type, or has nulls.
     """
-    if not {"id", "source", "error"} <= set(table.column_names):
+    if not len(table) or not {"id", "source", "error"} <= set(table.column_names):
         raise UserError(f"{path} is no index of recordings: make one with `eyehand data index`.")
     known = [column for column in _schema() if column.name in table.column_names or column.name not in _MERELY_TOLD]
+    whole = pa.schema([column.with_nullable(column.name == "error") for column in known])
     try:
-        return table.select([column.name for column in known]).cast(pa.schema(known))
-    except (KeyError, pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        return table.select(whole.names).cast(whole)
+    except (KeyError, ValueError, pa.ArrowNotImplementedError) as error:
         writer = (table.schema.metadata or {}).get(_VERSION, b"of an older version").decode()
         lack = str(error.args[0]).splitlines()[0].rstrip(".")
         raise UserError(
