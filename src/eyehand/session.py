@@ -322,11 +322,10 @@ class _RealTimeLoop:
 
     def _hold_on(self) -> Action:
         """Without a decision: keep the held state without motion, or release it if this has lasted too long."""
-        if self.session.clock.now_ns() - self.decided_ns > self.session.stale_after_s * 1e9:
-            self.session.game.release()
-            return NOTHING
-        done = self.session.game.act(self.held)
-        return self.held if done is None else done
+        is_stale = self.session.clock.now_ns() - self.decided_ns > self.session.stale_after_s * 1e9
+        held = NOTHING if is_stale else self.held
+        done = self.session.game.act(held)  # not `release`: in a shared game a person may be playing
+        return held if done is None else done
 
     def end(self, is_aborted: bool) -> EpisodeEnd:
         seconds = (self.last_tick + 1) / self.session.game.fps

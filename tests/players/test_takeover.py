@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -308,6 +309,22 @@ def test_a_person_far_away_is_carried_out_by_the_hands_of_the_game() -> None:
     assert [action.dx for action in play.game.done[3:5]] == [25, 0]
     assert [tick.executed for tick in ticks[3:]] == play.game.done[3:]
     assert all(tick.decision is not None and tick.decision.by_user for tick in ticks[3:])
+
+
+def test_a_person_far_away_plays_while_the_agent_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+    play, goes_on = Play(12), threading.Event()
+
+    def hang(observation: Observation) -> Decision:
+        goes_on.wait()
+        return Decision(NOTHING)
+
+    monkeypatch.setattr(play.agent, "act", hang)
+    monkeypatch.setattr(play.clock, "wait_for", lambda condition, is_true, deadline_ns: is_true())
+    play.at(9, key(9, "a"), is_far=True)
+    play.game.script[11] = goes_on.set
+    ticks = play.run()
+    assert [action.keys for action in play.game.done[8:11]] == [set(), {"a"}, {"a"}]
+    assert [tick.executed.keys for tick in ticks[8:11]] == [set(), {"a"}, {"a"}]
 
 
 def test_a_key_held_back_for_a_person_whose_connection_is_lost_is_never_pressed() -> None:
