@@ -94,6 +94,11 @@ def test_ctrl_c_gives_the_report_of_what_was_played(tmp_path: Path) -> None:
     assert report.video == "play.mp4"
     assert len(report.recordings) == 1
 
+    (tmp_path / "report.html").unlink()
+    (tmp_path / "report.html").mkdir()
+    with pytest.raises(UserError, match=r"Cannot write .*report\.html"):
+        play_with(game, RandomPlayer(), options, interrupt)
+
 
 @pytest.mark.parametrize(
     ("failure", "end"),
@@ -125,15 +130,23 @@ def test_whatever_ends_play_the_report_is_there(
     with av.open(str(tmp_path / "play.mp4")) as video:
         assert sum(1 for _ in video.decode(video=0)) == len(report["ticks"]["time_s"]) == 4
 
+    (tmp_path / "report.html").unlink()
+    (tmp_path / "report.html").mkdir()
+    with pytest.raises(type(failure)) as raised:
+        play_with(game, RandomPlayer(), options)
+    assert raised.value is failure
+    assert "report.html (" in capsys.readouterr().err
 
-def test_nothing_played_leaves_the_report_of_the_last_time(tmp_path: Path) -> None:
+
+@pytest.mark.parametrize("failure", [UserError("No window matches."), KeyboardInterrupt()], ids=["no-game", "ctrl-c"])
+def test_nothing_played_leaves_the_report_of_the_last_time(failure: BaseException, tmp_path: Path) -> None:
     class NoGame(ShortGame):
         def reset(self, seed: int) -> None:
-            raise UserError("No window matches.")
+            raise failure
 
     (tmp_path / "report.json").write_text("the last one")
     options = PlayOptions(agent=RANDOM, video=False, out=tmp_path)
-    with pytest.raises(UserError, match="No window"):
+    with pytest.raises(type(failure)):
         play_with(NoGame(is_realtime=True), RandomPlayer(), options)
     assert (tmp_path / "report.json").read_text() == "the last one"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -277,6 +278,23 @@ def test_the_panic_key_releases_everything_and_ends_play() -> None:
     play.takeover.hear(key(9, "a"))
     play.takeover.hear(key(9, "F9"))
     assert play.takeover.turn is Turn.NOBODY
+
+
+@pytest.mark.parametrize(("is_ignored", "ends"), [(False, KeyboardInterrupt), (True, SystemExit)])
+def test_the_panic_key_ends_play_where_ctrl_c_is_ignored(is_ignored: bool, ends: type[BaseException]) -> None:
+    """A script's `eyehand play &` begins with SIGINT ignored."""
+
+    def leave(*_: object) -> None:
+        raise SystemExit(143)
+
+    wanted = {signal.SIGINT: signal.SIG_IGN if is_ignored else signal.default_int_handler, signal.SIGTERM: leave}
+    before = {number: signal.signal(number, handler) for number, handler in wanted.items()}
+    try:
+        with pytest.raises(ends):
+            Takeover(Agent()).panic(0)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def test_play_has_stopped_before_anybody_is_told() -> None:

@@ -116,13 +116,15 @@ def _play(
         is_interrupted=is_interrupted,
         date=date,
     )
-    if failure is not None and not is_interrupted and not report.ticks:
+    if failure is not None and not report.ticks:
         raise failure
     try:
         write_report(report, options.out)
-    except OSError as error:
-        told = UserError(f"Cannot write the report into {options.out} ({error.strerror}): choose another --out.")
-        raise failure or told from error
+    except UserError as error:
+        if failure is None or is_interrupted:
+            raise
+        announce(str(error))
+        raise failure from error
     if failure is not None and not is_interrupted:
         announce(f"what was played until it ended is in {options.out / 'report.html'}")
         raise failure
@@ -133,8 +135,10 @@ def _end(failure: BaseException | None, takeover: Takeover | None, has_ended: Ca
     """What ended play, in words."""
     if failure is None:
         return "the game was left" if has_ended() else TIME_IS_OVER
+    if isinstance(failure, KeyboardInterrupt | SystemExit) and takeover is not None and takeover.turn is Turn.NOBODY:
+        return "the panic key"
     if isinstance(failure, KeyboardInterrupt):
-        return "the panic key" if takeover is not None and takeover.turn is Turn.NOBODY else "Ctrl-C"
+        return "Ctrl-C"
     if isinstance(failure, SystemExit):
         return f"a signal (status {failure.code})"
     return str(failure) if isinstance(failure, UserError) else f"{type(failure).__name__}: {failure}"

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import _thread
 import enum
+import signal
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -26,6 +27,12 @@ from eyehand.players.input_state import InputState
 __all__ = ["Takeover", "Turn"]
 
 _MOTION_MEMORY_NS = 250_000_000
+
+
+def _interrupt() -> None:
+    """Do what Ctrl-C does; where that is ignored (a script's `eyehand play &`), what SIGTERM does."""
+    is_ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    _thread.interrupt_main(signal.SIGTERM if is_ignored else signal.SIGINT)
 
 
 class Turn(enum.Enum):
@@ -54,7 +61,7 @@ class Takeover:
         *,
         motion_px: int = 20,
         say: Callable[[str], None] = lambda _: None,
-        stop: Callable[[], None] = _thread.interrupt_main,
+        stop: Callable[[], None] = _interrupt,
     ) -> None:
         self.agent = agent
         self.keys = keys or TakeoverKeys()
