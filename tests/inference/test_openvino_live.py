@@ -94,6 +94,24 @@ def test_a_reset_state_is_a_new_one() -> None:
     torch.testing.assert_close(again, first, rtol=1e-5, atol=1e-6)
 
 
+def test_weights_are_a_snapshot_also_in_graphs_that_are_made_later() -> None:
+    policy, clip = tiny_policy(), random_clip(TINY, 1, 4)
+    engine, twin = (OpenVinoLive(policy, is_int8=False) for _ in range(2))
+    text = torch.randn(1, TINY.num_text_tokens, TINY.text_dim, generator=torch.Generator().manual_seed(1))
+
+    def results(engine: OpenVinoLive) -> list[Tensor]:
+        plain, nucleus = (played(engine, engine.new_state(), clip, top_p=top_p) for top_p in (1.0, 0.7))
+        return [*plain, *nucleus, *engine.score(plain[0][-1:], plain[1][-1:]), engine.embed_text(text)]
+
+    before = results(twin)
+    generator = torch.Generator().manual_seed(2)
+    with torch.no_grad():
+        for parameter in policy.parameters():
+            parameter.add_(torch.randn(parameter.shape, generator=generator))
+    for ours, expected in zip(results(engine), before, strict=True):
+        assert torch.equal(ours, expected)
+
+
 def test_bytes_over_255_rounded_to_bfloat16_are_what_the_reference_divides() -> None:
     """What vision in bfloat16 relies on: one product, rounded, is the reference's quotient of two bfloat16."""
     levels = torch.arange(256)

@@ -54,7 +54,7 @@ class OpenVinoLive(StagedEngine):
             # This fusion saves nothing here, and its pass crashes on small networks with one thread (2026.4).
             "SNIPPETS_MODE": "DISABLE",
         }
-        self._policy, self._is_int8 = policy, is_int8
+        self._is_int8 = is_int8
         self._packing = Packing(self.device, torch.float32, is_exported=True)
         self._ring = RollingCache(self.config, self.device, torch.float32)
         self._full_masks: dict[int, dict[str, NDArray[np.float32]]] = {}
@@ -73,6 +73,7 @@ class OpenVinoLive(StagedEngine):
         )
         del step  # with int8 its weights in float32 are of no more use
         self._step = self._compiled(graph, inputs)
+        self._decode_action = DecodeAction(policy, self._packing)
         self._decoders: dict[tuple[str, ...], _Request] = {}
         self._decoder("uniforms", "temperature")
         self._bound_state: LiveState | None = None
@@ -109,7 +110,7 @@ class OpenVinoLive(StagedEngine):
                 "targets": torch.zeros(1, slots, dtype=torch.int32),
             }
             inputs = {name: known[name] for name in ("out", *given)}
-            module = DecodeActionGraph(DecodeAction(self._policy, self._packing), given)
+            module = DecodeActionGraph(self._decode_action, given)
             graph = exported(module, list(inputs.values()), is_int8=self._is_int8)
             self._decoders[given] = self._compiled(graph, inputs)
         return self._decoders[given]
