@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -86,8 +88,49 @@ def test_a_policy_that_fails_ends_every_part(checkpoint: Checkpoint) -> None:
         slot.reset(0)
         slot.act(Observation(Frame(np.zeros((0, 0, 3), np.uint8), 0)))
 
-    with pytest.raises(RuntimeError, match="the policy failed in another game of the batch"):
-        rollout.play([wrong_size, lambda slot: _episode(slot, 2, 8)])
+    with pytest.raises(RuntimeError, match="sizes should be greater than 0"):
+        rollout.play([lambda slot: _episode(slot, 2, 8), wrong_size])
+
+
+INTERRUPTED = """
+import os, signal
+import numpy as np
+from eyehand.checkpoint import Checkpoint
+from eyehand.frame import Frame
+from eyehand.player import Observation
+from eyehand.players.batched_rollout import BatchedRollout
+from eyehand.players.policy import BatchPolicyPlayer
+from tiny import TINY, tiny_policy
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+frame = Frame(np.zeros((TINY.frame_size, TINY.frame_size, 3), np.uint8), 0)
+ended = []
+
+def part(player, is_interrupting):
+    player.reset(0)
+    num_ticks = 0
+    try:
+        for num_ticks in range(3000):
+            player.act(Observation(frame))
+            if is_interrupting and num_ticks == 3:
+                os.kill(os.getpid(), signal.SIGINT)
+    finally:
+        ended.append(num_ticks)
+
+try:
+    rollout = BatchedRollout(BatchPolicyPlayer(Checkpoint(tiny_policy(), "tiny"), 2, threads=1))
+    rollout.play([lambda player: part(player, True), lambda player: part(player, False)])
+except KeyboardInterrupt:
+    print(len(ended), max(ended, default=0) < 2999, flush=True)
+"""
+
+
+def test_ctrl_c_ends_every_part_at_its_next_tick() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED],
+        cwd=Path(__file__).parents[1], capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.stdout == "2 True\n", done.stderr
 
 
 def test_more_games_than_the_batch_holds(checkpoint: Checkpoint) -> None:

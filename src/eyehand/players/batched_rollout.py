@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeVar
@@ -42,7 +42,8 @@ class BatchedRollout:
 
         Raises:
             ValueError: more parts than the batch holds.
-            Exception: the first failure of a part, after all have ended.
+            Exception: the policy's failure or the first of a part, after all have ended.
+            KeyboardInterrupt: Ctrl-C; the parts end at their next tick.
         """
         if len(parts) > self._player.batch:
             raise ValueError(f"{len(parts)} games do not fit into a batch of {self._player.batch}")
@@ -50,6 +51,14 @@ class BatchedRollout:
         self._playing = set(range(len(parts)))
         with ThreadPoolExecutor(max(1, len(parts)), "eyehand rollout") as pool:
             futures = [pool.submit(self._play_one, part, index) for index, part in enumerate(parts)]
+            try:
+                wait(futures)
+            except BaseException as error:  # the pool would wait until every game is over
+                with self._changed:
+                    self._failure = error
+                    self._changed.notify_all()
+        if self._failure is not None:
+            raise self._failure
         return [future.result() for future in futures]
 
     def _play_one(self, part: Callable[[RolloutPlayer], Result], index: int) -> Result:
@@ -59,6 +68,7 @@ class BatchedRollout:
             with self._changed:
                 self._playing.discard(index)
                 self._seen.pop(index, None)
+                self._decided.pop(index, None)
                 self._decide_if_all_are_there()
 
     def reset(self, index: int, seed: int) -> None:
@@ -73,7 +83,7 @@ class BatchedRollout:
             self._decide_if_all_are_there()
             self._changed.wait_for(lambda: index in self._decided or self._failure is not None)
             if self._failure is not None:
-                raise RuntimeError("the policy failed in another game of the batch") from self._failure
+                raise RuntimeError("the batch has ended") from self._failure
             return self._decided.pop(index)
 
     def _decide_if_all_are_there(self) -> None:
