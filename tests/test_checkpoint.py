@@ -178,6 +178,20 @@ def test_who_reads_while_it_is_replaced_gets_the_old_one_or_the_new_one(tmp_path
     assert load_checkpoint(folder).facts == {"value": 30}
 
 
+def test_of_two_that_write_it_at_once_each_leaves_a_whole_one(tmp_path: Path) -> None:
+    folder = save_checkpoint(tmp_path / "shared", constant_policy(0), {"value": 0})
+    write = "import sys, test_checkpoint as t\nfor i in range(30):\n value = int(sys.argv[2]) + i"
+    write += (
+        "\n t.save_checkpoint(sys.argv[1], t.constant_policy(value), {'value': value})\n t.load_checkpoint(sys.argv[1])"
+    )
+    commands = [[sys.executable, "-c", write, str(folder), first] for first in ("100", "200")]
+    writers = [subprocess.Popen(command, cwd=Path(__file__).parent) for command in commands]
+    assert [writer.wait() for writer in writers] == [0, 0]
+    loaded = load_checkpoint(folder)
+    assert {float(each.detach().unique()) for each in loaded.policy.parameters()} == {loaded.facts["value"]}
+    assert sorted(path.name for path in folder.iterdir()) == ["checkpoint.json", "weights.safetensors"]
+
+
 def test_loading_leaves_the_callers_random_numbers_alone(folder: Path) -> None:
     torch.manual_seed(1)
     expected = torch.rand(3)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -13,13 +15,25 @@ from eyehand.replaced import replaced
 
 
 def test_a_file_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid(), end='')"], stdout=-1, text=True, check=True
+    )
     for text in ("old", "new"):
         (tmp_path / "new folder").mkdir(exist_ok=True)
-        (tmp_path / "new folder" / ".a.json.0.partial").write_text("what a process left that was killed")
+        (tmp_path / "new folder" / f".a.json.{ended.stdout}.partial").write_text("what a process left that was killed")
         with replaced(tmp_path / "new folder" / "a.json") as partial:
             partial.write_text(text)
             assert partial.parent == tmp_path / "new folder"
     assert [path.read_text() for path in (tmp_path / "new folder").iterdir()] == ["new"]
+
+
+def test_what_others_are_writing_stays(tmp_path: Path) -> None:
+    others = [tmp_path / f".a.json.{os.getppid()}.partial", tmp_path / ".a.json.gz.1234567.partial"]
+    for other in others:
+        other.write_text("half")
+    with replaced(tmp_path / "a.json") as partial:
+        partial.write_text("new")
+    assert sorted(tmp_path.iterdir()) == sorted([tmp_path / "a.json", *others])
 
 
 def test_what_a_link_leads_to_is_replaced(tmp_path: Path) -> None:

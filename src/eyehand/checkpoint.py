@@ -34,6 +34,11 @@ from eyehand.replaced import replaced, sync
 from eyehand.typed import typed
 from eyehand.version import __version__
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 __all__ = ["BUNDLED", "FORMAT_VERSION", "Checkpoint", "Description", "StoredCheckpoint", "bundled_names"]
 __all__ += ["checkpoint_digest", "find_checkpoint", "load_checkpoint", "read_checkpoint", "save_checkpoint"]
 __all__ += ["write_checkpoint"]
@@ -163,32 +168,43 @@ def write_checkpoint(
     folder = Path(folder)
     _check_replaceable(folder)
     is_there = (folder / _JSON).is_file()
-    try:
-        with replaced(folder / _JSON if is_there else folder, also=(SafetensorError,)) as new:
-            made, description = (folder, new) if is_there else (new, new / _JSON)
-            made.mkdir(exist_ok=True)
-            _settle(made)
-            weights = made / f"{_NEW}{os.getpid()}"
-            save_file(dict(state), weights)
-            weights.chmod(0o644)  # safetensors makes its file private
-            sync(weights)
-            sha256 = _sha256(weights)
-            weights.replace(made / f"{_NEW}{sha256}")
-            content = Description(
-                format_version=FORMAT_VERSION,
-                eyehand_version=__version__,
-                resize_version=RESIZE_VERSION,
-                fps=fps,
-                mouse_sampling=mouse_sampling,
-                temperature=temperature,
-                weights_sha256=sha256,
-                policy=config.to_json(),
-                facts=dict(facts or {}),
-            )
-            description.write_text(json.dumps(vars(content), indent=1) + "\n", encoding="utf-8")
-    finally:
-        _settle(folder)
+    with _alone(folder), replaced(folder / _JSON if is_there else folder, also=(SafetensorError,)) as new:
+        made, description = (folder, new) if is_there else (new, new / _JSON)
+        made.mkdir(exist_ok=True)
+        _settle(made)
+        weights = made / f"{_NEW}{os.getpid()}"
+        save_file(dict(state), weights)
+        weights.chmod(0o644)  # safetensors makes its file private
+        sync(weights)
+        sha256 = _sha256(weights)
+        weights.replace(made / f"{_NEW}{sha256}")
+        content = Description(
+            format_version=FORMAT_VERSION,
+            eyehand_version=__version__,
+            resize_version=RESIZE_VERSION,
+            fps=fps,
+            mouse_sampling=mouse_sampling,
+            temperature=temperature,
+            weights_sha256=sha256,
+            policy=config.to_json(),
+            facts=dict(facts or {}),
+        )
+        description.write_text(json.dumps(vars(content), indent=1) + "\n", encoding="utf-8")
     return folder
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until no other process writes a checkpoint here, where folders can be locked; settle it at the end."""
+    with contextlib.ExitStack() as stack:
+        if fcntl is not None:
+            with contextlib.suppress(OSError):  # it is not there yet, or on NFS, which locks no folders
+                descriptor = os.open(folder, os.O_RDONLY)
+                stack.callback(os.close, descriptor)
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                stack.callback(fcntl.flock, descriptor, fcntl.LOCK_UN)  # also for processes forked meanwhile
+        stack.callback(_settle, folder)
+        yield
 
 
 def _settle(folder: Path) -> None:

@@ -39,7 +39,9 @@ def replaced(
             return
         real.parent.mkdir(parents=True, exist_ok=True)
         for left in real.parent.glob(f".{glob.escape(real.name)}.*.partial"):
-            _remove(left)  # a process that was killed left it
+            pid = left.name.removeprefix(f".{real.name}.").removesuffix(".partial")
+            if pid.isdigit() and (left == new or not _is_running(int(pid))):
+                _remove(left)  # a process that was killed left it
         yield new
         for each in (*new.rglob("*"), new):
             sync(each)
@@ -52,6 +54,12 @@ def replaced(
     finally:
         with contextlib.suppress(OSError):
             _remove(new)
+
+
+def _is_running(pid: int) -> bool:
+    import psutil  # seldom needed
+
+    return bool(psutil.pid_exists(pid))
 
 
 def _remove(path: Path) -> None:
