@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from copy import deepcopy
 from dataclasses import replace
 
@@ -20,10 +21,24 @@ from eyehand.model.policy_config import PolicyConfig
 from tiny import RICH, TINY, random_clip, tiny_policy
 
 pytest.importorskip("openvino", reason="the runtime OpenVINO is not installed (pip install 'eyehand[fast]')")
+from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
 from eyehand.inference.openvino_export import DecodeActionGraph, exported
 from eyehand.inference.openvino_live import OpenVinoLive
 
 P2P = replace(TINY, vision="p2p", vision_widths=(), decoder_sinks=0)
+
+
+def test_ctrl_c_while_a_graph_is_made_is_no_fault_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    mark_node = TorchScriptPythonDecoder.mark_node
+
+    def pressed(self: TorchScriptPythonDecoder, node: object) -> object:
+        signal.raise_signal(signal.SIGINT)
+        return mark_node(self, node)
+
+    monkeypatch.setattr(TorchScriptPythonDecoder, "mark_node", pressed)
+    with pytest.raises(KeyboardInterrupt):
+        exported(torch.nn.Linear(3, 2), [torch.zeros(1, 3)], is_int8=False)
 
 
 def played(

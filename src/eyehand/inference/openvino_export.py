@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import openvino as ov
@@ -117,15 +118,20 @@ def exported(module: nn.Module, inputs: Sequence[Tensor], *, is_int8: bool) -> o
         warnings.simplefilter("ignore")
         traced = torch.jit.trace(module.eval(), tuple(inputs), check_trace=False)  # type: ignore[no-untyped-call]
         decoder = TorchScriptPythonDecoder(traced)
+    with ThreadPoolExecutor(1) as thread:  # in the main thread OpenVINO took Ctrl-C for a conversion that has failed
+        graph = thread.submit(_converted, decoder, inputs).result()
+    if is_int8:
+        _quantise(graph)
+    return graph
+
+
+def _converted(decoder: TorchScriptPythonDecoder, inputs: Sequence[Tensor]) -> ov.Model:
     frontend = FrontEndManager().load_by_framework("pytorch")
     model = frontend.load(decoder)
     for place, value in zip(model.get_inputs(), inputs, strict=True):
         model.set_partial_shape(place, ov.PartialShape(list(value.shape)))
         model.set_element_type(place, ov.Type(value.numpy().dtype))
-    graph = frontend.convert(model)
-    if is_int8:
-        _quantise(graph)
-    return graph
+    return frontend.convert(model)
 
 
 def _quantise(model: ov.Model) -> None:
