@@ -26,6 +26,7 @@ from eyehand.hub.pull import pull, staging_beside
 from eyehand.hub.push import journal_beside, push
 from eyehand.hub.retry import PAUSES_S, retried
 from eyehand.hub.store import FolderStore, StoredFile, open_store, part_name
+from eyehand.jobs.journal import Journal, locked
 
 
 def make_tree(root: Path, num_files: int = 12) -> dict[str, bytes]:
@@ -57,6 +58,20 @@ def test_there_and_back(tmp_path: Path, kind: str) -> None:
     assert (tmp_path / "back/README.md").read_text() == "# card"
     assert pull(open_store(url), tmp_path / "back").num_fetched == 0
     assert not staging_beside(tmp_path / "back").exists()
+
+
+def test_no_other_push_begins_with_a_journal_that_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    remove = Journal.remove
+
+    def seen(journal: Journal) -> None:
+        with open(journal.path, "ab") as file:
+            assert not locked(file)
+        remove(journal)
+
+    monkeypatch.setattr(Journal, "remove", seen)
+    make_tree(tmp_path / "data")
+    push(tmp_path / "data", open_store(str(tmp_path / "store")), "# card")
+    assert not journal_beside(tmp_path / "data").exists()
 
 
 def test_only_what_changed_travels_again(tmp_path: Path) -> None:

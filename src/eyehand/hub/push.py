@@ -98,7 +98,7 @@ def push(
                 pool.shutdown(cancel_futures=True)
                 raise
         _finish(store, facts, card, wait)
-    journal.remove()
+        journal.remove()
     return PushReport(len(names), sum(of.size for of in facts.values()), len(missing))
 
 

@@ -48,7 +48,7 @@ class Journal:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = open(self.path, "a+b", buffering=0)  # closed in __exit__
             if not locked(self._file):
-                raise UserError(f"Another run is busy with {self.path}: wait for its end, or give another --out.")
+                raise UserError(f"Another run is busy with {self.path}: wait for its end.")
             lines = self._whole_lines()
             if not lines:
                 if self._begin is not None:
@@ -74,8 +74,10 @@ class Journal:
         self.results[key] = result
 
     def remove(self) -> None:
-        """Delete the journal of a finished job."""
-        self.path.unlink()
+        """Delete the journal of a finished job, while it is locked: no other run begins with it."""
+        if fcntl is None:
+            self.__exit__()  # Windows deletes no open file
+        self.path.unlink(missing_ok=True)
 
     def _whole_lines(self) -> list[dict[str, Any]]:
         """The lines of earlier runs; an incomplete last line is truncated."""
