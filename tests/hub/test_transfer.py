@@ -239,6 +239,8 @@ _NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\
 @example([("2026-11-30T12:30:05", "video.mp4"), ("Doom::E1M1", "a\\b: c?*[1]#%20~.mp4"), ("a ", "x" * 250)], "store")
 @example([("2026-11-30T12:30:05", "video.mp4"), ("Doom::E1M1", "a\\b"), ("a", "x" * 255)], "memory://names")
 @example([("C:", "x")], "store")
+@example([("README.md", "x")], "store")
+@example([("eyehand-manifest.json", "x")], "memory://names")
 @example([("a\\..\\b", "x")], "store")
 def test_what_push_takes_pull_gives_back(names: list[tuple[str, str]], url: str) -> None:
     with tempfile.TemporaryDirectory() as name:

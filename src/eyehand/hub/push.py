@@ -116,6 +116,8 @@ def _names(source: Path) -> list[str]:
         problem = name_problem(name)
         if problem is None and leads_out(name):
             problem = "Windows would take its name for a drive or for a folder above: rename it."
+        if problem is None and name.startswith((f"{CARD_FILE}/", f"{MANIFEST_FILE}/")):
+            problem = "Its folder has the name of a file that push adds: rename it."
         if problem is not None:
             raise UserError(f"{source}/{printable(name)} cannot be pushed. {problem}")
     return names
