@@ -273,7 +273,7 @@ def _secret(person: Typist) -> None:
 
 
 def test_the_last_seconds_are_kept(run: Callable[..., Run], person: Typist) -> None:
-    """How much that is `tests/recording/test_ring.py` knows, where time stands still."""
+    """How much that is `tests/collect/test_instant_replay.py` knows, where time stands still."""
     recording = run(wait=True, keep_seconds=2.0).start()
     for index in range(40):
         person.move(2, 0)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Container, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from eyehand.action import Action
 from eyehand.cli import main
 from eyehand.desktop.profile import Launch, Profile, Step, load_profile, profile_names
 from eyehand.desktop.x11.display import XDisplay
+from eyehand.desktop.x11.guard import Guard
+from eyehand.desktop.x11.launch import LaunchedGame
 from eyehand.desktop.x11.screen import OwnScreen
 from eyehand.desktop.x11.windows import WindowQuery
 from eyehand.doctor.checks import Finding
@@ -220,6 +223,19 @@ def test_a_game_that_closes_its_window_and_runs_on_is_said(tmp_path: Path) -> No
             _observe_for_ever(game)
     finally:
         game.close()
+
+
+def test_a_game_whose_files_cannot_be_written_is_said(
+    screen: OwnScreen, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    profile = _profile(tmp_path)
+    profile = replace(profile, launch=replace(profile.launch, files={"a": "", "a/b": ""}))
+    guard = Guard()
+    with pytest.raises(UserError, match="does not start: "):
+        LaunchedGame(profile, screen.environment, None, guard)
+    guard.close()
+    assert not list(tmp_path.glob("eyehand-*"))
 
 
 @pytest.mark.needs("Xvfb")

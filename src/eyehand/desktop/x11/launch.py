@@ -53,11 +53,11 @@ class LaunchedGame:
         self._folder = Path(tempfile.mkdtemp(prefix=f"eyehand-{profile.name}-"))
         self._names["folder"] = str(self._folder)
         self._log = self._folder / "eyehand-log"
-        for path, text in profile.launch.files.items():
-            file = self._folder / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(self._filled(text))
         try:
+            for path, text in profile.launch.files.items():
+                file = self._folder / path
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(self._filled(text))
             self._process = subprocess.Popen(
                 [program, *(self._filled(argument) for argument in profile.launch.command[1:])],
                 env=self._environment(environment),

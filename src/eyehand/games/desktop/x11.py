@@ -1,7 +1,7 @@
 """A desktop window as a Game: any program under X11, in real time, through its screen, keyboard and mouse.
 
 `WindowGame` plays a window that is there already; `LaunchedDesktopGame` starts a game from its profile, on the person's
-screen or on one of its own. What both share is in `desktop_game`.
+screen or on one of its own. What both share is in `game`.
 """
 
 from __future__ import annotations
