@@ -82,6 +82,7 @@ def test_every_command_has_help_and_stands_in_the_readme(name: str, capsys: pyte
             "--noise-injection cannot be inf",
         ),
         (["record", "--game", "doom/aim", "--out", "OUT", "--minutes", "inf"], "Option --minutes cannot be inf"),
+        (["play", "--game", "doom/aim", "--seed", "-1"], "Option --seed must be 0 or more, not -1."),
         (["inspect", "OUT", "--max-mb", "inf"], "Option --max-mb cannot be inf"),
         (["games", "tetris"], "Unknown game 'tetris'"),
         (["record", "--game", "doom/aim", "--out", "OUT", "--player", "nobody", "--episodes", "1"], "nobody"),

@@ -124,8 +124,10 @@ def _run(argv: list[str]) -> int:
 
 
 def _check_numbers(options: object) -> None:
-    """Refuse what Python reads as a number and nobody can mean: nan, inf."""
+    """Refuse what Python reads as a number and no option can be: nan, inf, a seed below 0."""
     for name, value in vars(options).items():
+        if name == "seed" and value < 0:
+            raise UserError(f"Option --seed must be 0 or more, not {value}.")
         if isinstance(value, float) and not math.isfinite(value):
             raise UserError(f"Option --{name.replace('_', '-')} cannot be {value}: give a number.")
         if hasattr(value, "__dataclass_fields__"):
