@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 from copy import deepcopy
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -125,6 +128,27 @@ def test_weights_are_a_snapshot_also_in_graphs_that_are_made_later() -> None:
             parameter.add_(torch.randn(parameter.shape, generator=generator))
     for ours, expected in zip(results(engine), before, strict=True):
         assert torch.equal(ours, expected)
+
+
+def test_ctrl_c_is_no_crash_after_engines_have_been_freed() -> None:
+    """In the order in which they were made; a process of its own, which a crash would end."""
+    code = (
+        "import os, signal, time\n"
+        "from eyehand.inference.openvino_live import OpenVinoLive\n"
+        "from tiny import tiny_policy\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "engines = [OpenVinoLive(tiny_policy()) for _ in range(2)]\n"
+        "while engines:\n"
+        "    del engines[0]\n"
+        "try:\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    time.sleep(60)\n"
+        "except KeyboardInterrupt:\n"
+        "    print('stopped')\n"
+    )
+    here = Path(__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", code], cwd=here, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.returncode) == ("stopped\n", 0), done.stderr
 
 
 def test_bytes_over_255_rounded_to_bfloat16_are_what_the_reference_divides() -> None:

@@ -8,6 +8,7 @@ Knows no resizing, no sentences, no clock. Shapes as in `openvino_export`.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,7 @@ class OpenVinoLive(StagedEngine):
     def __init__(self, policy: Policy, *, threads: int = 1, is_int8: bool = True) -> None:
         self.config, self.space = policy.config, policy.space
         self.device = torch.device("cpu")
-        self._core = ov.Core()
+        self._core = _core()
         self._options = {
             "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": 1,
@@ -208,6 +209,13 @@ class OpenVinoLive(StagedEngine):
         if is_full:
             self._full_masks[tick % ring.num_units] = masks
         return masks
+
+
+@functools.cache
+def _core() -> ov.Core:
+    """That of this process. It gives its thread a stack for signals, and would take that away when it is freed: of
+    several that end in another order than they began, or on another thread, the next Ctrl-C would be a crash."""
+    return ov.Core()
 
 
 class _Request:
