@@ -265,6 +265,8 @@ ROBOT = {"action": {"dtype": "float32", "shape": [2], "names": ["shoulder_pan.po
         (lambda root: (root / "data/chunk-000/file-000.parquet").unlink(), "file-000.parquet is missing"),
         (_change_info(fps=30), "It has 30 frames per second and a policy acts at 20"),
         (_change_info(codebase_version="v2.1"), "has the version v2.1: convert it"),
+        (_change_info(video_path="../{video_key}.mp4"), "which is outside of it"),
+        (_change_info(data_path="/data/{chunk_index}.parquet"), "which is outside of it"),
         (_change_info(features=ROBOT), "have 'shoulder_pan.pos', which is nothing that keyboard"),
     ],
 )

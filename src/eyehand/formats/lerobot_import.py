@@ -79,7 +79,7 @@ class LerobotImporter:
         by_video: dict[Path, list[dict[str, Any]]] = defaultdict(list)
         for episode in sorted(_read_episodes(root), key=lambda episode: episode[f"{place}/from_timestamp"]):
             numbers = {name: episode[f"{place}/{name}"] for name in ("chunk_index", "file_index")}
-            by_video[root / str(info["video_path"]).format(video_key=picture, **numbers)].append(episode)
+            by_video[_file(root, info["video_path"], video_key=picture, **numbers)].append(episode)
         for path, episodes in by_video.items():
             with closing(VideoReader(path)) as video:
                 digests = [sha256(packet).digest() for packet in video.packets()[1]]
@@ -215,9 +215,8 @@ def _read_episodes(root: Path) -> list[dict[str, Any]]:
 
 def _read_rows(root: Path, info: Mapping[str, Any], episode: Mapping[str, Any]) -> dict[str, Sequence[Any]]:
     """The columns of an episode; those of ours that are missing say that a person did everything."""
-    path = root / str(info["data_path"]).format(
-        chunk_index=episode["data/chunk_index"], file_index=episode["data/file_index"]
-    )
+    numbers = {name: episode[f"data/{name}"] for name in ("chunk_index", "file_index")}
+    path = _file(root, info["data_path"], **numbers)
     table = _read_table(path, [("episode_index", "=", episode["episode_index"])])
     if len(table) != episode["length"] or table.column("frame_index").to_pylist() != list(range(len(table))):
         raise UserError(f"{path} does not hold the {episode['length']} frames of episode {episode['episode_index']}.")
@@ -230,6 +229,14 @@ def _read_rows(root: Path, info: Mapping[str, Any], episode: Mapping[str, Any]) 
     for name in (ACTION, "user_action"):  # a vector of one number is a plain column
         rows[name] = [value if isinstance(value, list) else [value] for value in rows[name]]
     return rows
+
+
+def _file(root: Path, pattern: str, **names: Any) -> Path:
+    """A file of the data set, by the pattern of `info.json`, which comes from outside."""
+    name = pattern.format(**names)
+    if name.startswith("/") or ".." in name.split("/"):
+        raise UserError(f"{root} names the file {name!r}, which is outside of it: do not trust it.")
+    return root / name
 
 
 def _read_table(path: Path, filters: list[tuple[str, str, Any]] | None = None) -> pa.Table:
