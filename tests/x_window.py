@@ -10,7 +10,7 @@ from eyehand.desktop.x11.display import XDisplay
 from eyehand.desktop.x11.screen import OwnScreen
 from patience import wait_until
 
-__all__ = ["WINDOW_PROGRAM", "Window", "buttons_down", "keys_down", "wait_until"]
+__all__ = ["WINDOW_PROGRAM", "Window", "buttons_down", "is_managing", "keys_down", "wait_until"]
 
 WINDOW_PROGRAM = """
 import os, sys
@@ -85,6 +85,15 @@ class Window:
 
     def close(self) -> None:
         self.display.close()
+
+
+def is_managing(screen: OwnScreen, display: XDisplay) -> bool:
+    """A window manager that is just starting may overlook a window: try with a new one each time."""
+    probe = Window(screen, "is anybody there?")
+    looks = (display.property_numbers(display.root, "_NET_CLIENT_LIST") for _ in range(200))
+    is_managed = any(probe.id in managed for managed in looks)
+    probe.close()
+    return is_managed
 
 
 def keys_down(display: XDisplay) -> set[int]:

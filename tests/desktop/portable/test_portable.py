@@ -33,7 +33,7 @@ from eyehand.players.takeover import Takeover, Turn
 from eyehand.session import Session
 from programs import need
 from x_person import Person
-from x_window import Window, buttons_down, keys_down, wait_until
+from x_window import Window, buttons_down, is_managing, keys_down, wait_until
 
 if TYPE_CHECKING:
     from eyehand.games.desktop.portable import PortableGame
@@ -71,7 +71,7 @@ def desktop() -> Iterator[Desktop]:
         except UserError as error:
             pytest.skip(str(error))
         display = XDisplay.open(desktop.name)
-        wait_until(lambda: bool(display.property_numbers(display.root, "_NET_SUPPORTING_WM_CHECK")), "openbox is there")
+        wait_until(lambda: is_managing(desktop, display), "openbox manages windows")  # type: ignore[arg-type]
         display.close()
         yield desktop
     finally:

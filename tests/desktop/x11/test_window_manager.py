@@ -18,7 +18,7 @@ from eyehand.desktop.x11.screen import OwnScreen
 from eyehand.desktop.x11.windows import WindowQuery, WindowState, WindowWatch, find_window, list_windows
 from eyehand.games.desktop.x11 import LaunchedDesktopGame
 from programs import need, need_game
-from x_window import Window, buttons_down, keys_down, wait_until
+from x_window import Window, buttons_down, is_managing, keys_down, wait_until
 
 ICONIC = 3
 
@@ -29,20 +29,11 @@ def window_manager(screen: OwnScreen) -> Iterator[None]:
     environment = {**os.environ, **screen.environment}
     process = subprocess.Popen(["openbox", "--sm-disable"], env=environment, stderr=subprocess.DEVNULL)
     display = XDisplay.open(screen.name, screen.authority)
-    wait_until(lambda: _is_managing(screen, display), "openbox manages windows")
+    wait_until(lambda: is_managing(screen, display), "openbox manages windows")
     yield
     display.close()
     process.terminate()
     process.wait()
-
-
-def _is_managing(screen: OwnScreen, display: XDisplay) -> bool:
-    """A window manager that is just starting may overlook a window: try with a new one each time."""
-    probe = Window(screen, "is anybody there?")
-    looks = (display.property_numbers(display.root, "_NET_CLIENT_LIST") for _ in range(200))
-    is_managed = any(probe.id in managed for managed in looks)
-    probe.close()
-    return is_managed
 
 
 def _ask(window: Window, message: str, *data: int) -> None:
