@@ -136,8 +136,11 @@ def test_several_processes_import_the_same_and_what_is_there_twice_once(tmp_path
 
 
 def test_remains_of_a_killed_export_are_cleared_away(tmp_path: Path, recordings: Path) -> None:
-    (tmp_path / ".out.1.partial/videos").mkdir(parents=True)
-    (tmp_path / ".out.1.partial/videos/half.mp4").write_bytes(b"half")
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        pass
+    half = tmp_path / f".out.{ended.pid}.partial/videos/half.mp4"
+    half.parent.mkdir(parents=True)
+    half.write_bytes(b"half")
     assert main(["export", "lerobot", str(recordings), "--out", str(tmp_path / "out")]) == 0
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     assert not list((tmp_path / "out").rglob("half.mp4"))
