@@ -34,6 +34,7 @@ from eyehand.player import Decision
 from eyehand.recording.format import RecordingInfo
 from eyehand.recording.reader import is_hidden
 from eyehand.recording.writer import Embed, RecordingWriter
+from eyehand.safe_path import SafeName
 
 __all__ = ["IMPORTED", "ImportReport", "ImportedFrame", "Importer", "Take", "as_on_disk", "file_digest", "files_named"]
 __all__ += ["import_recordings", "laid_out", "recording_id"]
@@ -67,7 +68,7 @@ class Take:
     """What becomes one recording.
 
     Attributes:
-        info: what it is of; its id from `recording_id`.
+        info: what it is of; its id from `recording_id`, or a SafeName from the data.
         moments: tick by tick, lazily; raises UserError where the source turns out damaged.
         outcome: facts of how it ended (`score`...); read after the last moment, so it may be filled in until then.
         notes: sentences on what is odd or lost in this one, read after the last moment too.
@@ -306,12 +307,12 @@ class _CannotWriteError(Exception):
 def _import_take(
     importer: Importer, source: str, take: Take, out: Path, embed: Embed | None, report: ImportReport
 ) -> None:
-    final = out / take.info.id
+    final = out / SafeName(take.info.id, source)
     if final.exists():
         report.skipped.append(final)
         return
     try:
-        staging = Path(tempfile.mkdtemp(prefix=f"{_STAGING}{take.info.id}-", dir=out))
+        staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=out))
     except OSError as error:
         raise _CannotWriteError(error.strerror or str(error)) from error
     try:

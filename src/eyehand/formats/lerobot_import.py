@@ -8,7 +8,6 @@ taken as done by a person. See `lerobot_layout.py`.
 from __future__ import annotations
 
 import json
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -32,6 +31,7 @@ from eyehand.recording.format import RecordingInfo
 from eyehand.recording.labels import rate_problem
 from eyehand.recording.video import VideoReader
 from eyehand.recording.writer import new_info
+from eyehand.safe_path import SafeName
 
 __all__ = ["LerobotImporter"]
 
@@ -154,8 +154,7 @@ def _recording_info(root: Path, episode: int, digest: str, about: Mapping[str, A
         facts = {name: value for name, value in about.items() if name in known}
         facts["tasks"] = tuple(facts.get("tasks", ()))
         with laid_out(f"{root}, episode {episode},", "LeRobot's"):
-            if not re.fullmatch(r"[^./\\\0][^/\\\0]{0,99}", facts["id"]):  # it names a folder
-                raise ValueError(f"its id is {facts['id'][:100]!r}")
+            facts["id"] = SafeName(facts["id"], f"{root}, episode {episode},")
             return RecordingInfo(**facts)
     of = recording_id("lerobot", digest)
     return new_info(root.resolve().name, "", FPS, id=of, user="human", created_s=0, os="")

@@ -9,12 +9,12 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import PureWindowsPath
 from typing import Any
 
 from eyehand.errors import UserError
+from eyehand.safe_path import SafePath
 
-__all__ = ["MANIFEST_FILE", "FileFacts", "leads_out", "parse_manifest", "serialise_manifest"]
+__all__ = ["MANIFEST_FILE", "FileFacts", "parse_manifest", "serialise_manifest"]
 
 MANIFEST_FILE = "eyehand-manifest.json"
 _VERSION = 1
@@ -49,15 +49,7 @@ def parse_manifest(data: bytes, url: str) -> dict[str, FileFacts]:
     if version != _VERSION:
         raise UserError(f"{url} was pushed by a newer eyehand (manifest version {version}): update this one.")
     for name, facts in files.items():
-        if leads_out(name):
-            raise UserError(f"{url}/{MANIFEST_FILE} names {name!r}, which leads out of the data set: do not trust it.")
+        SafePath(name, f"{url}/{MANIFEST_FILE}")
         if facts.size < 0 or not re.fullmatch("[0-9a-f]{64}", facts.sha256):
             raise UserError(f"{url}/{MANIFEST_FILE} is damaged: push the data set again.")
     return files
-
-
-def leads_out(name: str) -> bool:
-    """Whether this path, from outside, is anything but a plain path below a folder, here or on Windows."""
-    there = PureWindowsPath(name)
-    is_plain = "\0" not in name and not {"", ".", ".."}.intersection(name.split("/"))
-    return not is_plain or bool(there.anchor) or ".." in there.parts

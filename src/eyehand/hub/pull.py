@@ -17,9 +17,10 @@ from pathlib import Path
 
 from eyehand.errors import UserError
 from eyehand.formats.importing import file_digest
-from eyehand.hub.manifest import MANIFEST_FILE, FileFacts, leads_out, parse_manifest
+from eyehand.hub.manifest import MANIFEST_FILE, FileFacts, parse_manifest
 from eyehand.hub.retry import Wait, retried
 from eyehand.hub.store import Store, part_name
+from eyehand.safe_path import SafePath
 
 __all__ = ["PullReport", "pull", "staging_beside"]
 
@@ -110,14 +111,11 @@ def _manifest(store: Store) -> bytes:
 
 def _listed(store: Store) -> dict[str, FileFacts]:
     """What a store lists, without hidden files."""
-    files = {
-        name: FileFacts(of.size, of.sha256 or "")
+    files: dict[str, FileFacts] = {
+        SafePath(name, store.url): FileFacts(of.size, of.sha256 or "")
         for name, of in store.files().items()
         if not any(part.startswith(".") for part in name.split("/"))
     }
-    odd = next(filter(leads_out, files), None)
-    if odd is not None:
-        raise UserError(f"{store.url} lists {odd!r}, which leads out of the data set: do not trust it.")
     if not files:
         raise UserError(f"There is nothing at {store.url}: check the address.")
     return files

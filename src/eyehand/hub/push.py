@@ -15,13 +15,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from eyehand.data.sources import name_problem, printable
 from eyehand.errors import UserError
 from eyehand.formats.importing import file_digest
-from eyehand.hub.manifest import MANIFEST_FILE, FileFacts, leads_out, parse_manifest, serialise_manifest
+from eyehand.hub.manifest import MANIFEST_FILE, FileFacts, parse_manifest, serialise_manifest
 from eyehand.hub.retry import Wait, retried
 from eyehand.hub.store import Store, StoredFile
 from eyehand.jobs.journal import Journal
+from eyehand.safe_path import SafePath
 
 __all__ = ["CARD_FILE", "PushReport", "journal_beside", "push"]
 
@@ -113,13 +113,9 @@ def _names(source: Path) -> list[str]:
         if not any(part.startswith(".") for part in path.parts) and path.as_posix() != MANIFEST_FILE
     )
     for name in names:
-        problem = name_problem(name)
-        if problem is None and leads_out(name):
-            problem = "Windows would take its name for a drive or for a folder above: rename it."
-        if problem is None and name.startswith((f"{CARD_FILE}/", f"{MANIFEST_FILE}/")):
-            problem = "Its folder has the name of a file that push adds: rename it."
-        if problem is not None:
-            raise UserError(f"{source}/{printable(name)} cannot be pushed. {problem}")
+        SafePath(name, source)
+        if name.startswith((f"{CARD_FILE}/", f"{MANIFEST_FILE}/")):
+            raise UserError(f"{source}/{name} cannot be pushed: its folder has the name of a file that push adds.")
     return names
 
 

@@ -41,6 +41,7 @@ from eyehand.recording.format import (
     event_to_message,
 )
 from eyehand.recording.video import CAPTURED, SMALL, VideoWriter, fit_lines
+from eyehand.safe_path import SafeName
 from eyehand.version import __version__
 
 __all__ = ["ANNOTATOR_VERSION", "Embed", "RecordingWriter", "new_info"]
@@ -68,11 +69,11 @@ class RecordingWriter:
 
     Raises:
         UserError: from any method, when the folder cannot be written (disk full, no permission). What was written
-            before stays readable; the writer is closed.
+            before stays readable; the writer is closed. At once, when the id is not a SafeName.
     """
 
     def __init__(self, root: Path, info: RecordingInfo, embed: Embed | None = None) -> None:
-        self.path = Path(root) / info.id
+        self.path = Path(root) / SafeName(info.id, "the metadata of a recording")
         self.info = info
         self.num_frames = 0
         self._embed = embed
