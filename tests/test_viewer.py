@@ -5,15 +5,19 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import stat
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
+import psutil
 import pytest
 
 from eyehand.action import NOTHING, Action
@@ -21,9 +25,11 @@ from eyehand.cli import main
 from eyehand.errors import UserError
 from eyehand.frame import Frame
 from eyehand.game import Outcome, TaskInfo
+from eyehand.machine import process_identity
 from eyehand.play.shared_game import SharedGame
 from eyehand.player import Decision, Observation
 from eyehand.players.takeover import Takeover, Turn
+from eyehand.private_folder import private_folder, private_folders
 from eyehand.session import Session
 from eyehand.viewer.running import RunningPlay, announce_play, running_plays
 from eyehand.viewer.viewer import Viewer
@@ -230,13 +236,18 @@ def test_view_finds_what_plays(
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     assert main(["view", "--no-open"]) == 2
     assert "Nothing plays" in capsys.readouterr().err
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    (tmp_path / "eyehand" / f"{dead.pid}.json").write_text(
-        json.dumps({"pid": dead.pid, "game": "ghost", "url": "http://x", "started_s": time.time()})
-    )
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as killed:
+        ghost = RunningPlay(killed.pid, process_identity(killed.pid), "ghost", "http://x", time.time())
+        file = tmp_path / "eyehand" / f"{killed.pid}.json"
+        file.parent.mkdir()
+        file.write_text(json.dumps(asdict(ghost)))
+        assert running_plays() == [ghost]
+        killed.kill()
+        os.waitid(os.P_PID, killed.pid, os.WEXITED | os.WNOWAIT)
+        assert running_plays() == [], "it has ended, although nobody has asked how"
+        assert not file.exists()
     (tmp_path / "eyehand" / "1.json").write_text("{")
-    with announce_play(RunningPlay(os.getpid(), "openarena", "http://127.0.0.1:1/?token=x", time.time())):
+    with announce_play("openarena", "http://127.0.0.1:1/?token=x"):
         assert (tmp_path / "eyehand" / f"{os.getpid()}.json").stat().st_mode & 0o077 == 0
         assert [play.game for play in running_plays()] == ["openarena"]
         for which in ([], ["open"], [str(os.getpid())]):
@@ -245,6 +256,52 @@ def test_view_finds_what_plays(
         assert main(["view", "quake", "--no-open"]) == 2
         assert "openarena" in capsys.readouterr().err
     assert running_plays() == []
-    (tmp_path / "eyehand").chmod(0o755)
-    with pytest.raises(UserError, match="can be read by others"):
-        running_plays()
+
+
+def test_a_play_is_not_forgotten_when_the_clock_is_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    began = psutil.Process.create_time
+    with announce_play("openarena", "http://127.0.0.1:1/?token=x"):
+        for jump_s in (7200.0, -7200.0):  # what psutil says once the clock was set
+            monkeypatch.setattr(psutil.Process, "create_time", lambda process, s=jump_s: began(process) + s)
+            assert [play.game for play in running_plays()] == ["openarena"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are of POSIX")
+@pytest.mark.parametrize("kind", ["file", "link", "open to others", "of another user"])
+def test_what_another_user_puts_in_the_way_blocks_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    squatted = tmp_path / f"eyehand-{os.getuid()}"
+    theirs = tmp_path / "theirs"
+    theirs.mkdir(mode=0o700)
+    if kind == "file":
+        squatted.write_text("")
+    elif kind == "link":
+        squatted.symlink_to(theirs)
+    else:
+        squatted.mkdir(mode=0o700)
+        (squatted / "1.json").write_text("{}")
+        if kind == "open to others":
+            squatted.chmod(0o777)
+        elif os.getuid() == 0:
+            os.chown(squatted, 65534, 65534)
+        else:
+            pytest.skip("only root can give a folder away")
+    with announce_play("openarena", "http://127.0.0.1:1/?token=x"):
+        assert [play.url for play in running_plays()] == ["http://127.0.0.1:1/?token=x"]
+        assert list(theirs.iterdir()) == []
+        (other,) = private_folders()
+        assert stat.S_IMODE(other.stat().st_mode) == 0o700
+        assert private_folder() == other, "no new one for every process"
+
+
+def test_a_runtime_folder_of_another_user_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    theirs = tmp_path / "theirs"
+    theirs.mkdir(mode=0o755)  # as where `su` leaves the variable as it was
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(theirs))
+    assert private_folder().parent == tmp_path
+    assert list(theirs.iterdir()) == []

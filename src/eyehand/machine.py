@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-__all__ = ["QUIET_STEAL", "MachineWatch", "MachineWindow", "cpu_name", "num_cores"]
+__all__ = ["QUIET_STEAL", "MachineWatch", "MachineWindow", "cpu_name", "num_cores", "process_identity"]
 
 QUIET_STEAL = 0.12
 """A window in which the host took less than this share of all cores' time counts as quiet."""
@@ -110,6 +110,22 @@ def cpu_name() -> str:
             if line.startswith("model name"):
                 return " ".join(line.partition(":")[2].split())
     return platform.processor() or platform.machine()
+
+
+def process_identity(pid: int) -> str | None:
+    """What no other process with this id has, before or after it; None: there is none, or it has ended.
+
+    Of Linux the boot, and the clock ticks since then at which the process began: psutil's time of its beginning moves
+    when somebody sets the clock.
+    """
+    try:
+        if not _IS_LINUX:
+            return str(psutil.Process(pid).create_time())
+        state, *numbers = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except (OSError, psutil.Error):
+        return None
+    return None if state in (b"Z", b"X") else f"{boot} {int(numbers[18])}"
 
 
 def _share(value: float) -> float:

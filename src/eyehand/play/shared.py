@@ -7,8 +7,6 @@ over from there (`viewer`). Where neither is possible, game and player are left 
 from __future__ import annotations
 
 import contextlib
-import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -109,10 +107,10 @@ def _listening(game: HeardGame, takeover: Takeover, stack: contextlib.ExitStack)
 
 
 def _open_viewer(address: Address, takeover: Takeover | None, game: str, stack: contextlib.ExitStack) -> Viewer:
-    from eyehand.viewer.running import RunningPlay, announce_play
+    from eyehand.viewer.running import announce_play
     from eyehand.viewer.viewer import Viewer
 
     viewer = stack.enter_context(contextlib.closing(Viewer(address, takeover)))
-    stack.enter_context(announce_play(RunningPlay(os.getpid(), game, viewer.url, time.time())))
+    stack.enter_context(announce_play(game, viewer.url))
     announce(f"watch it with `eyehand view`, or at {viewer.url}")
     return viewer

@@ -1,19 +1,16 @@
-"""The user's plays that run on this machine and can be watched: a small file each, in a folder private to the user."""
+"""The user's plays that run on this machine and can be watched: a small file each, in the user's private folder."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
-import stat
-import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
-import psutil
-
-from eyehand.errors import UserError
+from eyehand.machine import process_identity
+from eyehand.private_folder import private_folder, private_folders
 
 __all__ = ["RunningPlay", "announce_play", "running_plays"]
 
@@ -24,21 +21,30 @@ class RunningPlay:
 
     Attributes:
         pid: its process.
+        identity: of this process (see `process_identity`).
         game: its name.
         url: of its page, with the token in it.
         started_s: unix time at which it began.
     """
 
     pid: int
+    identity: str | None
     game: str
     url: str
     started_s: float
 
 
 @contextlib.contextmanager
-def announce_play(play: RunningPlay) -> Iterator[None]:
-    """List a play while this context lasts."""
-    file = _folder() / f"{play.pid}.json"
+def announce_play(game: str, url: str) -> Iterator[None]:
+    """List a play of this process while this context lasts.
+
+    Args:
+        game: its name.
+        url: of its page, with the token in it.
+    """
+    pid = os.getpid()
+    play = RunningPlay(pid, process_identity(pid), game, url, time.time())
+    file = private_folder() / f"{pid}.json"
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as writing:
         json.dump(asdict(play), writing)
@@ -51,40 +57,13 @@ def announce_play(play: RunningPlay) -> Iterator[None]:
 def running_plays() -> list[RunningPlay]:
     """The plays that run now, the newest first. Files of killed ones are removed."""
     plays: list[RunningPlay] = []
-    for file in _folder().glob("*.json"):
+    for file in (file for folder in private_folders() for file in folder.glob("*.json")):
         try:
             play = RunningPlay(**json.loads(file.read_text()))
         except (OSError, ValueError, TypeError):
             continue
-        if _is_running(play):
+        if play.identity is not None and process_identity(play.pid) == play.identity:
             plays.append(play)
         else:
             file.unlink(missing_ok=True)
     return sorted(plays, key=lambda play: -play.started_s)
-
-
-def _is_running(play: RunningPlay) -> bool:
-    try:
-        return bool(psutil.Process(play.pid).create_time() <= play.started_s + 1.0)
-    except psutil.NoSuchProcess:
-        return False
-
-
-def _folder() -> Path:
-    """The user's private folder for these files, made if missing.
-
-    Raises:
-        UserError: another user has made it.
-    """
-    base = os.environ.get("XDG_RUNTIME_DIR", "")
-    user = os.getuid() if hasattr(os, "getuid") else 0
-    folder = Path(base) / "eyehand" if os.path.isdir(base) else Path(tempfile.gettempdir()) / f"eyehand-{user}"
-    try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"Cannot make the folder {folder} ({error.strerror}): remove what is there.") from error
-    status = os.lstat(folder)
-    is_ours = stat.S_ISDIR(status.st_mode) and (not hasattr(os, "getuid") or status.st_uid == user)
-    if not is_ours or (os.name == "posix" and status.st_mode & 0o077):
-        raise UserError(f"{folder} belongs to somebody else or can be read by others: remove it.")
-    return folder
