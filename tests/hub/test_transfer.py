@@ -21,12 +21,13 @@ from hypothesis import strategies as st
 import moving_block
 from eyehand.cli import main
 from eyehand.errors import UserError
+from eyehand.folder_lock import locked
 from eyehand.hub.manifest import MANIFEST_FILE, FileFacts, parse_manifest, serialise_manifest
 from eyehand.hub.pull import pull, staging_beside
 from eyehand.hub.push import journal_beside, push
 from eyehand.hub.retry import PAUSES_S, retried
 from eyehand.hub.store import FolderStore, StoredFile, open_store, part_name
-from eyehand.jobs.journal import Journal, locked
+from eyehand.jobs.journal import Journal
 
 
 def make_tree(root: Path, num_files: int = 12) -> dict[str, bytes]:

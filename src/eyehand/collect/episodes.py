@@ -21,7 +21,7 @@ import numpy as np
 
 from eyehand.collect.dagger import Dagger
 from eyehand.collect.record_options import CollectOptions
-from eyehand.errors import UserError
+from eyehand.folder_lock import alone_in
 from eyehand.jobs.engine import results_of
 from eyehand.jobs.local import LocalEngine
 from eyehand.player import Player
@@ -54,19 +54,16 @@ def collect(options: CollectOptions) -> Iterator[EpisodeRecord]:
     Raises:
         UserError: the folder cannot be written, a game or player does not exist, or a worker was killed.
     """
-    try:
-        options.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"Cannot write to {options.out}: {error.strerror}; choose another --out.") from error
     jobs = _jobs(options)
-    if options.workers <= 1:
-        for job in jobs:
-            yield from _run(options, job)
-        return
-    # Tried once: what a job has recorded stays, and would be recorded again.
-    engine = LocalEngine(options.workers, num_tries=1)
-    for episodes in results_of(engine.run(functools.partial(_run_all, options), jobs)):
-        yield from episodes
+    with alone_in(options.out, "record"):
+        if options.workers <= 1:
+            for job in jobs:
+                yield from _run(options, job)
+            return
+        # Tried once: what a job has recorded stays, and would be recorded again.
+        engine = LocalEngine(options.workers, num_tries=1)
+        for episodes in results_of(engine.run(functools.partial(_run_all, options), jobs)):
+            yield from episodes
 
 
 @dataclass(frozen=True)

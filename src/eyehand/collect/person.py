@@ -30,6 +30,7 @@ from eyehand.collect.record_options import RecordPersonOptions
 from eyehand.collect.recorder import Recorder
 from eyehand.collect.watched import Interrupted, WatchedGame
 from eyehand.desktop.x11.listener import Listener
+from eyehand.folder_lock import alone_in
 from eyehand.frame import resize
 from eyehand.games.desktop.x11 import X11Game
 from eyehand.input_event import InputEvent
@@ -94,9 +95,9 @@ def record_person(
         ended: ends it when set.
 
     Raises:
-        UserError: it cannot begin: the window, the display or raw events are not there.
+        UserError: it cannot begin: the window, the display or raw events are not there; or `out` is busy.
     """
-    with said_aside(say) as tell:
+    with alone_in(options.out, "record"), said_aside(say) as tell:
         return _record(game, _Desk(game, options, tell, ended or threading.Event()), typed)
 
 

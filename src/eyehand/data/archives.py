@@ -24,7 +24,7 @@ from typing import BinaryIO, cast
 
 from eyehand.data.sources import RECORDING_FILES, Archive, Located, name_problem, printable
 from eyehand.errors import unwritable
-from eyehand.jobs.journal import locked
+from eyehand.folder_lock import locked
 from eyehand.recording.file_range import FileRange, open_url
 from eyehand.recording.format import ANNOTATION_FILE, CAPTURED_FILE, SMALL_FILE
 from eyehand.recording.reader import RecordingFiles

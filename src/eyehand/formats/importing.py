@@ -25,10 +25,10 @@ from pathlib import Path
 from typing import Protocol
 
 from eyehand.errors import UserError, unreadable
+from eyehand.folder_lock import alone_in
 from eyehand.frame import Frame
 from eyehand.input_event import InputEvent
 from eyehand.jobs.engine import Engine
-from eyehand.jobs.journal import Journal
 from eyehand.jobs.local import LocalEngine
 from eyehand.player import Decision
 from eyehand.recording.format import RecordingInfo
@@ -224,7 +224,9 @@ def import_recordings(
     """
     items = [_Item(importer, source, out, embed) for source in importer.sources()]
     reports: dict[int, ImportReport] = {}
-    with _alone_in(out):
+    with alone_in(out, f"import {importer.format}"):
+        for staging in out.glob(f"{_STAGING}*"):  # of an import that was killed
+            shutil.rmtree(staging, ignore_errors=True)
         for done in (engine or LocalEngine()).run(_import_source, items):
             report = done.result or ImportReport(problems=[str(done.problem)])
             reports[done.number] = report
@@ -272,25 +274,6 @@ def _joined(reports: Sequence[ImportReport]) -> ImportReport:
         [note for report in reports for note in report.notes],
         sum(report.num_frames for report in reports),
     )
-
-
-@contextmanager
-def _alone_in(out: Path) -> Iterator[None]:
-    """Nobody else imports into this folder, so that what lies half-made in it is of an import that was killed."""
-    is_new = not out.exists()
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _cannot_write(out, error.strerror or error) from error
-    with Journal(out / ".importing.lock", {"import": "running"}) as lock:
-        for staging in out.glob(f"{_STAGING}*"):
-            shutil.rmtree(staging, ignore_errors=True)
-        try:
-            yield
-        finally:
-            lock.remove()
-            if is_new and not any(out.iterdir()):
-                out.rmdir()
 
 
 def _cannot_write(out: Path, what: object) -> UserError:

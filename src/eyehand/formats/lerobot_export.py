@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from eyehand.clock import FPS
 from eyehand.errors import UserError
+from eyehand.folder_lock import alone_in
 from eyehand.formats import lerobot_stats
 from eyehand.formats.joined_video import JoinedVideo
 from eyehand.formats.lerobot_layout import (
@@ -94,7 +95,7 @@ def export_lerobot(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} exists: give a new folder, or remove it.")
     report = ExportReport()
-    with replaced(out) as staging, _DataSet(staging) as data_set:
+    with alone_in(out, "export", beside=True), replaced(out) as staging, _DataSet(staging) as data_set:
         for place, files in recordings:
             problem = _export(place, files, data_set)
             if problem is not None:

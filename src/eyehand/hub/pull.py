@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eyehand.errors import UserError
+from eyehand.folder_lock import alone_in
 from eyehand.formats.importing import file_digest
 from eyehand.hub.manifest import MANIFEST_FILE, FileFacts, parse_manifest
 from eyehand.hub.retry import Wait, retried
@@ -68,6 +69,18 @@ def pull(
     else:
         manifest = retried(lambda: _manifest(store), f"{store.url} cannot be read", wait)
         files = parse_manifest(manifest, store.url)
+    with alone_in(target, "data pull", beside=True):
+        return _pull(store, target, files, manifest, wait, progress)
+
+
+def _pull(
+    store: Store,
+    target: Path,
+    files: dict[str, FileFacts],
+    manifest: bytes | None,
+    wait: Wait,
+    progress: Callable[[str], None],
+) -> PullReport:
     staging = staging_beside(target)
     try:
         wanted = {name: of for name, of in files.items() if not _is_right(target / name, of)}

@@ -6,25 +6,16 @@ a run with other options is refused. A journal is locked by one run at a time.
 
 from __future__ import annotations
 
-import errno
 import json
-import sys
+import os
 from collections.abc import Callable, Mapping
-from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
 from eyehand.errors import UserError, unwritable
+from eyehand.folder_lock import locked
 
-try:
-    import fcntl
-except ImportError:  # Windows has no such locks: there two runs at once are not noticed
-    fcntl = None  # type: ignore[assignment]
-
-__all__ = ["Journal", "locked"]
-
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
-"""Errors of file systems without locks (NFS, Lustre, FUSE)."""
+__all__ = ["Journal"]
 
 
 class Journal:
@@ -75,7 +66,7 @@ class Journal:
 
     def remove(self) -> None:
         """Delete the journal of a finished job, while it is locked: no other run begins with it."""
-        if fcntl is None:
+        if os.name != "posix":
             self.__exit__()  # Windows deletes no open file
         self.path.unlink(missing_ok=True)
 
@@ -105,35 +96,3 @@ class Journal:
                 raise OSError("no space left for a whole line")
         except OSError as error:
             raise unwritable(self.path, error) from error
-
-
-def locked(file: IO[bytes], waits: bool = False) -> bool:
-    """Lock an open file until it is closed. Where the file system has no locks nothing is locked, and a line says so.
-
-    Args:
-        file: opened for writing.
-        waits: while another process has it locked.
-
-    Returns:
-        Whether no other process has it locked.
-
-    Raises:
-        OSError: it cannot be locked for another reason.
-    """
-    if fcntl is None:
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX if waits else fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        if error.errno not in _NO_LOCKS:
-            raise
-        _say_without_locks(Path(file.name).parent)
-    return True
-
-
-@cache
-def _say_without_locks(folder: Path) -> None:
-    line = f"eyehand: {folder} cannot lock files: take care that no other run writes there."
-    print(line, file=sys.stderr, flush=True)

@@ -7,7 +7,7 @@ released, recordings and video are closed, and the report covers what was played
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ import numpy as np
 from eyehand.announce import announce
 from eyehand.clock import punctual
 from eyehand.errors import UserError
+from eyehand.folder_lock import alone_in
 from eyehand.frame import resize
 from eyehand.game import Game, TaskInfo
 from eyehand.machine import MachineWindow, cpu_name, num_cores
@@ -51,15 +52,15 @@ def play_live(options: PlayOptions, on_score: Callable[[float, float], None] | N
     from eyehand.games.families import open_game
     from eyehand.players.kinds import player_kind
 
-    _check(options)
-    game = open_game(
-        options.game_name,
-        realtime=True,
-        with_state=player_kind(options.agent.name).needs_state,
-        screen=options.screen,
-    )
-    with contextlib.closing(game), options.agent.opened(game) as player:
-        return play_with(game, player, options, on_score)
+    with _alone(options):
+        game = open_game(
+            options.game_name,
+            realtime=True,
+            with_state=player_kind(options.agent.name).needs_state,
+            screen=options.screen,
+        )
+        with contextlib.closing(game), options.agent.opened(game) as player:
+            return _play(game, player, options, on_score)
 
 
 def play_with(
@@ -73,13 +74,23 @@ def play_with(
 
     No further episode begins once `has_ended` says so.
     """
-    _check(options)
-    name: str = getattr(player, "name", Path(options.agent.name).name)
-    with share(game, player, options.person) as shared:
-        return _play(shared, name, options, on_score, has_ended)
+    with _alone(options):
+        return _play(game, player, options, on_score, has_ended)
 
 
 def _play(
+    game: Game,
+    player: Player,
+    options: LiveOptions,
+    on_score: Callable[[float, float], None] | None,
+    has_ended: Callable[[], bool] = lambda: False,
+) -> PlayReport:
+    name: str = getattr(player, "name", Path(options.agent.name).name)
+    with share(game, player, options.person) as shared:
+        return _play_shared(shared, name, options, on_score, has_ended)
+
+
+def _play_shared(
     shared: SharedPlay,
     name: str,
     options: LiveOptions,
@@ -144,14 +155,16 @@ def _end(failure: BaseException | None, takeover: Takeover | None, has_ended: Ca
     return str(failure) if isinstance(failure, UserError) else f"{type(failure).__name__}: {failure}"
 
 
-def _check(options: LiveOptions) -> None:
+@contextlib.contextmanager
+def _alone(options: LiveOptions) -> Iterator[None]:
+    """With checked options, and nobody else writing into the folders of the report and of the recordings."""
     if options.seconds <= 0:
         raise UserError(f"--seconds must be more than 0, not {options.seconds:g}.")
     check_takeover(options.person)
-    try:
-        options.out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"Cannot write to {options.out}: {error.strerror}; choose another --out.") from error
+    with contextlib.ExitStack() as stack:
+        for folder in {each.absolute(): each for each in (options.out, options.record) if each is not None}.values():
+            stack.enter_context(alone_in(folder, "play"))
+        yield
 
 
 def _open_recorder(options: LiveOptions, shared: SharedPlay, name: str) -> Recorder | None:

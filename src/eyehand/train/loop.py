@@ -32,6 +32,7 @@ from eyehand.data.loader import ClipLoader, default_workers
 from eyehand.data.sampler import ClipSampler, weigh_tasks
 from eyehand.data.split import Selection
 from eyehand.errors import UserError
+from eyehand.folder_lock import alone_in
 from eyehand.model.policy import Policy
 from eyehand.model.policy_config import PolicyConfig
 from eyehand.model.presets import preset
@@ -77,6 +78,11 @@ def train(config: TrainConfig) -> TrainResult:
     Raises:
         UserError: unusable data, options, or disk.
     """
+    with alone_in(config.out, "train"):
+        return _train(config)
+
+
+def _train(config: TrainConfig) -> TrainResult:
     run = _Run.open(config)
     selection = Selection(config.where, config.subset, config.held_out)
     dataset = load_dataset(config.data, run.policy_config.space, run.workers, selection)
