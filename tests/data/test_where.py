@@ -6,7 +6,7 @@ import sqlite3
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from eyehand.data.where import select
@@ -126,3 +126,32 @@ def test_nulls_in_lists(condition: str, ids: str) -> None:
     table = pa.table({"id": list("abcdef"), "texts": pa.array(lists, pa.list_(pa.string()))})
     assert "".join(select(table, condition)["id"].to_pylist()) == ids
     assert "".join(select(table.slice(1), condition)["id"].to_pylist()) == ids.replace("a", "")
+
+
+_WORDS = st.one_of(
+    st.sampled_from([*TABLE.column_names, *"(),=<>-\\'%", "and", "or", "not", "in", "like", "is", "null", "true"]),
+    st.sampled_from(["'a'", "'%'", "''", "'\ud800'", "<=", "<>", "!=", "1", "-1", "2.5", "1e400", "9" * 30]),
+    st.text(max_size=3),
+)
+
+
+@given(st.lists(_WORDS, max_size=12).map(" ".join) | st.text(max_size=40))
+@example("(" * 5000 + "is_cut_off" + ")" * 5000)
+@example("not " * 5000 + "is_cut_off")
+@example("(" * 200_000)
+@example("env like '" + "%a_" * 100_000 + "'")
+@example("env = '" + "a" * 1_000_000)
+@example("env = '\ud800'")
+def test_whatever_it_is_it_selects_or_is_one_short_sentence(condition: str) -> None:
+    sentence = ""
+    try:
+        assert select(TABLE, condition).num_rows <= TABLE.num_rows
+    except UserError as error:
+        sentence = str(error)
+    assert not sentence or "cannot be understood" in sentence
+    assert len(sentence) < 5000
+
+
+def test_parentheses_may_be_nested_and_be_many() -> None:
+    condition = "(" * 50 + "env = 'quake'" + ")" * 50
+    assert select(TABLE, " or\n".join([condition] * 20))["id"].to_pylist() == ["a", "c"]

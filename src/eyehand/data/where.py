@@ -36,6 +36,12 @@ _COMPARE: dict[str, Callable[[Any, Any], Any]] = {
 
 _RESERVED = frozenset({"and", "or", "not", "in", "like", "is", "null", "true", "false"})
 
+_MAX_DEPTH = 100
+"""How deep parentheses and `not` may be nested: every level takes some of Python's stack."""
+
+_SHOWN = 1000
+"""Characters of a condition that an error message repeats."""
+
 
 def select(table: pa.Table, condition: str) -> pa.Table:
     """The rows for which the condition holds.
@@ -54,6 +60,7 @@ class _Parser:
         self._condition = condition
         self._tokens = self._split(condition)
         self._place = 0
+        self._depth = 0
 
     def parse(self) -> pa.Array:
         mask = self._any()
@@ -62,11 +69,15 @@ class _Parser:
         return mask
 
     def _split(self, condition: str) -> list[tuple[str, str]]:
-        tokens, position = [], 0
-        while condition[position:].strip():
+        try:
+            condition.encode()
+        except UnicodeEncodeError as error:  # half a surrogate pair, as bytes that are no UTF-8 arrive
+            raise self._error("it is not UTF-8") from error
+        tokens, position, end = [], 0, len(condition.rstrip())
+        while position < end:
             match = _TOKEN.match(condition, position)
             if match is None:
-                raise self._error(f"{condition[position:].strip()[:20]!r} makes no sense here")
+                raise self._error(f"{condition[position:end].lstrip()[:20]!r} makes no sense here")
             kind = match.lastgroup or ""
             tokens.append((kind, match[kind]))
             position = match.end()
@@ -85,13 +96,18 @@ class _Parser:
         return mask
 
     def _one(self) -> pa.Array:
+        if self._depth > _MAX_DEPTH:
+            raise self._error(f"it is nested more than {_MAX_DEPTH} deep")
+        self._depth += 1
         if self._accept("not"):
-            return pc.invert(self._one())
-        if self._accept("("):
+            mask = pc.invert(self._one())
+        elif self._accept("("):
             mask = self._any()
             self._expect(")")
-            return mask
-        return self._test()
+        else:
+            mask = self._test()
+        self._depth -= 1
+        return mask
 
     def _test(self) -> pa.Array:
         """A comparison of a column with a value; or a boolean column alone."""
@@ -109,7 +125,7 @@ class _Parser:
         if self._accept("in"):
             mask = self._hold(column, name, lambda values: pc.is_in(values, self._values(values.type, name)))
         elif self._accept("like"):
-            mask = self._hold(column, name, lambda values: pc.match_like(values, self._pattern(values.type, name)))
+            mask = self._hold(column, name, lambda values: self._fits(values, name))
         elif is_not:
             raise self._error("'not' behind a column belongs before 'in' or 'like'")
         elif self._peek() in _COMPARE:
@@ -141,11 +157,14 @@ class _Parser:
         self._expect(")")
         return pa.array([value.as_py() for value in values])
 
-    def _pattern(self, kind: pa.DataType, name: str) -> str:
-        value = self._value(kind, name).as_py()
-        if not isinstance(value, str):
+    def _fits(self, values: pa.Array, name: str) -> pa.Array:
+        pattern = self._value(values.type, name).as_py()
+        if not isinstance(pattern, str):
             raise self._error(f"{name} is no text, so 'like' does not fit it")
-        return value
+        try:
+            return pc.match_like(values, pattern)
+        except pa.ArrowInvalid as error:  # Arrow makes a regular expression of it, whose size is limited
+            raise self._error(f"{pattern!r} is too long a pattern") from error
 
     def _value(self, kind: pa.DataType, name: str) -> pa.Scalar:
         """The next token as a value that fits the column's type."""
@@ -180,7 +199,8 @@ class _Parser:
             raise self._error(f"{expected!r} is missing before {self._peek() or 'its end'!r}")
 
     def _error(self, what: str) -> UserError:
+        shown, what = (each if len(each) <= _SHOWN else each[:_SHOWN] + "..." for each in (self._condition, what))
         return UserError(
-            f"The condition {self._condition!r} cannot be understood ({what}): write one such as "
+            f"The condition {shown!r} cannot be understood ({what}): write one such as "
             "\"env = 'quake' and num_frames > 2000\"."
         )
