@@ -204,6 +204,22 @@ def test_every_observer_is_told_of_the_end_even_if_one_fails() -> None:
     assert game.num_released == 1
 
 
+class StuckKeysGame(EchoGame):
+    def release(self) -> None:
+        raise UserError("The display is gone.")
+
+
+@pytest.mark.parametrize("is_realtime", [False, True])
+def test_every_observer_is_told_of_the_end_even_if_the_keys_cannot_be_released(is_realtime: bool) -> None:
+    clock, log, second = FakeClock(), Log(), Log()
+    with pytest.raises(UserError, match="display is gone"):
+        Session(StuckKeysGame(clock, is_realtime), CountingPlayer(), [log, second], clock).run_episode(0)
+    assert [end.is_aborted for end in (*log.ends, *second.ends)] == [True, True]
+    with pytest.raises(RuntimeError, match="the player broke"):  # what came first is told
+        Session(StuckKeysGame(clock, is_realtime), FailingPlayer(), [log], clock).run_episode(0)
+    assert len(log.ends) == 2
+
+
 class Interrupting(Log):
     def on_tick(self, tick: Tick) -> None:
         raise KeyboardInterrupt

@@ -14,13 +14,16 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-__all__ = ["FPS", "SECOND_NS", "Clock", "SystemClock", "Ticks", "punctual"]
+__all__ = ["FPS", "SECOND_NS", "STALE_AFTER_S", "Clock", "SystemClock", "Ticks", "punctual"]
 
 SECOND_NS = 1_000_000_000
 _SWITCH_S = 0.0005
 
 FPS = 20.0
 """Ticks a second of games, recordings and policies, as Open P2P has it."""
+
+STALE_AFTER_S = 0.5
+"""A real-time game lets go of what is held when it has not heard of its player for so long."""
 
 
 class Clock(Protocol):

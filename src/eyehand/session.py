@@ -15,9 +15,11 @@ was captured. An `ExecutedActionSource` then gives it, and observers get a tick 
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from eyehand.action import NOTHING, Action
@@ -183,25 +185,28 @@ class Session:
         started: list[Observer] = []
         is_aborted = True
         try:
-            for observer in self.observers:
-                started.append(observer)
-                observer.on_start(start)
-            loop.run()
+            _call_all([lambda: self._run(loop, start, started), self.game.release])
             is_aborted = False
         finally:
-            self.game.release()
             end = loop.end(is_aborted)
-            _end_all(started, end)
+            _call_all([partial(observer.on_end, end) for observer in started])
         return end
 
+    def _run(self, loop: _SteppedLoop | _RealTimeLoop, start: EpisodeStart, started: list[Observer]) -> None:
+        """Run the loop; `started` gets the observers that are to be told of its end."""
+        for observer in self.observers:
+            started.append(observer)
+            observer.on_start(start)
+        loop.run()
 
-def _end_all(observers: Sequence[Observer], end: EpisodeEnd) -> None:
-    """Call every observer's `on_end`, even if one fails; the first failure is raised afterwards."""
+
+def _call_all(calls: Sequence[Callable[[], None]]) -> None:
+    """Call all of them, even if one fails; the first failure is raised afterwards."""
     failure: BaseException | None = None
-    for observer in observers:
+    for call in calls:
         try:
-            observer.on_end(end)
-        except BaseException as error:  # an observer's file must be closed whatever happened to another's
+            call()
+        except BaseException as error:  # keys are released and files closed whatever happened before
             failure = failure or error
     if failure is not None:
         raise failure
@@ -264,7 +269,8 @@ class _RealTimeLoop:
                     self.last_tick = index
                     self._tick(index, thinker)
             finally:
-                self.session.game.release()  # first: a player that hangs and a slow observer take their time
+                with contextlib.suppress(Exception):  # it is released once more at the end, which raises
+                    self.session.game.release()  # first: a player that hangs and a slow observer take their time
                 self.num_dropped += thinker.num_replaced
                 self._tell(self._finished(self.session.clock.now_ns()))
 

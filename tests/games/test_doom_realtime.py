@@ -56,8 +56,9 @@ def test_motion_is_turned_exactly_once_and_keys_stay_down_until_released():
             wait_for_pictures(1)
         wait_for_pictures(6)
         assert (before.angle_deg - game.state.angle_deg) % 360 == pytest.approx(90.0, abs=1e-6)
-        game.act(Action.of("w"))
-        wait_for_pictures(10)
+        for _ in range(10):
+            game.act(Action.of("w"))
+            wait_for_pictures(1)
         assert abs(game.state.y - before.y) > 10
         game.release()
         wait_for_pictures(80)
@@ -66,6 +67,29 @@ def test_motion_is_turned_exactly_once_and_keys_stay_down_until_released():
         assert game.state.y == y
     finally:
         game.close()
+
+
+def test_a_key_is_let_go_when_nobody_acts_any_more():
+    """As when a slow disk holds up the session. A clock that never waits plays the episode at once."""
+    real = DoomGame(DOOM_TASKS["aim"], realtime=True, with_state=True, clock=FakeClock())
+    stepped = DoomGame(DOOM_TASKS["aim"], with_state=True)
+    clock = SystemClock()
+    try:
+        real.reset(3)
+        real.act(Action.of("w"))
+        real.observe()
+        while (newest := real.observe()).index < 100 and not real.outcome().done:
+            clock.wait_until(clock.now_ns() + 5_000_000)
+        assert newest.index >= 100
+        stepped.reset(3)
+        for tick in range(100):
+            stepped.act(Action.of("w") if tick < 10 else NOTHING)
+        stepped.observe()
+        assert real.state.x == pytest.approx(stepped.state.x, abs=5)
+        assert real.state.y == pytest.approx(stepped.state.y, abs=5)
+    finally:
+        real.close()
+        stepped.close()
 
 
 def test_real_time_ends_at_the_time_limit_with_the_stepped_episode():

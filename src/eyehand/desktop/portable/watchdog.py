@@ -16,9 +16,9 @@ import sys
 import threading
 from collections.abc import Iterable
 
-__all__ = ["PortableGuard", "main"]
+from eyehand.clock import STALE_AFTER_S
 
-STALE_AFTER_S = 0.5
+__all__ = ["PortableGuard", "main"]
 
 
 class PortableGuard:

@@ -17,8 +17,9 @@ import pywinctl
 from numpy.typing import NDArray
 
 from eyehand.action import NOTHING, Action
+from eyehand.clock import STALE_AFTER_S
 from eyehand.desktop.portable.injector import PortableInjector
-from eyehand.desktop.portable.watchdog import STALE_AFTER_S, PortableGuard
+from eyehand.desktop.portable.watchdog import PortableGuard
 from eyehand.desktop.window_query import WindowInfo, WindowQuery, WindowState
 from eyehand.errors import UserError
 

@@ -17,10 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO
 
-__all__ = ["STALE_AFTER_S", "Guard"]
-
-STALE_AFTER_S = 0.5
-"""The watchdog releases everything when it has not heard of us for so long while something is held."""
+__all__ = ["Guard"]
 
 _START_TIMEOUT_S = 60.0
 

@@ -14,9 +14,9 @@ import xcffib
 import xcffib.xtest
 
 from eyehand.action import NOTHING, PIXELS_PER_NOTCH, Action
-from eyehand.clock import Clock, SystemClock
+from eyehand.clock import STALE_AFTER_S, Clock, SystemClock
 from eyehand.desktop.x11.display import XDisplay
-from eyehand.desktop.x11.guard import STALE_AFTER_S, Guard
+from eyehand.desktop.x11.guard import Guard
 from eyehand.desktop.x11.keys import BUTTON_NUMBERS, SCROLL_BUTTONS, key_codes
 from eyehand.desktop.x11.windows import WindowState, WindowWatch
 from eyehand.errors import UserError

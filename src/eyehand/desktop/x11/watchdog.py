@@ -18,7 +18,7 @@ import sys
 import time
 from typing import Any
 
-from eyehand.desktop.x11.guard import STALE_AFTER_S
+from eyehand.clock import STALE_AFTER_S
 
 __all__ = ["main"]
 

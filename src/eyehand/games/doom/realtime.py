@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 
 from eyehand.action import NOTHING, Action
-from eyehand.clock import SECOND_NS, Clock
+from eyehand.clock import SECOND_NS, STALE_AFTER_S, Clock
 from eyehand.games.doom.controls import TICKS_PER_SECOND, tics_of_tick
 from eyehand.games.doom.episode import DoomEpisode, Moment
 
@@ -45,6 +45,7 @@ class RealTimePlay:
         self._thread: threading.Thread | None = None
         self._is_stopped = threading.Event()
         self._pending = NOTHING
+        self._held_ns = 0
         self._start_ns = 0
         self._is_begun = threading.Event()
         self._moment: Moment | None = None
@@ -75,8 +76,10 @@ class RealTimePlay:
         return True
 
     def hold(self, action: Action) -> None:
-        """Hold an Action from the next tic on; its motion is spread over the rest of the tick."""
+        """Hold an Action from the next tic on, for `STALE_AFTER_S` at most; its motion is spread over the rest of the
+        tick."""
         with self._lock:
+            self._held_ns = self._clock.now_ns()
             self._pending = self._pending.then(action)
 
     def look(self) -> Moment:
@@ -128,6 +131,8 @@ class RealTimePlay:
             if self._is_stopped.is_set():
                 return True
             with self._lock:
+                if self._clock.now_ns() - self._held_ns > STALE_AFTER_S * SECOND_NS:
+                    self._pending = NOTHING
                 action, self._pending = self._pending, self._pending.held()
             num_left = num_tics - tic
             self._episode.hold(action)
