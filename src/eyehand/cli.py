@@ -17,9 +17,11 @@ import io
 import keyword
 import math
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from types import FrameType
 
 from eyehand.announce import announce
@@ -53,6 +55,9 @@ RENAMED = {
     "--perturb": "--noise-injection",
     "--hand-back-key": "--resume-key",
 }
+
+_MAY_BE_EMPTY = "--instruction"
+"""The one option whose text may be empty: no instruction."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -110,6 +115,7 @@ def _run(argv: list[str]) -> int:
         old = option.split("=")[0].replace("_", "-").replace("--no-", "--")
         if old in RENAMED:
             raise UserError(f"The option {old} is now called {RENAMED[old]}: write that instead.")
+    _check_empty(name, options)
     command = importlib.import_module(module_of(name))
     parsed = tyro.cli(
         command.Options,
@@ -121,6 +127,13 @@ def _run(argv: list[str]) -> int:
     _check_numbers(parsed)
     status: int = command.run(parsed)
     return status
+
+
+def _check_empty(command: str, options: list[str]) -> None:
+    """Refuse an empty argument, as a variable of the shell that is unset makes it: Path("") is the current folder."""
+    for before, option in pairwise([f"eyehand {command}", *options]):
+        if before != _MAY_BE_EMPTY and re.fullmatch(f"|(?!{_MAY_BE_EMPTY})--[\\w-]+=", option):
+            raise UserError(f"The argument behind {option or before} is empty: is a variable of the shell unset?")
 
 
 def _check_numbers(options: object) -> None:

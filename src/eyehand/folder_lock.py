@@ -22,7 +22,7 @@ try:
 except ImportError:  # Windows has no such locks: there two runs at once are not noticed
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["alone_in", "locked"]
+__all__ = ["alone_in", "locked", "open_lockable"]
 
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 """Errors of file systems without locks (NFS, Lustre, FUSE)."""
@@ -64,8 +64,7 @@ def _remove_empty(folder: Path) -> None:
 @contextlib.contextmanager
 def _lock(path: Path, folder: Path, what: str) -> Iterator[None]:
     while True:
-        # A link that somebody left there is not followed, and a pipe does not block.
-        file = open(path, "a+b", buffering=0, opener=lambda name, flags: os.open(name, flags | _FLAGS, 0o644))  # noqa: SIM115
+        file = open_lockable(path)
         if not locked(file):
             said = os.pread(file.fileno(), 200, 0).decode(errors="replace")
             file.close()
@@ -99,6 +98,15 @@ def _forget_held() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_held)
+
+
+def open_lockable(path: Path) -> IO[bytes]:
+    """Open a file to be locked, read and appended to, made if missing; the caller closes it.
+
+    Raises:
+        OSError: it cannot be opened, or is a link, which is not followed: others may have left it there.
+    """
+    return open(path, "a+b", buffering=0, opener=lambda name, flags: os.open(name, flags | _FLAGS, 0o644))
 
 
 def locked(file: IO[bytes], waits: bool = False) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -337,6 +338,137 @@ def test_a_file_that_changes_meanwhile_is_not_pushed_in_silence(tmp_path: Path) 
     assert not (tmp_path / "store" / MANIFEST_FILE).exists()
 
 
+@pytest.mark.parametrize("name", [".bashrc", ".git/hooks/pre-commit", "take/.hidden/x", MANIFEST_FILE])
+def test_a_manifest_names_no_hidden_file(tmp_path: Path, name: str) -> None:
+    data = b"#!/bin/sh\ntouch owned\n"
+    (tmp_path / "store" / name).parent.mkdir(parents=True)
+    (tmp_path / "store" / name).write_bytes(data)
+    facts = {name: FileFacts(len(data), hashlib.sha256(data).hexdigest())}
+    (tmp_path / "store" / MANIFEST_FILE).write_bytes(serialise_manifest(facts))
+    with pytest.raises(UserError, match=r"a hidden file: no push sends such|is damaged"):
+        pull(FolderStore(str(tmp_path / "store")), tmp_path / "back", wait=lambda seconds: None)
+    assert not (tmp_path / "back").exists()
+
+
+def test_files_of_ones_own_are_not_replaced(tmp_path: Path) -> None:
+    content = make_tree(tmp_path / "data", 5)
+    store = FolderStore(str(tmp_path / "store"))
+    push(tmp_path / "data", store, "# card")
+    back = tmp_path / "back"
+    back.mkdir()
+    (back / "README.md").write_text("mine")
+    (back / "notes.txt").write_text("mine too")
+    with pytest.raises(UserError, match=r"has files of its own that this would replace \(README.md\): move them away"):
+        pull(store, back)
+    assert tree(back) == {"notes.txt": b"mine too"}
+    (back / "README.md").unlink()
+    pull(store, back)
+    (tmp_path / "data/take-1/part-1.bin").write_bytes(b"new there")
+    (tmp_path / "data/take-2/part-2.bin").write_bytes(b"new there too")
+    push(tmp_path / "data", store, "# card")
+    (back / "take-1/part-1.bin").write_bytes(b"changed here")
+    with pytest.raises(UserError, match=r"replace \(take-1/part-1.bin\)"):
+        pull(store, back)
+    assert tree(back) == {**content, "notes.txt": b"mine too", "take-1/part-1.bin": b"changed here"}
+    (back / "take-1/part-1.bin").unlink()
+    assert pull(store, back).num_fetched == 2, "what an earlier pull put there is replaced"
+    assert (back / "notes.txt").read_text() == "mine too"
+
+
+def test_a_link_in_the_target_leads_nowhere(tmp_path: Path) -> None:
+    make_tree(tmp_path / "data", 3)
+    store = FolderStore(str(tmp_path / "store"))
+    push(tmp_path / "data", store, "# card")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "back").mkdir()
+    (tmp_path / "back/take-1").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="is a link out of"):
+        pull(store, tmp_path / "back")
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are of POSIX")
+@pytest.mark.parametrize("kind", ["link", "open to others", "of another user"])
+def test_a_staging_folder_of_others_is_not_used(tmp_path: Path, kind: str) -> None:
+    make_tree(tmp_path / "data", 3)
+    store = FolderStore(str(tmp_path / "store"))
+    push(tmp_path / "data", store, "# card")
+    staging, theirs = staging_beside(tmp_path / "back"), tmp_path / "theirs"
+    theirs.mkdir()
+    if kind == "link":
+        staging.symlink_to(theirs)
+    else:
+        staging.mkdir()
+        (staging / "take-1").symlink_to(theirs)
+        if kind == "open to others":
+            staging.chmod(0o777)
+        elif os.getuid() == 0:
+            os.chown(staging, 65534, 65534)
+        else:
+            pytest.skip("only root can give a folder away")
+    with pytest.raises(UserError, match="is no folder that you alone may write: remove it"):
+        pull(store, tmp_path / "back")
+    assert list(theirs.iterdir()) == []
+    assert not (tmp_path / "back").exists()
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "pipe"])
+def test_push_sends_nothing_that_a_link_leads_to(tmp_path: Path, kind: str) -> None:
+    make_tree(tmp_path / "data", 3)
+    private = tmp_path / "private"
+    private.mkdir()
+    (private / "id_ed25519").write_text("secret")
+    odd = tmp_path / "data/take-1/odd"
+    if kind == "pipe":
+        os.mkfifo(odd)
+    else:
+        odd.symlink_to(private if kind == "folder" else private / "id_ed25519")
+    with pytest.raises(UserError, match=r"is a link out of|is no plain file"):
+        push(tmp_path / "data", FolderStore(str(tmp_path / "store")), "# card")
+    assert not (tmp_path / "store").exists()
+    odd.unlink()
+    (tmp_path / "data/.hidden").symlink_to(private)
+    odd.symlink_to(tmp_path / "data/take-0/part-0.bin")
+    push(tmp_path / "data", FolderStore(str(tmp_path / "store")), "# card")
+    assert (tmp_path / "store/take-1/odd").read_bytes() == (tmp_path / "data/take-0/part-0.bin").read_bytes()
+
+
+def test_where_a_journal_should_be_nothing_is_lost(tmp_path: Path) -> None:
+    make_tree(tmp_path / "data", 2)
+    journal, mine = journal_beside(tmp_path / "data"), tmp_path / "mine"
+    mine.write_text('{"options": {}}\nunfinished')
+    for odd in ("link", "file", "a line"):
+        journal.unlink(missing_ok=True)
+        if odd == "link":
+            journal.symlink_to(mine)
+        else:
+            journal.write_text("my diary\nunfinished" if odd == "file" else "my diary")
+        with pytest.raises(UserError, match=r"Cannot write|is damaged or no journal"):
+            push(tmp_path / "data", FolderStore(str(tmp_path / "store")), "# card")
+        assert (mine.read_text() if odd == "link" else journal.read_text()).endswith(("unfinished", "my diary"))
+
+
+def test_here_is_a_folder_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = make_tree(tmp_path / "data", 3)
+    monkeypatch.chdir(tmp_path / "data")
+    push(Path(), open_store(str(tmp_path / "store")), "# card")
+    (tmp_path / "back").mkdir()
+    monkeypatch.chdir(tmp_path / "back")
+    pull(open_store(str(tmp_path / "store")), Path())
+    assert tree(tmp_path / "back") == content
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["back", "data", "store"]
+
+
+def test_an_empty_place_is_not_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_tree(tmp_path / "data", 1)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="The place of the data set is empty"):
+        open_store("")
+    for arguments in (["push", "data", ""], ["pull", "", "data"], ["pull", "data", ""], ["index", "data", "--out="]):
+        assert main(["data", *arguments]) == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data"]
+
+
 @pytest.mark.parametrize("name", ["../outside", "/etc/passwd", "a/../../b", "C:/x", "a\\..\\b", "", "a//b", "./a"])
 def test_a_manifest_leads_nowhere_else(tmp_path: Path, name: str) -> None:
     (tmp_path / "store").mkdir()
@@ -355,6 +487,8 @@ def test_a_manifest_leads_nowhere_else(tmp_path: Path, name: str) -> None:
         b'{"version": 1}',
         b'{"version": 1, "files": {"a": {"size": "x"}}}',
         b'{"version": 1, "files": {"a": {"size": 1, "sha256": "0"}}}',
+        b'{"version": 1, "files": {"a": {"size": 1e999, "sha256": "0"}}}',
+        b"[" * 100_000,
     ],
 )
 def test_a_damaged_manifest(data: bytes) -> None:

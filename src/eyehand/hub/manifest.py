@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from eyehand.errors import UserError
+from eyehand.recording.reader import is_hidden
 from eyehand.safe_path import SafePath
 
 __all__ = ["MANIFEST_FILE", "FileFacts", "parse_manifest", "serialise_manifest"]
@@ -35,21 +36,26 @@ def serialise_manifest(files: Mapping[str, FileFacts]) -> bytes:
 
 
 def parse_manifest(data: bytes, url: str) -> dict[str, FileFacts]:
-    """Read a manifest, which comes from outside: no path in it leads out of the folder that it is pulled into.
+    """Read a manifest, which comes from outside: no path in it leads out of the folder that it is pulled into, and
+    none is hidden (`.git/hooks`, `.bashrc`), as nothing is that push sends.
 
     Raises:
-        UserError: it is damaged, of another version, or names a path that leads elsewhere.
+        UserError: it is damaged, of another version, or names such a path.
     """
     try:
         content: Any = json.loads(data)
         version = content["version"]
         files = {str(name): FileFacts(int(of["size"]), str(of["sha256"])) for name, of in content["files"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise UserError(f"{url}/{MANIFEST_FILE} is damaged: push the data set again.") from error
     if version != _VERSION:
         raise UserError(f"{url} was pushed by a newer eyehand (manifest version {version}): update this one.")
     for name, facts in files.items():
         SafePath(name, f"{url}/{MANIFEST_FILE}")
-        if facts.size < 0 or not re.fullmatch("[0-9a-f]{64}", facts.sha256):
+        if is_hidden(name):
+            raise UserError(
+                f"{url}/{MANIFEST_FILE} names {name}, a hidden file: no push sends such, trust none of this."
+            )
+        if name == MANIFEST_FILE or facts.size < 0 or not re.fullmatch("[0-9a-f]{64}", facts.sha256):
             raise UserError(f"{url}/{MANIFEST_FILE} is damaged: push the data set again.")
     return files

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +22,8 @@ from eyehand.formats.importing import file_digest
 from eyehand.hub.manifest import MANIFEST_FILE, FileFacts, parse_manifest
 from eyehand.hub.retry import Wait, retried
 from eyehand.hub.store import Store, part_name
-from eyehand.safe_path import SafePath
+from eyehand.replaced import replaced
+from eyehand.safe_path import SafePath, resolve_inside
 
 __all__ = ["PullReport", "pull", "staging_beside"]
 
@@ -54,15 +56,18 @@ def pull(
 
     Args:
         store: where it lies.
-        target: the folder; made if missing. Other files in it are left alone.
+        target: the folder; made if missing. Other files in it are left alone: of those that are there, only what an
+            earlier pull put there, unchanged, is replaced.
         without_manifest: fetch whatever is there, for data sets that were not pushed by us. Only their sizes are
             compared, and checksums where the store knows them (a hub does, of large files).
         wait: sleeps between tries.
         progress: is told a line now and then.
 
     Raises:
-        UserError: no data set is there, it is damaged, it cannot be reached, or there is no space for it.
+        UserError: no data set is there, it is damaged, it cannot be reached, there is no space for it, or a file is in
+            its way.
     """
+    target = Path(os.path.abspath(target))
     manifest: bytes | None = None
     if without_manifest:
         files = retried(lambda: _listed(store), f"{store.url} cannot be listed", wait)
@@ -83,8 +88,10 @@ def _pull(
 ) -> PullReport:
     staging = staging_beside(target)
     try:
-        wanted = {name: of for name, of in files.items() if not _is_right(target / name, of)}
+        wanted = {name: of for name, of in files.items() if not _is_right(resolve_inside(target, name), of)}
+        _check_free(target, wanted)
         _check_space(target, staging, wanted)
+        _make_private(staging)
         progress(f"{len(files)} files, {len(wanted)} of them to fetch")
         with ThreadPoolExecutor(store.num_parallel) as pool:
             futures = [pool.submit(_fetch, store, name, of, staging / name, wait) for name, of in wanted.items()]
@@ -100,7 +107,8 @@ def _pull(
             _move(staging / name, target / name)
         target.mkdir(parents=True, exist_ok=True)
         if manifest is not None:
-            (target / MANIFEST_FILE).write_bytes(manifest)
+            with replaced(target / MANIFEST_FILE) as new:
+                new.write_bytes(manifest)
         shutil.rmtree(staging, ignore_errors=True)
     except OSError as error:
         reason = error.strerror or str(error)
@@ -138,6 +146,32 @@ def _is_right(path: Path, facts: FileFacts) -> bool:
     if not path.is_file() or path.stat().st_size != facts.size:
         return False
     return not facts.sha256 or file_digest(path) == facts.sha256
+
+
+def _check_free(target: Path, wanted: dict[str, FileFacts]) -> None:
+    """Refuse to replace what no pull put there, or what was changed since."""
+    there = [name for name in wanted if (target / name).exists()]
+    if not there:
+        return
+    file = resolve_inside(target, MANIFEST_FILE)
+    pulled = parse_manifest(file.read_bytes(), str(target)) if file.exists() else {}
+    own = [name for name in there if name not in pulled or not _is_right(target / name, pulled[name])]
+    if own:
+        names = ", ".join(own[:3]) + (f" and {len(own) - 3} more" if len(own) > 3 else "")
+        raise UserError(
+            f"{target} has files of its own that this would replace ({names}): move them away, or pull elsewhere."
+        )
+
+
+def _make_private(staging: Path) -> None:
+    """Make the staging folder, or see that nobody else can have put links into it."""
+    try:
+        staging.mkdir(mode=0o700)
+    except FileExistsError:
+        status = os.lstat(staging)
+        is_ours = not hasattr(os, "getuid") or (status.st_uid == os.getuid() and not status.st_mode & 0o022)
+        if not stat.S_ISDIR(status.st_mode) or not is_ours:
+            raise UserError(f"{staging} is no folder that you alone may write: remove it, or pull elsewhere.") from None
 
 
 def _check_space(target: Path, staging: Path, wanted: dict[str, FileFacts]) -> None:

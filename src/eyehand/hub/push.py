@@ -8,6 +8,7 @@ killed goes on when the same command is given again, and hashes nothing twice th
 from __future__ import annotations
 
 import hashlib
+import os
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -21,7 +22,8 @@ from eyehand.hub.manifest import MANIFEST_FILE, FileFacts, parse_manifest, seria
 from eyehand.hub.retry import Wait, retried
 from eyehand.hub.store import Store, StoredFile
 from eyehand.jobs.journal import Journal
-from eyehand.safe_path import SafePath
+from eyehand.recording.reader import is_hidden
+from eyehand.safe_path import resolve_inside
 
 __all__ = ["CARD_FILE", "PushReport", "journal_beside", "push"]
 
@@ -39,6 +41,7 @@ class PushReport:
 
 def journal_beside(source: Path) -> Path:
     """Where a push of this folder notes what is up, until it is done."""
+    source = Path(os.path.abspath(source))  # "." has no name
     return source.with_name(source.name + ".push-journal")
 
 
@@ -53,7 +56,7 @@ def push(
     """Upload a folder.
 
     Args:
-        source: the folder; hidden files and folders in it stay here.
+        source: the folder; hidden files and folders in it stay here, and links that lead out of it are refused.
         store: where to.
         card: README.md of the data set; not uploaded where the folder has one of its own.
         verify: read every uploaded file back and compare it.
@@ -106,14 +109,11 @@ def _names(source: Path) -> list[str]:
     """Paths of all files, with slashes, sorted; nothing hidden, and not the manifest of an earlier pull."""
     if not source.is_dir():
         raise UserError(f"{source} is no folder: give a folder of recordings or a data set.")
-    paths = (path.relative_to(source) for path in source.rglob("*") if path.is_file())
-    names = sorted(
-        path.as_posix()
-        for path in paths
-        if not any(part.startswith(".") for part in path.parts) and path.as_posix() != MANIFEST_FILE
-    )
+    paths = (path.relative_to(source) for path in source.rglob("*") if path.is_symlink() or not path.is_dir())
+    names = sorted({path.as_posix() for path in paths} - {MANIFEST_FILE})
+    names = [name for name in names if not is_hidden(name)]
     for name in names:
-        SafePath(name, source)
+        resolve_inside(source, name)  # nothing that a link leads to elsewhere is uploaded
         if name.startswith((f"{CARD_FILE}/", f"{MANIFEST_FILE}/")):
             raise UserError(f"{source}/{name} cannot be pushed: its folder has the name of a file that push adds.")
     return names

@@ -69,8 +69,10 @@ def open_store(url: str) -> Store:
     """The store at a URL.
 
     Raises:
-        UserError: the URL names no file system, or needs a package that is not installed.
+        UserError: the URL is empty, names no file system, or needs a package that is not installed.
     """
+    if not url:
+        raise UserError("The place of the data set is empty: give its URL, or a folder.")
     if url.startswith("hf://"):
         repository = url.removeprefix(_HUB).strip("/")
         if not url.startswith(_HUB) or repository.count("/") != 1:

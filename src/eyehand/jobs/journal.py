@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import IO, Any
 
 from eyehand.errors import UserError, unwritable
-from eyehand.folder_lock import locked
+from eyehand.folder_lock import locked, open_lockable
 
 __all__ = ["Journal"]
+
+_BEGINNING = b'{"options": '
+"""Of every journal: another file at its place is not written to."""
 
 
 class Journal:
@@ -37,7 +40,7 @@ class Journal:
     def __enter__(self) -> Journal:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = open(self.path, "a+b", buffering=0)  # closed in __exit__
+            self._file = open_lockable(self.path)  # closed in __exit__
             if not locked(self._file):
                 raise UserError(f"Another run is busy with {self.path}: wait for its end.")
             lines = self._whole_lines()
@@ -76,16 +79,18 @@ class Journal:
         self._file.seek(0)
         data = self._file.read()
         whole = data[: data.rfind(b"\n") + 1]
-        self._file.truncate(len(whole))
         try:
+            if not whole and not data.startswith(_BEGINNING[: len(data)]):
+                raise ValueError("another file")
             lines: list[dict[str, Any]] = [json.loads(line) for line in whole.splitlines()]
         except ValueError as error:
-            raise UserError(f"{self.path} is damaged: remove it to start anew.") from error
+            raise UserError(f"{self.path} is damaged or no journal: remove it to start anew.") from error
         if lines and lines[0] != {"options": self._options}:
             raise UserError(
                 f"{self.path} was begun with other sources or options: give the same again to go on, or remove it to "
                 "start anew."
             )
+        self._file.truncate(len(whole))  # now that it is known to be a journal
         return lines
 
     def _write(self, line: dict[str, Any]) -> None:
