@@ -11,6 +11,7 @@ A command's module is imported when it is called, so that `eyehand --help` answe
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib
 import io
@@ -24,8 +25,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from types import FrameType
 
-from eyehand.announce import announce
 from eyehand.errors import UserError
+from eyehand.terminal import announce, print_line, show_what_python_prints
 from eyehand.version import __version__
 
 __all__ = ["COMMANDS", "RENAMED", "main", "module_of"]
@@ -65,6 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if arguments is None else arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be no text
+    show_what_python_prints()
     numbers = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]  # Windows has no SIGHUP
     before = {number: signal.getsignal(number) for number in numbers}
     for number, handler in before.items():
@@ -117,13 +119,19 @@ def _run(argv: list[str]) -> int:
             raise UserError(f"The option {old} is now called {RENAMED[old]}: write that instead.")
     _check_empty(name, options)
     command = importlib.import_module(module_of(name))
-    parsed = tyro.cli(
-        command.Options,
-        prog=f"eyehand {name}",
-        description=COMMANDS[name],
-        args=options,
-        config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),
-    )
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):  # it quotes options, and `eyehand inspect *` hands it names of files
+            parsed = tyro.cli(
+                command.Options,
+                prog=f"eyehand {name}",
+                description=COMMANDS[name],
+                args=options,
+                config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),
+            )
+    finally:
+        for line in said.getvalue().removesuffix("\n").split("\n") if said.getvalue() else ():
+            print_line(line)
     _check_numbers(parsed)
     status: int = command.run(parsed)
     return status

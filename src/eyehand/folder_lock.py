@@ -9,13 +9,13 @@ import contextlib
 import errno
 import os
 import platform
-import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import IO
 
 from eyehand.errors import UserError
+from eyehand.terminal import announce
 
 try:
     import fcntl
@@ -137,5 +137,4 @@ def locked(file: IO[bytes], waits: bool = False) -> bool:
 
 @cache
 def _say_without_locks(folder: Path) -> None:
-    line = f"eyehand: {folder} cannot lock files: take care that no other run writes there."
-    print(line, file=sys.stderr, flush=True)
+    announce(f"{folder} cannot lock files: take care that no other run writes there.")

@@ -22,7 +22,6 @@ import numpy as np
 import xcffib
 from numpy.typing import NDArray
 
-from eyehand.announce import announce, said_aside
 from eyehand.clock import FPS, punctual
 from eyehand.collect.background import BackgroundObserver
 from eyehand.collect.instant_replay import InstantReplay
@@ -36,6 +35,7 @@ from eyehand.games.desktop.x11 import X11Game
 from eyehand.input_event import InputEvent
 from eyehand.players.human import HumanPlayer
 from eyehand.session import EpisodeEnd, EpisodeStart, Session, Tick
+from eyehand.terminal import announce, said_aside
 
 __all__ = ["PersonReport", "RecordingState", "record_person"]
 

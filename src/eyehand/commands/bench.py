@@ -11,10 +11,9 @@ import tyro
 from eyehand.inference.network_options import NetworkOptions
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from eyehand.bench.live import LiveBench
     from eyehand.bench.quality import Quality
+    from eyehand.console import Console
     from eyehand.play.latency import Spread
 
 
@@ -47,9 +46,8 @@ class Options:
 
 def run(options: Options) -> int:
     """Measure, print, write."""
-    from rich.console import Console
-
     from eyehand.bench.live import bench_live
+    from eyehand.console import Console
 
     checkpoint = "pocket-doom" if options.checkpoint is None and options.preset is None else options.checkpoint
     result, policy = bench_live(
@@ -60,7 +58,7 @@ def run(options: Options) -> int:
         ticks=options.ticks,
         is_baseline=options.baseline,
     )
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(soft_wrap=True)
     _show(console, result)
     if options.data is not None:
         if result.runtime == "torch":
@@ -78,8 +76,9 @@ def run(options: Options) -> int:
 
 
 def _show(console: Console, result: LiveBench) -> None:
+    console.print(result.name, style="bold", end="  ")
     console.print(
-        f"[bold]{result.name}[/]  {result.parameters / 1e6:.1f}M parameters on {result.runtime}, {result.threads} "
+        f"{result.parameters / 1e6:.1f}M parameters on {result.runtime}, {result.threads} "
         f"thread{'s' * (result.threads > 1)}; {result.machine}"
     )
     _show_ticks(console, "frame to action", result.ticks, result.num_ticks)

@@ -8,6 +8,8 @@ from typing import Annotated, Literal
 
 import tyro
 
+from eyehand.terminal import output
+
 
 @dataclass(frozen=True)
 class Info:
@@ -89,7 +91,7 @@ def run(options: Options) -> int:
         case Export(checkpoint, file):
             from eyehand.reference.convert import export_reference
 
-            print(f"wrote {export_reference(checkpoint, file)} and model_config.yaml beside it")
+            output(f"wrote {export_reference(checkpoint, file)} and model_config.yaml beside it")
         case Verify(checkpoint, reference):
             return _verify(checkpoint, reference)
     return 0
@@ -97,13 +99,13 @@ def run(options: Options) -> int:
 
 def _info(name: str) -> None:
     """Print sizes, vocabulary and training facts."""
-    from rich.console import Console
-
     from eyehand.checkpoint import load_checkpoint
+    from eyehand.console import Console
 
     checkpoint = load_checkpoint(name)
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(f"[bold]{checkpoint.name}[/]  {checkpoint.policy.num_parameters:,} parameters, {checkpoint.fps:g} Hz")
+    console = Console(soft_wrap=True)
+    console.print(checkpoint.name, style="bold", end="  ")
+    console.print(f"{checkpoint.policy.num_parameters:,} parameters, {checkpoint.fps:g} Hz")
     config = checkpoint.config
     seconds = config.history_steps / checkpoint.fps
     console.print(f"sees {config.frame_size}x{config.frame_size}, remembers {seconds:g} s, {config.text_encoder} text")
@@ -125,16 +127,16 @@ def _import(options: Import) -> None:
     )
     config = imported.config
     policy = config.policy
-    print(f"wrote {imported.folder}: {imported.num_used} tensors, each used once, in their own dtypes")
-    print(
+    output(f"wrote {imported.folder}: {imported.num_used} tensors, each used once, in their own dtypes")
+    output(
         f"{policy.num_layers} layers x {policy.width}, {policy.num_q_heads} heads, {policy.history_steps} steps of "
         f"history, {policy.num_step_tokens} tokens a step"
     )
-    print(f"ignored: bc_transformer.image_tokenizer.* ({imported.num_repeated} tensors that repeat image_tokenizer.*)")
+    output(f"ignored: bc_transformer.image_tokenizer.* ({imported.num_repeated} tensors that repeat image_tokenizer.*)")
     for name in imported.ignored:
-        print(f"ignored: {name}")
+        output(f"ignored: {name}")
     if config.top_p is not None and config.top_p < 1:
-        print(f"the original samples with top-p {config.top_p:g}, which a checkpoint does not carry")
+        output(f"the original samples with top-p {config.top_p:g}, which a checkpoint does not carry")
 
 
 def _verify(name: str, reference: Path) -> int:
@@ -144,9 +146,9 @@ def _verify(name: str, reference: Path) -> int:
 
     policy = load_checkpoint(name).policy
     found = differences(policy, read_reference_outputs(reference, policy.config))
-    print(f"image tokens          largest difference {found.image:.2e}")
+    output(f"image tokens          largest difference {found.image:.2e}")
     for head, difference in found.logits.items():
-        print(f"logits {head:<14} largest difference {difference:.2e}")
-    print(f"live actions          {found.num_differing} of {found.num_actions} differ")
-    print(f"{'exact' if found.is_exact else 'NOT exact'} (tolerance {TOLERANCE:g}, no action may differ)")
+        output(f"logits {head:<14} largest difference {difference:.2e}")
+    output(f"live actions          {found.num_differing} of {found.num_actions} differ")
+    output(f"{'exact' if found.is_exact else 'NOT exact'} (tolerance {TOLERANCE:g}, no action may differ)")
     return 0 if found.is_exact else 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +14,7 @@ from eyehand.commands.data_review import Review
 from eyehand.commands.data_transfer import Pull, Push
 from eyehand.commands.workers import Workers
 from eyehand.errors import UserError
+from eyehand.terminal import output, output_json
 
 if TYPE_CHECKING:
     from eyehand.data.check import Scorer
@@ -38,8 +38,7 @@ class Index(Workers):
     replace: bool = False
 
     def run(self) -> None:
-        from rich.console import Console
-
+        from eyehand.console import Console
         from eyehand.data.indexing import build_index
         from eyehand.data.summary import print_summary, summarise
         from eyehand.jobs.progress import shown_progress
@@ -55,7 +54,7 @@ class Index(Workers):
             )
         usable = [row for row in rows if row.error is None]
         print_summary(summarise(usable), Console())
-        print(f"wrote {self.out}: {len(usable)} recordings, and {len(rows) - len(usable)} that cannot be used")
+        output(f"wrote {self.out}: {len(usable)} recordings, and {len(rows) - len(usable)} that cannot be used")
 
 
 @dataclass(frozen=True)
@@ -73,8 +72,7 @@ class List:
     as_json: bool = False
 
     def run(self) -> None:
-        from rich.console import Console
-
+        from eyehand.console import Console
         from eyehand.data.index import read_index
         from eyehand.data.summary import print_summary, summarise
 
@@ -82,9 +80,7 @@ class List:
         if not rows:
             raise UserError(f"No recording of {self.index} fits the condition {self.where!r}: ask for less.")
         if self.as_json:
-            print(
-                json.dumps({"summary": asdict(summarise(rows)), "recordings": [asdict(row) for row in rows]}, indent=1)
-            )
+            output_json({"summary": asdict(summarise(rows)), "recordings": [asdict(row) for row in rows]})
         else:
             print_summary(summarise(rows), Console())
 
@@ -122,8 +118,7 @@ class Check(Workers):
     as_json: bool = False
 
     def run(self) -> int:
-        from rich.console import Console
-
+        from eyehand.console import Console
         from eyehand.data.check import CheckLimits, check
         from eyehand.data.check_report import journal_beside, places_at, print_verdicts
         from eyehand.data.decisions import decisions_beside, write_decisions
@@ -146,7 +141,7 @@ class Check(Workers):
             if journal is not None:
                 journal.remove()
         if self.as_json:
-            print(json.dumps([asdict(verdict) for verdict in verdicts], indent=1))
+            output_json([asdict(verdict) for verdict in verdicts])
         else:
             print_verdicts(verdicts, Console())
         return 0 if any(verdict.is_used for verdict in verdicts) else 2

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,6 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from eyehand.errors import UserError
+from eyehand.terminal import output_json
 
 __all__ = ["GapCommand"]
 
@@ -43,9 +43,8 @@ class GapCommand:
 
     def run(self) -> None:
         """Measure and print."""
-        from rich.console import Console
-
         from eyehand.checkpoint import load_checkpoint
+        from eyehand.console import Console
         from eyehand.evaluate.gap import late_pictures, measure_gap, print_gaps, recompressed
         from eyehand.evaluate.gap_play import play_and_record, recorded_clips
         from eyehand.recording.reader import find_recordings
@@ -68,8 +67,6 @@ class GapCommand:
             what = "recorded pictures, coded once more, against themselves"
         gaps = measure_gap(policy, live, variants)
         if self.as_json:
-            print(
-                json.dumps({"compared": what, "policy": self.policy, "gaps": [asdict(gap) for gap in gaps]}, indent=1)
-            )
+            output_json({"compared": what, "policy": self.policy, "gaps": [asdict(gap) for gap in gaps]})
         else:
             print_gaps(gaps, what, Console())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +9,7 @@ from typing import Annotated
 import tyro
 
 from eyehand.commands.workers import Workers
+from eyehand.terminal import output, output_json
 
 __all__ = ["Reencode"]
 
@@ -51,13 +51,13 @@ class Reencode(Workers):
         done += [Reencoded(each.source, " ".join(each.reasons)) for each in refused]
         made = [each for each in done if each.error is None]
         if self.as_json:
-            print(json.dumps([asdict(each) for each in done], indent=1))
+            output_json([asdict(each) for each in done])
             return 0 if made else 2
         for each in done:
             if each.error is not None:
-                print(each.error if each.source in each.error else f"{each.source}: {each.error}")
+                output(each.error if each.source in each.error else f"{each.source}: {each.error}")
         before, after = (sum(getattr(each, name) for each in made) / 1e6 for name in ("bytes_before", "bytes_after"))
-        print(
+        output(
             f"wrote {self.out}: {len(made)} recordings, {after:.1f} MB of small video made from {before:.1f} MB, and "
             f"{len(done) - len(made)} that could not be re-encoded"
         )

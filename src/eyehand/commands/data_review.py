@@ -9,6 +9,8 @@ from typing import Annotated
 
 import tyro
 
+from eyehand.terminal import output, print_line
+
 __all__ = ["Review"]
 
 
@@ -40,28 +42,25 @@ class Review:
 
     def run(self) -> None:
         """Decide, or ask, or write the page."""
-        from rich.console import Console
-
+        from eyehand.console import Console
         from eyehand.data.review import ask, choose, queue_reports, review_queue
 
         if self.use or self.leave_out:
             num_used = choose(self.index, self.use, "use", self.note) if self.use else 0
             num_left = choose(self.index, self.leave_out, "leave out", self.note) if self.leave_out else 0
-            print(f"{num_used} to be used, {num_left} left out")
+            output(f"{num_used} to be used, {num_left} left out")
             return
         queue = review_queue(self.index, self.where, with_decided=self.again)
         if not queue:
-            print("Nothing is left to decide.")
+            output("Nothing is left to decide.")
             return
         if self.html is not None:
             from eyehand.pages.recording_page import write_page
 
-            def tell(sentence: str) -> None:
-                print(sentence, file=sys.stderr)
-
-            reports = queue_reports(queue, tell)
-            write_page(reports, self.html, max_bytes=round(self.max_mb * 1e6), tell=tell)
-            tell(f"wrote {self.html} with {len(reports)} recordings: open it in a browser, then decide")
+            reports = queue_reports(queue, print_line)
+            write_page(reports, self.html, max_bytes=round(self.max_mb * 1e6), tell=print_line)
+            print_line(f"wrote {self.html} with {len(reports)} recordings: open it in a browser, then decide")
             return
         num_decided = ask(self.index, queue, lambda: sys.stdin.readline() or None, Console())
-        print(f"\n{num_decided} decided, {len(queue) - num_decided} left")
+        output("")
+        output(f"{num_decided} decided, {len(queue) - num_decided} left")

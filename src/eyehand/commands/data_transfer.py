@@ -8,6 +8,8 @@ from typing import Annotated
 
 import tyro
 
+from eyehand.terminal import output
+
 
 @dataclass(frozen=True)
 class Push:
@@ -34,9 +36,9 @@ class Push:
         from eyehand.hub.store import open_store
 
         store = open_store(self.url)
-        card = card_of(self.source, self.licence, self.index, _say)
-        report = push(self.source, store, card, verify=self.verify, progress=_say)
-        print(f"pushed {report.num_files} files, {report.num_bytes:,} bytes, {report.num_uploaded} of them new")
+        card = card_of(self.source, self.licence, self.index, output)
+        report = push(self.source, store, card, verify=self.verify, progress=output)
+        output(f"pushed {report.num_files} files, {report.num_bytes:,} bytes, {report.num_uploaded} of them new")
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,5 @@ class Pull:
         from eyehand.hub.pull import pull
         from eyehand.hub.store import open_store
 
-        report = pull(open_store(self.url), self.folder, self.without_manifest, progress=_say)
-        print(f"pulled {report.num_files} files, {report.num_bytes:,} bytes, {report.num_fetched} of them new")
-
-
-def _say(line: str) -> None:
-    print(line, flush=True)
+        report = pull(open_store(self.url), self.folder, self.without_manifest, progress=output)
+        output(f"pulled {report.num_files} files, {report.num_bytes:,} bytes, {report.num_fetched} of them new")

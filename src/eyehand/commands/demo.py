@@ -27,8 +27,7 @@ class Options:
 
 def run(options: Options) -> int:
     """Play every game in real time, print its score line and where its video and report lie."""
-    from rich.console import Console
-
+    from eyehand.console import Console
     from eyehand.game import Screen
     from eyehand.games.families import game_names
     from eyehand.play.play import play_live
@@ -49,7 +48,8 @@ def run(options: Options) -> int:
             )
         )
         print_report(report, console)
-        console.print(f"video  {out / 'play.mp4'}\nreport {out / 'report.html'}\n", highlight=False)
+        for line in (f"video  {out / 'play.mp4'}", f"report {out / 'report.html'}", ""):
+            console.print(line)
         if report.is_interrupted:
             return 130
     return 0

@@ -27,8 +27,7 @@ class Options:
 
 def run(options: Options) -> int:
     """Print the findings; 0 if none failed, 2 otherwise."""
-    from rich.console import Console
-
+    from eyehand.console import Console
     from eyehand.desktop import require_xcb
 
     require_xcb()

@@ -35,15 +35,14 @@ def run(options: Options) -> int:
 
 
 def _predict(options: Options) -> int:
-    from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import TaskProgressColumn, TimeRemainingColumn
 
+    from eyehand.console import Console, shown_bars
     from eyehand.evaluate.offline import evaluate_offline, print_offline, write_offline
 
     if options.checkpoint is None:
         raise UserError("Say whose predictions are to be measured: --checkpoint NAME_OR_FOLDER.")
-    errors = Console(stderr=True)
-    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
+    with shown_bars(TaskProgressColumn(), TimeRemainingColumn()) as progress:
         bar = progress.add_task("predicting", total=None)
         report = evaluate_offline(
             options.checkpoint,
@@ -56,19 +55,18 @@ def _predict(options: Options) -> int:
     console = Console()
     print_offline(report, console)
     write_offline(report, options.json)
-    console.print(str(options.json), highlight=False)
+    console.print(str(options.json))
     return 0
 
 
 def _play(options: Options) -> int:
-    from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import TaskProgressColumn, TimeRemainingColumn
 
+    from eyehand.console import Console, shown_bars
     from eyehand.evaluate.score import evaluate
     from eyehand.evaluate.score_report import print_scores, write_scores
 
-    errors = Console(stderr=True)
-    with Progress(console=errors, transient=True, disable=not errors.is_terminal) as progress:
+    with shown_bars(TaskProgressColumn(), TimeRemainingColumn()) as progress:
         bar = progress.add_task("playing", total=None)
         report = evaluate(
             options,
@@ -77,5 +75,5 @@ def _play(options: Options) -> int:
     console = Console()
     print_scores(report, console)
     for path in write_scores(report, options.json):
-        console.print(str(path), highlight=False)
+        console.print(str(path))
     return 0

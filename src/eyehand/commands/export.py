@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 import tyro
 
-from eyehand.announce import announce
 from eyehand.errors import UserError
+from eyehand.terminal import announce, output
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,12 @@ def run(options: Options) -> int:
         problems = [f"{verdict.source}: {'; '.join(verdict.reasons)}" for verdict in refused]
     for problem in problems:
         _progress("", problem)
-    print("What a recording has and LeRobot has not, or the other way round:")
+    output("What a recording has and LeRobot has not, or the other way round:")
     for loss in LOSSES:
-        print(f"  - {loss}")
+        output(f"  - {loss}")
     report = export_lerobot(places, options.out, _progress)
     left_out = len(problems) + len(report.problems)
-    print(
+    output(
         f"wrote {report.num_episodes} episodes with {report.num_frames} frames to {options.out}"
         + (f", and left {left_out} recordings out" if left_out else "")
     )
@@ -62,6 +62,6 @@ def run(options: Options) -> int:
 
 def _progress(place: str, problem: str | None) -> None:
     if problem is None:
-        print(f"{place}: done", flush=True)
+        output(f"{place}: done")
     else:
         announce(problem)

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import tyro
 
 from eyehand.errors import UserError
-
-if TYPE_CHECKING:
-    from rich.console import Console
+from eyehand.terminal import announce, output_json
 
 
 @dataclass(frozen=True)
@@ -48,48 +44,53 @@ def run(options: Options) -> int:
 
 
 def _tasks(options: Options) -> int:
+    from rich.console import Group
     from rich.table import Table
 
+    from eyehand.console import Console
     from eyehand.games.families import game_names, task_info
 
-    names = game_names(options.pattern, lambda problem: print(f"eyehand: {problem}", file=sys.stderr))
+    names = game_names(options.pattern, announce)
     tasks = [task_info(name) for name in names]
     if options.as_json:
-        print(json.dumps([asdict(task) for task in tasks], indent=1))
+        output_json([asdict(task) for task in tasks])
         return 0
     table = Table("game", "score", "limit", "instructions")
     for task in tasks:
-        table.add_row(task.name, task.score, f"{task.time_limit_s:g} s", "\n".join(task.instructions))
-    _console().print(table)
+        table.add_row(task.name, task.score, f"{task.time_limit_s:g} s", Group(*task.instructions))
+    Console().print(table)
     return 0
 
 
 def _list(options: Options) -> int:
     """The profiles that come with eyehand."""
+    from rich.console import Group
     from rich.table import Table
 
+    from eyehand.console import Console
     from eyehand.desktop.profile import load_profile, profile_names
 
     profiles = [load_profile(name) for name in profile_names()]
     if options.as_json:
-        print(json.dumps([asdict(profile) for profile in profiles], indent=1))
+        output_json([asdict(profile) for profile in profiles])
         return 0
     table = Table("game", "what it is", "installed", "instructions")
     for profile in profiles:
         is_there = "yes" if profile.missing is None else f"no: apt install {' '.join(profile.packages)}"
-        table.add_row(profile.name, profile.title, is_there, "\n".join(profile.instructions))
-    _console().print(table)
+        table.add_row(profile.name, profile.title, is_there, Group(*profile.instructions))
+    Console().print(table)
     return 0
 
 
 def _show(options: Options, name: str) -> int:
     """Everything that is known about a game."""
+    from eyehand.console import Console
     from eyehand.games.families import family_of, task_info
 
     family, task = family_of(name), task_info(name)
     facts = family.facts(name)
     if options.as_json:
-        print(json.dumps({**asdict(task), **facts}, indent=1))
+        output_json({**asdict(task), **facts})
         return 0
     lines = {
         "game": task.name,
@@ -100,9 +101,9 @@ def _show(options: Options, name: str) -> int:
         "installed": family.missing(name) or "yes",
         **{key: value if isinstance(value, str) else " ".join(map(str, value)) for key, value in facts.items()},
     }
-    console = _console()
+    console = Console(soft_wrap=True)
     for key, value in lines.items():
-        console.print(f"{key:>13}  {value or '-'}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"{key:>13}  {value or '-'}")
     return 0
 
 
@@ -115,13 +116,8 @@ def _check(options: Options, name: str) -> int:
     if (missing := profile.missing) is not None:
         raise UserError(missing)
     require_xcb()
+    from eyehand.console import Console
     from eyehand.doctor.doctor import check_game, print_findings
 
     findings = check_game(profile, options.own_screen or profile.launch.size)
-    return print_findings(findings, _console())
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    return Console()
+    return print_findings(findings, Console())

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Union
 
 import tyro
 
-from eyehand.announce import announce
 from eyehand.commands.workers import Workers
 from eyehand.errors import UserError
 from eyehand.formats.import_formats import FORMATS, Format
+from eyehand.terminal import announce, output
 
 
 def _sub_commands() -> Any:
@@ -58,16 +58,16 @@ def run(options: Options) -> int:
 
     chosen = options.source_format
     importer = chosen.importer()
-    print(f"What {importer.format} has and a recording has not, or the other way round:")
+    output(f"What {importer.format} has and a recording has not, or the other way round:")
     for loss in importer.losses:
-        print(f"  - {loss}")
+        output(f"  - {loss}")
     engine = chosen.make_engine()
     return _show(import_recordings(importer, chosen.out, progress=_progress, engine=engine), chosen.out)
 
 
 def _progress(source: str, problem: str | None) -> None:
     if problem is None:
-        print(f"{source}: done", flush=True)
+        output(f"{source}: done")
     else:
         announce(problem)
 
@@ -75,8 +75,8 @@ def _progress(source: str, problem: str | None) -> None:
 def _show(report: ImportReport, out: Path) -> int:
     for folder, notes in report.notes:
         for note in notes:
-            print(f"{folder}: {note}")
+            output(f"{folder}: {note}")
     there = f", {len(report.skipped)} were there already" if report.skipped else ""
     failed = f", and {len(report.problems)} sources could not be imported" if report.problems else ""
-    print(f"wrote {len(report.written)} recordings with {report.num_frames} frames to {out}{there}{failed}")
+    output(f"wrote {len(report.written)} recordings with {report.num_frames} frames to {out}{there}{failed}")
     return 0 if report.written or report.skipped else 2

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
+
+from eyehand.terminal import output_json, print_line
 
 
 @dataclass(frozen=True)
@@ -33,21 +33,17 @@ class Options:
 
 def run(options: Options) -> int:
     """Print what was found. Ends with 2 if a recording is corrupt."""
-    from rich.console import Console
-
+    from eyehand.console import Console
     from eyehand.recording.inspect import inspect, print_inspection
 
     inspection = inspect(options.folder)
     if options.as_json:
-        print(json.dumps(inspection.to_json(), indent=1))
+        output_json(inspection.to_json())
     else:
         print_inspection(inspection, Console())
     if options.html is not None:
         from eyehand.pages.recording_page import write_page
 
-        def tell(sentence: str) -> None:
-            print(sentence, file=sys.stderr)
-
-        write_page(inspection.reports, options.html, options.picture, round(options.max_mb * 1e6), tell)
-        tell(f"wrote {options.html}: open it in a browser")
+        write_page(inspection.reports, options.html, options.picture, round(options.max_mb * 1e6), print_line)
+        print_line(f"wrote {options.html}: open it in a browser")
     return 2 if inspection.is_corrupt else 0

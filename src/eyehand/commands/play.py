@@ -22,13 +22,12 @@ def run(options: Options) -> int:
 
 def say_what_came_of_it(report: PlayReport, options: LiveOptions) -> int:
     """Print a report, and where it lies; returns the exit status."""
-    from rich.console import Console
-
+    from eyehand.console import Console
     from eyehand.play.report import print_report
 
     console = Console()
     print_report(report, console)
-    console.print(f"report {options.out / 'report.html'}", highlight=False)
+    console.print(f"report {options.out / 'report.html'}")
     if options.video:
-        console.print(f"video  {options.out / 'play.mp4'}", highlight=False)
+        console.print(f"video  {options.out / 'play.mp4'}")
     return 130 if report.is_interrupted else 0

@@ -59,9 +59,9 @@ def _record_person(options: Options, game: str) -> int:
 
 def _print_person(report: PersonReport) -> None:
     """What was recorded, and how well."""
-    from rich.console import Console
+    from eyehand.console import Console
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(soft_wrap=True)
     for path in report.recordings:
         console.print(f"recording {path}")
     median_ms, late_ms, most_ms = report.deviation_ms
@@ -77,11 +77,11 @@ def _print_person(report: PersonReport) -> None:
 
 def _record_player(options: Options, game: str) -> int:
     """Record, with a line per game at the end."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    from rich.progress import TimeElapsedColumn
     from rich.table import Table
 
     from eyehand.collect.episodes import EpisodeRecord, collect
+    from eyehand.console import Console, shown_bars
     from eyehand.games.families import game_names
 
     for name in ("dagger", "noise_injection", "learner_share", "instructed"):
@@ -94,9 +94,7 @@ def _record_player(options: Options, game: str) -> int:
     games = tuple(game_names(game))
     done: dict[str, list[EpisodeRecord]] = defaultdict(list)
     wanted = minutes * 60 * FPS * len(games) if num_episodes is None else num_episodes * len(games)
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    with shown_bars(TimeElapsedColumn()) as progress:
         bar = progress.add_task("recording", total=wanted)
         for episode in collect(CollectOptions(games=games, out=options.out, minutes=minutes, **vars(options.episodes))):
             done[episode.game].append(episode)

@@ -12,10 +12,11 @@ def run(options: Options) -> int:
     import logging
 
     from eyehand.serve.serve import serve
+    from eyehand.terminal import output
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    logging.getLogger("eyehand.serve").setLevel(logging.INFO)
     ended_by = serve(
         options,
-        lambda addresses: print(f"serving {options.checkpoint} at {', '.join(map(str, addresses))}", flush=True),
+        lambda addresses: output(f"serving {options.checkpoint} at {', '.join(map(str, addresses))}"),
     )
     return 128 + ended_by

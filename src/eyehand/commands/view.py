@@ -9,6 +9,7 @@ from typing import Annotated
 import tyro
 
 from eyehand.errors import UserError
+from eyehand.terminal import output
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def run(options: Options) -> int:
     if len(found) > 1:
         names = ", ".join(f"{play.game} ({play.pid})" for play in found)
         raise UserError(f"Several plays can be watched, {names}: say which, for example `eyehand view {found[0].pid}`.")
-    print(found[0].url)
+    output(found[0].url)
     if options.open and not webbrowser.open(found[0].url):
-        print("There is no browser here: open this address in yours (from afar: ssh -L PORT:localhost:PORT first).")
+        output("There is no browser here: open this address in yours (from afar: ssh -L PORT:localhost:PORT first).")
     return 0

@@ -8,9 +8,9 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
+from eyehand.console import Console
 from eyehand.data.archives import read_archive
 from eyehand.data.check import CheckLimits, Scorer, Verdict
 from eyehand.data.index import INDEX_ENDING, read_index
@@ -80,4 +80,4 @@ def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
     console.print(table)
     for each in verdicts:
         if each.reasons:
-            console.print(f"{each.source}: {' '.join(each.reasons)}", markup=False, highlight=False, soft_wrap=True)
+            console.print(f"{each.source}: {' '.join(each.reasons)}", soft_wrap=True)

@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from rich.console import Console
-
+from eyehand.console import Console
 from eyehand.data.decisions import Choice, Decided, decide, decisions_beside, read_decisions
 from eyehand.data.index import read_index
 from eyehand.errors import UserError
@@ -74,11 +73,12 @@ def ask(index: Path, queue: Sequence[Decided], answer: Callable[[], str | None],
     """
     num_decided = 0
     for number, each in enumerate(queue, start=1):
-        console.print(f"\n{number} of {len(queue)}  {each.id}  {each.source}", markup=False, highlight=False)
+        console.print("")
+        console.print(f"{number} of {len(queue)}  {each.id}  {each.source}")
         for line in _findings(each):
-            console.print(f"  {line}", markup=False, highlight=False)
+            console.print(f"  {line}")
         while True:
-            console.print("u: use it, l: leave it out (and why), s: later, q: stop > ", end="", markup=False)
+            console.print("u: use it, l: leave it out (and why), s: later, q: stop > ", end="")
             word, _, note = (answer() or "q").strip().partition(" ")
             if word == "q":
                 return num_decided

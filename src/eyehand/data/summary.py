@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rich.console import Console
 from rich.table import Table
 
+from eyehand.console import Console
 from eyehand.data.index import IndexRow
 
 __all__ = ["GameSummary", "Summary", "print_summary", "summarise"]
@@ -87,9 +87,9 @@ def _print_lines(console: Console, lines: Sequence[str], what: str, max_lines: i
     if not lines:
         return
     more = f", the first {max_lines} of them" if len(lines) > max_lines else ""
-    console.print(f"{what}: {len(lines)}{more}", highlight=False)
+    console.print(f"{what}: {len(lines)}{more}")
     for line in lines[:max_lines]:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
 
 
 def _add_up(task: str, rows: Sequence[IndexRow]) -> GameSummary:

@@ -26,7 +26,7 @@ from eyehand.errors import UserError
 from eyehand.games.desktop.x11 import LaunchedDesktopGame
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from eyehand.console import Console
 
 __all__ = ["check_display", "check_game", "check_machine", "check_own_screen", "print_findings"]
 
@@ -44,9 +44,9 @@ def print_findings(findings: Iterable[Finding], console: Console) -> int:
     """
     status = 0
     for finding in findings:
-        mark = {True: "[green]ok  [/green]", False: "[red]FAIL[/red]", None: "[yellow]-   [/yellow]"}[finding.passed]
-        console.print(f"{mark} {finding.name:<14}", end=" ", highlight=False)
-        console.print(finding.text, highlight=False, markup=False, soft_wrap=True)
+        mark, style = {True: ("ok", "green"), False: ("FAIL", "red"), None: ("-", "yellow")}[finding.passed]
+        console.print(f"{mark:<4}", style=style, end=" ")
+        console.print(f"{finding.name:<14} {finding.text}", soft_wrap=True)
         if finding.passed is False:
             status = 2
     return status

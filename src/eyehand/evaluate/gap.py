@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.table import Table
 
+from eyehand.console import Console
 from eyehand.errors import UserError
 from eyehand.evaluate.clips import PolicyClip, log_probabilities
 from eyehand.model.policy import Policy
@@ -152,5 +152,4 @@ def print_gaps(gaps: Sequence[Gap], title: str, console: Console) -> None:
     console.print(
         f"KL in nats, means of {gaps[0].num_frames} frames; action: all heads together, with standard deviation and "
         "95% quantile; same: frames with the same likeliest action; dB: PSNR of the pixels.",
-        highlight=False,
     )

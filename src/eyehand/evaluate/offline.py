@@ -26,7 +26,7 @@ from eyehand.train.device import choose_device, has_bfloat16
 from eyehand.train.validation import HeldOut, Scores, copy_last_scores, marginal_scores
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from eyehand.console import Console
 
 __all__ = ["OfflineReport", "evaluate_offline", "print_offline", "write_offline"]
 

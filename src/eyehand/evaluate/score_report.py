@@ -15,7 +15,7 @@ from eyehand.pages import page, plots
 from eyehand.replaced import replaced
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from eyehand.console import Console
 
 __all__ = ["print_scores", "write_scores"]
 

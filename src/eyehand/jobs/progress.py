@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import MofNCompleteColumn, TaskID, TimeRemainingColumn
 
-from eyehand.announce import print_line
-from eyehand.jobs.job import Progress as ProgressCallback
+from eyehand.console import shown_bars
+from eyehand.jobs.job import Progress
+from eyehand.terminal import print_line
 
 __all__ = ["shown_progress"]
 
@@ -19,14 +18,12 @@ _LINE_EVERY_S = 30.0
 
 
 @contextmanager
-def shown_progress() -> Iterator[ProgressCallback]:
+def shown_progress() -> Iterator[Progress]:
     """A progress callback that draws bars or prints lines until the end of the block."""
-    console = Console(file=sys.stderr)
-    if not console.is_terminal:
-        yield _Lines()
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bars:
+    with shown_bars(MofNCompleteColumn(), TimeRemainingColumn()) as bars:
+        if bars.disable:
+            yield _Lines()
+            return
         tasks: dict[str, TaskID] = {}
 
         def tell(what: str, num_done: int, total: int) -> None:

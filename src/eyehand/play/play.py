@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from eyehand.announce import announce
 from eyehand.clock import punctual
 from eyehand.errors import UserError
 from eyehand.folder_lock import alone_in
@@ -30,6 +29,7 @@ from eyehand.play.shared import SharedPlay, check_takeover, share
 from eyehand.player import Player
 from eyehand.players.takeover import Takeover, Turn
 from eyehand.session import EpisodeEnd, EpisodeStart, Observer, Session, Tick
+from eyehand.terminal import announce
 
 if TYPE_CHECKING:
     from eyehand.collect.recorder import Recorder

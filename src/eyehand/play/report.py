@@ -16,7 +16,7 @@ from eyehand.play.latency import Spread, TickTiming, Timing
 from eyehand.replaced import replaced
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from eyehand.console import Console
 
 __all__ = ["TIME_IS_OVER", "EpisodeReport", "Machine", "PlayReport", "Second", "print_report", "write_report"]
 
@@ -164,9 +164,11 @@ def print_report(report: PlayReport, console: Console) -> None:
 
     score = "nothing played" if report.mean_score is None else f"{report.mean_score:.2f} {report.score_name}"
     count = f"{len(report.episodes)} episode{'s' if len(report.episodes) != 1 else ''}"
-    console.print(f"[bold]{report.game}[/] · {report.player} · [bold yellow]{score}[/] ({count})", highlight=False)
+    console.print(report.game, style="bold", end=" · ")
+    console.print(report.player, end=" · ")
+    console.print(score, style="bold yellow", end=f" ({count})\n")
     if report.instruction:
-        console.print(f"“{report.instruction}”", style="italic", highlight=False)
+        console.print(f"“{report.instruction}”", style="italic")
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("", "ticks", "on time", "late", "missed", "p50 ms", "p95 ms", "p99 ms", "max ms"):
         table.add_column(name, justify="left" if not name else "right")
@@ -178,10 +180,9 @@ def print_report(report: PlayReport, console: Console) -> None:
         f"own CPU {machine.own_cores:.2f} of {machine.num_cores} cores · memory {machine.peak_memory_mb:.0f} MB · "
         f"steal {machine.mean_steal:.0%} (worst second {machine.max_steal:.0%})",
         style="dim",
-        highlight=False,
     )
     if report.problem:
-        console.print(report.problem, style="red", highlight=False)
+        console.print(report.problem, style="red")
 
 
 def _timing_cells(timing: Timing) -> list[str]:

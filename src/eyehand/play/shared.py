@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from eyehand.announce import announce, said_aside
 from eyehand.errors import UserError
 from eyehand.game import Game, HeardGame, Listening
 from eyehand.input_event import InputEvent
@@ -19,6 +18,7 @@ from eyehand.play.play_options import TakeoverOptions
 from eyehand.play.shared_game import SharedGame
 from eyehand.player import Player
 from eyehand.players.takeover import Takeover
+from eyehand.terminal import announce, said_aside
 from eyehand.wire.address import Address
 
 if TYPE_CHECKING:

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.table import Table
 
 from eyehand.action import BUTTONS, KEYS, Action
 from eyehand.action_space import P2P
+from eyehand.console import Console
 from eyehand.errors import UserError
 from eyehand.recording.format import CAPTURED_FILE
 from eyehand.recording.lag import Lag, estimate_lag
@@ -92,7 +92,7 @@ class Inspection:
         for heading in ("recording", "game", "frames", "s", "user", "system", "held most", "motion", "labels", ""):
             table.add_column(heading, justify="right" if heading in ("frames", "s", "user", "system") else "left")
         for report in self.reports:
-            table.add_row(Path(report.path).name[:13], *_row(report))
+            table.add_row(Path(report.path).name[:13], *_row(report), style="red" if report.error else None)
         return table
 
 
@@ -109,12 +109,12 @@ def print_inspection(inspection: Inspection, console: Console) -> None:
     """Print an Inspection: a row per recording, then the errors and problems."""
     console.print(inspection.table())
     for problem in inspection.problems:
-        console.print(problem, style="yellow", markup=False, highlight=False)
+        console.print(problem, style="yellow")
     totals = Counter[str]()
     for report in inspection.reports:
         totals.update(report.instructions)
     for instruction, num_frames in totals.most_common(20):
-        console.print(f"{num_frames:>8} frames  {instruction or '(no instruction)'}", markup=False, highlight=False)
+        console.print(f"{num_frames:>8} frames  {instruction or '(no instruction)'}")
 
 
 def inspect_recording(path: Path | str) -> RecordingReport:
@@ -217,7 +217,7 @@ def _problems(
 
 def _row(report: RecordingReport) -> tuple[str, ...]:
     if report.error is not None:
-        return ("", "", "", "", "", "", "", "", "[red]corrupt[/red]")
+        return ("", "", "", "", "", "", "", "", "corrupt")
     most = ", ".join(f"{name} {share:.0%}" for name, share in [*report.keys.items()][:3])
     total = max(1, sum(report.dx_histogram))
     middle = len(report.dx_histogram) // 2

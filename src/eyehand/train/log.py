@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from eyehand.announce import print_line
 from eyehand.replaced import replaced
+from eyehand.terminal import print_line
 
 __all__ = ["LOG_FILE", "RunLog", "read_log"]
 
@@ -66,7 +66,7 @@ class RunLog:
         if self._progress is None:
             print_line(text)
         else:
-            self._progress.console.print(text, markup=False, highlight=False)
+            self._progress.console.print(text)
 
     def close(self) -> None:
         self._file.close()
@@ -94,13 +94,13 @@ def _progress_bar(first_step: int, max_steps: int | None) -> tuple[Any, Any]:
     """A bar from 0 to 1 on a terminal; None elsewhere."""
     if not sys.stderr.isatty():
         return None, None
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemainingColumn
+
+    from eyehand.console import Console, Description
 
     progress = Progress(
-        BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), TextColumn("{task.description}"),
-        console=Console(stderr=True),
-    )  # fmt: skip
+        *(BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), Description()), console=Console(stderr=True)
+    )
     task = progress.add_task("", total=1.0)
     progress.update(task, completed=first_step / max_steps if max_steps else 0.0)
     progress.start()

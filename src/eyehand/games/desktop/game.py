@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyehand.action import NOTHING, Action
-from eyehand.announce import announce
 from eyehand.clock import FPS, Clock, SystemClock
 from eyehand.desktop.window_query import WindowState
 from eyehand.errors import UserError
 from eyehand.frame import Frame
 from eyehand.game import Listening, Outcome, TaskInfo
 from eyehand.input_event import InputEvent
+from eyehand.terminal import announce
 
 __all__ = ["LOOK_S", "DesktopGame", "GameWindow"]
 

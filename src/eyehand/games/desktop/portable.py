@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from eyehand.action import Action
-from eyehand.announce import announce
 from eyehand.desktop.portable.listener import PortableListener
 from eyehand.desktop.portable.watchdog import PortableGuard
 from eyehand.desktop.portable.window import PortableWindow, find_portable_window
@@ -13,6 +12,7 @@ from eyehand.desktop.window_query import WindowQuery, WindowState
 from eyehand.games.desktop.game import DesktopGame
 from eyehand.games.desktop.tasks import window_task
 from eyehand.input_event import InputEvent
+from eyehand.terminal import announce
 
 __all__ = ["PortableGame"]
 

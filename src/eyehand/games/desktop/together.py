@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from eyehand.announce import announce
 from eyehand.desktop.profile import Profile, Together
 from eyehand.desktop.x11.display import XDisplay
 from eyehand.desktop.x11.guard import Guard
@@ -20,6 +19,7 @@ from eyehand.errors import UserError
 from eyehand.frame import Frame
 from eyehand.game import Outcome
 from eyehand.games.desktop.x11 import LaunchedDesktopGame
+from eyehand.terminal import announce
 
 __all__ = ["TogetherGame"]
 

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyehand.action import NOTHING, Action
-from eyehand.announce import announce
 from eyehand.clock import FPS
 from eyehand.desktop.profile import Profile, Step
 from eyehand.desktop.x11.display import XDisplay
@@ -28,6 +27,7 @@ from eyehand.frame import picture_change
 from eyehand.games.desktop.game import LOOK_S, DesktopGame
 from eyehand.games.desktop.tasks import profile_task, window_task
 from eyehand.input_event import InputEvent
+from eyehand.terminal import announce
 
 __all__ = ["DesktopGame", "LaunchedDesktopGame", "WindowGame", "X11Game"]
 

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from eyehand.announce import announce
+from eyehand.terminal import announce
 
 
 @pytest.mark.parametrize("is_closed", [False, True])
