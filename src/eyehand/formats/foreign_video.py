@@ -13,8 +13,13 @@ from numpy.typing import NDArray
 
 from eyehand.clock import SECOND_NS
 from eyehand.errors import UserError
+from eyehand.recording.container import open_container
+from eyehand.recording.mp4_index import is_overstated, read_layout
 
 __all__ = ["Picture", "pictures_of", "stated_rate"]
+
+
+_SIGNS_OF_DAMAGE = (av.FFmpegError, IndexError, OSError, UnicodeDecodeError)
 
 
 class Picture:
@@ -41,9 +46,10 @@ def stated_rate(path: Path) -> float:
         UserError: it is missing or no video.
     """
     try:
-        with av.open(str(path)) as container:
-            return float(container.streams.video[0].average_rate or 0)
-    except (av.FFmpegError, IndexError, OSError, UnicodeDecodeError) as error:
+        container, stream = _opened(path)
+        with container:
+            return float(stream.average_rate or 0)
+    except _SIGNS_OF_DAMAGE as error:
         raise _damaged(path, error) from error
 
 
@@ -55,10 +61,8 @@ def pictures_of(path: Path) -> Iterator[Picture]:
     """
     to_rgb = VideoReformatter()
     try:
-        with av.open(str(path)) as container:
-            stream = container.streams.video[0]
-            stream.thread_count = 1
-            stream.codec_context.options = {"err_detect": "explode"}
+        container, stream = _opened(path)
+        with container:
             for packet in container.demux(stream):
                 if packet.is_corrupt:
                     raise UserError(f"{path} is damaged or cut off: fetch it again or leave it out.")
@@ -66,8 +70,15 @@ def pictures_of(path: Path) -> Iterator[Picture]:
                     if frame.is_corrupt or frame.pts is None:
                         raise UserError(f"{path} is damaged or cut off: fetch it again or leave it out.")
                     yield Picture(frame, to_rgb)
-    except (av.FFmpegError, IndexError, OSError, UnicodeDecodeError) as error:
+    except _SIGNS_OF_DAMAGE as error:
         raise _damaged(path, error) from error
+
+
+def _opened(path: Path) -> tuple[Any, Any]:
+    with open(path, "rb") as file:
+        if is_overstated(file, read_layout(file)):
+            raise IndexError("its index states more pictures than it could hold")
+    return open_container(str(path), path)
 
 
 def _damaged(path: Path, error: Exception) -> UserError:

@@ -15,10 +15,14 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Box", "Layout", "indexed_times", "read_index", "read_layout"]
+__all__ = ["Box", "Layout", "indexed_times", "is_overstated", "read_index", "read_layout"]
 
 _MAX_INDEX_BYTES = 256 << 20  # of a day at 60 frames per second: garbage claims more
 _PATH_TO_TABLES = (b"mdia", b"minf", b"stbl")
+_CONTAINERS = (b"trak", *_PATH_TO_TABLES, b"edts", b"traf")
+_MIN_SAMPLE_BYTES = 4  # of a picture or of sound, with what the tables take for it
+_EDIT_BYTES = 12
+_MAX_DEPTH = 10  # FFmpeg looks no deeper either
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,41 @@ def read_layout(file: BinaryIO) -> Layout:
         boxes.append(box)
         start = max(box.end, start + 8)
     return Layout(tuple(boxes), None, size)
+
+
+def is_overstated(file: BinaryIO, layout: Layout) -> bool:
+    """Whether the tables of an mp4 file state more samples than fit into it, or an edit list repeats them too often.
+
+    FFmpeg makes an entry for each before any is read: 45 kB can take 2 GB.
+    """
+    num_samples = num_entries = 0
+    for box in layout.boxes:
+        if box.kind not in (b"moov", b"moof"):
+            continue
+        if box.end - box.content > _MAX_INDEX_BYTES:
+            return True
+        file.seek(box.content)
+        for kind, content in _children(file.read(box.end - box.content)):
+            samples, edits = _stated(content) if kind in _CONTAINERS else (0, 0)
+            num_samples += samples
+            num_entries += samples * max(1, edits)
+    return max(num_samples * _MIN_SAMPLE_BYTES, num_entries) > layout.size
+
+
+def _stated(content: bytes, depth: int = 1) -> tuple[int, int]:
+    """Samples that the tables in a track or a fragment of one state, and the number of edits of its edit list."""
+    num_samples = num_edits = 0
+    for kind, table in _children(content):
+        if kind in (b"stsz", b"stz2"):
+            num_samples += int.from_bytes(table[8:12], "big")
+        elif kind == b"trun":
+            num_samples += int.from_bytes(table[4:8], "big")
+        elif kind == b"elst":
+            num_edits += len(table) // _EDIT_BYTES
+        elif kind in _CONTAINERS and depth < _MAX_DEPTH:
+            samples, edits = _stated(table, depth + 1)
+            num_samples, num_edits = num_samples + samples, num_edits + edits
+    return num_samples, num_edits
 
 
 def read_index(file: BinaryIO, layout: Layout) -> bytes | None:
@@ -133,13 +172,17 @@ def _expanded(ctts: bytes, num_pictures: int) -> NDArray[np.int64] | None:
 
 def _inside(content: bytes, kind: bytes) -> Iterator[bytes]:
     """The payloads of the child boxes of one kind."""
+    return (payload for each, payload in _children(content) if each == kind)
+
+
+def _children(content: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The child boxes, each with its kind and its payload, up to one that makes no sense."""
     start = 0
     while start + 8 <= len(content):
         box = _box(content[start : start + 16], start, len(content))
         if box.end <= start or box.end > len(content):
             return
-        if box.kind == kind:
-            yield content[box.content : box.end]
+        yield box.kind, content[box.content : box.end]
         start = box.end
 
 

@@ -21,8 +21,9 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoRef
 from numpy.typing import NDArray
 
 from eyehand.errors import UserError, unreadable
+from eyehand.recording.container import open_container
 from eyehand.recording.file_range import FileRange
-from eyehand.recording.mp4_index import Layout, indexed_times, read_index, read_layout
+from eyehand.recording.mp4_index import Layout, indexed_times, is_overstated, read_index, read_layout
 
 __all__ = ["CAPTURED", "SMALL", "VideoReader", "VideoRing", "VideoWriter", "fit_lines"]
 
@@ -327,8 +328,9 @@ class VideoReader:
         try:
             layout = read_layout(file)
             index = read_index(file, layout)
-            container = av.open(self._without_broken_box(file, layout))
-            stream = container.streams.video[0]
+            if is_overstated(file, layout):
+                raise self._damaged("its index states more pictures than it could hold")
+            container, stream = open_container(self._without_broken_box(file, layout), self.path)
         except (av.FFmpegError, IndexError, UnicodeDecodeError) as error:  # the last: texts in a garbled header
             raise self._damaged("it is no mp4 video or its end is missing") from error
         except OSError as error:
@@ -336,8 +338,6 @@ class VideoReader:
         self._container, self._stream = container, stream
         if stream.codec_context is None:
             raise self._damaged("its header does not say how it was encoded")
-        stream.codec_context.thread_count = 1
-        stream.codec_context.options = {"err_detect": "explode"}  # or the decoder paints over damage in silence
         try:
             times = None if index is None else indexed_times(index, layout, container, stream)
         except av.FFmpegError as error:
