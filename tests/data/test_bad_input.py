@@ -229,8 +229,11 @@ def test_rates_that_differ(data: Path, capsys: pytest.CaptureFixture[str]) -> No
     change(data / "block-000", lambda message: setattr(message.metadata, "frames_per_second", 60))
     assert main(commands("both")["index"]) == 0
     assert "block-000: It has 60 frames per second and a policy acts at 20" in capsys.readouterr().out
+    shutil.rmtree(data / "block-001")
     assert main(["train", "--data", "data", "--out", "run", "--minutes", "0.01"]) == 2
-    assert "cannot be learnt from. It has 60 frames per second" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "left out: data/block-000: It has 60 frames per second" in said
+    assert "None of the 1 recordings in data can be learnt from" in said
 
 
 @pytest.fixture

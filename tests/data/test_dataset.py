@@ -128,8 +128,15 @@ def test_no_recordings_is_the_users_error(tmp_path: Path) -> None:
         load_dataset([tmp_path / "missing"], P2P)
 
 
-def test_a_damaged_recording_is_named(root: Path, tmp_path: Path) -> None:
+def test_a_damaged_recording_is_named_and_the_others_are_used(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     shutil.copytree(root / "people", tmp_path / "r")
+    before = load_dataset([tmp_path], P2P)
+    capsys.readouterr()
     (tmp_path / "r" / "block-001" / "192x192.mp4").write_bytes(b"no video")
-    with pytest.raises(UserError, match="block-001"):
-        load_dataset([tmp_path], P2P)
+    after = load_dataset([tmp_path], P2P)
+    assert {each.id for each in before.episodes} - {each.id for each in after.episodes} == {"block-001"}
+    said = capsys.readouterr().err
+    assert said.startswith(f"eyehand: left out: {tmp_path / 'r' / 'block-001'}")
+    assert said.count("\n") == 1

@@ -160,7 +160,7 @@ def test_of_annotators_that_nobody_knows_the_busiest_is_heard(tmp_path: Path, lo
 
 def test_a_recording_at_another_rate_is_not_learnt_from(tmp_path: Path, load) -> None:
     p2p_recording(tmp_path / "data", "slow", fps=10)
-    with pytest.raises(UserError, match=r"10 frames per second and a policy acts|None of the 1 recordings can be"):
+    with pytest.raises(UserError, match=r"None of the 1 recordings .*can be"):
         load(tmp_path / "data")
 
 

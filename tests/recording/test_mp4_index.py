@@ -22,7 +22,7 @@ from eyehand.data.archives import read_archive
 from eyehand.data.sources import Archive
 from eyehand.errors import UserError
 from eyehand.recording import video
-from eyehand.recording.file_range import FileRange
+from eyehand.recording.file_range import FileRange, read_file
 from eyehand.recording.mp4_index import read_index, read_layout
 from eyehand.recording.reader import Recording, RecordingFiles
 from eyehand.recording.video import SMALL, VideoReader, VideoWriter
@@ -212,12 +212,12 @@ def test_a_recording_far_away_is_opened_without_reading_its_video(counted: type[
 def test_a_stretch_of_a_far_file_is_all_that_is_asked_for(counted: type[Counted]) -> None:
     counted.files["far/a.tar"] = bytes(range(256)) * 400
     stretch = FileRange("counted://far/a.tar", 513, 300)
-    assert stretch.read_bytes() == counted.files["far/a.tar"][513:813]
+    assert read_file(stretch, 300) == counted.files["far/a.tar"][513:813]
     assert counted.asked == [300]
     with stretch.open() as file:
         assert file.read() == counted.files["far/a.tar"][513:813]
     with pytest.raises(FileNotFoundError):
-        FileRange("counted://far/b.tar", 0, 1).read_bytes()
+        read_file(FileRange("counted://far/b.tar", 0, 1), 100)
 
 
 def test_layout_of_what_is_no_mp4() -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from eyehand.action import Action
 from eyehand.clock import SECOND_NS
-from eyehand.errors import UserError
+from eyehand.foreign import problem_of
 from eyehand.jobs.engine import Engine
 from eyehand.jobs.job import Job, Progress, no_progress, run_job
 from eyehand.jobs.journal import Journal
@@ -152,8 +152,8 @@ def _check(item: _Unchecked) -> tuple[Verdict, str]:
     """The verdict on one recording and its fingerprint, which is empty for an unusable one."""
     try:
         verdict, content = check_recording(item.files, item.source, item.limits, item.scorer)
-    except UserError as error:
-        return _unfit(item, str(error))
+    except Exception as error:
+        return _unfit(item, str(problem_of(item.source, error)))
     return verdict, content.hex()
 
 

@@ -8,7 +8,6 @@ when they are first needed. Which of them are used is decided in `split.py`. Kno
 
 from __future__ import annotations
 
-import hashlib
 import multiprocessing
 import sys
 from collections.abc import Mapping, Sequence
@@ -25,12 +24,14 @@ from eyehand.action_space import ActionSpace
 from eyehand.data.label_store import LabelStore
 from eyehand.data.split import EVERYTHING, Selection, held_out_ids, subset_ids
 from eyehand.errors import UserError
-from eyehand.recording.annotation import parse_annotation
+from eyehand.foreign import problem_of
+from eyehand.recording.annotation import read_annotation
 from eyehand.recording.file_range import FileRange
 from eyehand.recording.format import SMALL_FILE
 from eyehand.recording.labels import Labels, frame_actions, frame_instructions, make_labels, rate_problem
 from eyehand.recording.reader import Recording, find_recordings
 from eyehand.recording.video import VideoReader
+from eyehand.terminal import announce
 
 if TYPE_CHECKING:
     from eyehand.data.index import IndexRow
@@ -120,8 +121,8 @@ class Dataset:
         one = self.episodes[episode]
         try:
             self.store.load(one.number)
-        except ValueError as error:
-            raise UserError(f"{one.path} has changed since it was indexed ({error}): index the data again.") from error
+        except Exception as error:
+            raise problem_of(one.path, error) from error
 
     def loaded(self) -> LabelStore:
         """The labels, once those of all of this part's episodes are read (see `steps`). Errors as of `labels`."""
@@ -173,9 +174,10 @@ def load_dataset(
 ) -> Dataset:
     """Open every recording in these folders and indexes (.parquet), or a selection of them.
 
+    A recording in a folder that cannot be read is left out, and announced.
+
     Raises:
-        UserError: a folder or index is missing, holds no recording, or has no step to learn; a recording in a folder
-            is damaged.
+        UserError: a folder or index is missing, holds no recording, or has no step to learn.
     """
     indexes = [path for path in data if path.suffix == ".parquet"]
     folders = [path for path in data if path.suffix != ".parquet"]
@@ -184,13 +186,18 @@ def load_dataset(
     paths = [path for folder in folders for path in find_recordings(folder)]
     indexed = _rows(indexes, selection.where)
     rows = [row for row in indexed if row.error is None and row.user_share > 0]
-    found = {each.id: each for each in _read_all(paths, space, workers) if each.num_learnt}
+    read = _read_all(paths, space, workers)
+    unread = [each for each in read if isinstance(each, str)]
+    for problem in unread:
+        announce(f"left out: {problem}")
+    found = {each.id: each for each in read if isinstance(each, _Found) and each.num_learnt}
     tasks = {row.id: row.task for row in rows} | {key: each.task for key, each in found.items()}
     chosen = _chosen(tasks, selection)
     found.update((row.id, _in_index(row)) for row in rows if row.id in chosen and row.id not in found)
     dataset = _join([found[key] for key in sorted(found) if key in chosen], space)
     if not dataset.episodes:
-        raise _nothing(data, len(paths) + len(indexed), sum(row.error is not None for row in indexed), selection.where)
+        num_unusable = len(unread) + sum(row.error is not None for row in indexed)
+        raise _nothing(data, len(paths) + len(indexed), num_unusable, selection.where)
     return dataset
 
 
@@ -218,8 +225,8 @@ def _nothing(data: Sequence[Path], num_recordings: int, num_unusable: int, where
         which += f" for which {where}"
     if num_unusable:
         return UserError(
-            f"{which} can be learnt from: {num_unusable} are damaged or were left out, and `eyehand data list` says "
-            "why; `eyehand data review` takes back what a check decided."
+            f"{which} can be learnt from: {num_unusable} are damaged or were left out, and `eyehand inspect` of a "
+            "folder or `eyehand data list` of an index says why; `eyehand data review` takes back what a check decided."
         )
     return UserError(f"{which} holds a user's action: record a person or a demonstrator, or label them.")
 
@@ -232,7 +239,7 @@ def _chosen(tasks: Mapping[str, str], selection: Selection) -> set[str]:
     return held_out | subset_ids({key: task for key, task in tasks.items() if key not in held_out}, selection.subset)
 
 
-def _read_all(places: Sequence[Path], space: ActionSpace, workers: int) -> list[_Found]:
+def _read_all(places: Sequence[Path], space: ActionSpace, workers: int) -> list[_Found | str]:
     read = partial(_read_folder, space=space)
     if len(places) >= _PARALLEL_FROM and workers > 1 and sys.platform == "linux":
         with ProcessPoolExecutor(workers, multiprocessing.get_context("fork")) as pool:
@@ -240,11 +247,19 @@ def _read_all(places: Sequence[Path], space: ActionSpace, workers: int) -> list[
     return [read(place) for place in places]
 
 
-def _read_folder(path: Path, space: ActionSpace) -> _Found:
+def _read_folder(path: Path, space: ActionSpace) -> _Found | str:
+    """The episode of a recording, or why it has none."""
+    try:
+        return _episode(path, space)
+    except Exception as error:
+        return str(problem_of(path, error))
+
+
+def _episode(path: Path, space: ActionSpace) -> _Found:
     with Recording.open(path) as recording:
         problem = rate_problem(recording.fps)
         if problem is not None:
-            raise UserError(f"{path} cannot be learnt from. {problem}")
+            raise UserError(f"{path}: {problem}")
         labels = _steps(recording.load_labels(space), space)
         key, task = recording.info.id or path.name, f"{recording.info.env}/{recording.info.env_subtype}"
     texts = frozenset(text for text in labels.instructions if text)
@@ -261,15 +276,7 @@ def _in_index(row: IndexRow) -> _Found:
 
 def _read_row(row: IndexRow, space: ActionSpace) -> Labels:
     """Labels from the annotation alone: the number of pictures is in the index."""
-    file = row.files.annotation
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise UserError(f"{file} cannot be read ({reason}): restore it, or index the data again.") from error
-    if hashlib.sha256(data).hexdigest() != row.annotation_sha256:
-        raise UserError(f"{file} has changed since it was indexed: index the data again.")
-    annotations = list(parse_annotation(data, file).message.frame_annotations[: row.num_frames])
+    annotations = read_annotation(row.files.annotation, row.annotation_sha256).frames[: row.num_frames]
     instructions = frame_instructions(annotations, row.fps)
     return _steps(make_labels(frame_actions(annotations), instructions, space), space)
 

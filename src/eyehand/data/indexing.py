@@ -23,6 +23,7 @@ from eyehand.data.archives import Pack, read_archive
 from eyehand.data.index import INDEX_ENDING, IndexRow, write_index
 from eyehand.data.sources import Archive, Located, Source, find_recordings_at, place_of
 from eyehand.errors import UserError
+from eyehand.foreign import problem_of
 from eyehand.jobs.engine import Engine
 from eyehand.jobs.job import Job, Progress, no_progress, run_job
 from eyehand.jobs.journal import Journal
@@ -200,9 +201,10 @@ def _copied(found: _Found, pack: Pack) -> _Found:
         except FileNotFoundError:
             problem = f"Its {Path(file.url).name} is missing: the recording is incomplete."
             return _Found(found.key, found.name, "", problem=problem)
-        except (EOFError, OSError) as error:
-            problem = f"{file} cannot be read ({getattr(error, 'strerror', 0) or error})."
-            return _Found(found.key, found.name, "", problem=problem)
+        except UserError:  # the pack cannot be written
+            raise
+        except Exception as error:
+            return _Found(found.key, found.name, "", problem=str(problem_of(file, error)))
     return replace(found, annotation=kept[0], small=kept[1]) if kept else found
 
 
@@ -218,10 +220,8 @@ def _read(found: _Found) -> IndexRow:
     assert found.small is not None
     try:
         return _row(RecordingFiles(Path(found.path), found.annotation, found.small, None), found.key)
-    except UserError as error:
-        return _refused(found, str(error))
-    except (OSError, ValueError, OverflowError) as error:  # numbers that no recorder writes: infinite durations
-        return _refused(found, f"It cannot be read ({str(error).rstrip('.')}): remove or restore it.")
+    except Exception as error:
+        return _refused(found, str(problem_of(found.path, error)))
 
 
 def _refused(found: _Found, problem: str) -> IndexRow:

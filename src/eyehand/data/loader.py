@@ -26,6 +26,7 @@ from eyehand.data.dataset import Dataset
 from eyehand.data.label_store import shared_bytes
 from eyehand.data.sampler import ClipKey
 from eyehand.errors import UserError
+from eyehand.foreign import problem_of
 from eyehand.frame import MODEL_SIZE
 from eyehand.machine import num_cores
 from eyehand.recording.recompress import RandomRecompression
@@ -181,7 +182,10 @@ class ClipLoader:
         if self._workers:
             self._tasks.put((slot, row, key, position))
         else:
-            self._filler.fill(slot, row, key, position)
+            try:
+                self._filler.fill(slot, row, key, position)
+            except Exception as error:
+                raise problem_of(self._dataset.episodes[key.episode].path, error) from error
 
     def _receive(self) -> int:
         """The slot of the next clip that is ready."""
@@ -287,8 +291,6 @@ def _run(tasks: Any, results: Any, filler: _Filler, parent: int | None) -> None:
         problem: str | None = None
         try:
             filler.fill(slot, row, key, position)
-        except UserError as error:
-            problem = str(error)
         except Exception as error:
-            problem = f"Recording {filler.dataset.episodes[key.episode].path} cannot be decoded: {error!r}."
+            problem = str(problem_of(filler.dataset.episodes[key.episode].path, error))
         results.put((slot, problem))

@@ -12,25 +12,24 @@ A recording is made in OUT/.partial and moved to its place when it is whole, so 
 from __future__ import annotations
 
 import hashlib
-import math
 import posixpath
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from eyehand.errors import UserError, unreadable, unwritable
+from eyehand.foreign import problem_of
 from eyehand.frame import MODEL_SIZE, resize
 from eyehand.jobs.engine import Engine
 from eyehand.jobs.job import Job, Progress, no_progress, run_job
 from eyehand.jobs.journal import Journal
-from eyehand.recording.annotation import Annotation, parse_annotation
-from eyehand.recording.file_range import FileRange
+from eyehand.recording.annotation import read_annotation
+from eyehand.recording.file_range import FileRange, open_file
 from eyehand.recording.format import ANNOTATION_FILE, CAPTURED_FILE, SMALL_FILE, RecordingInfo
 from eyehand.recording.reader import Recording, RecordingFiles
 from eyehand.recording.video import SMALL, VideoReader, VideoWriter
@@ -148,10 +147,10 @@ def _reencode(item: _Item) -> Reencoded:
         if not target.exists():  # else a run was killed between making it and noting it
             _make(item, target)
         return _facts(item, target)
-    except UserError as error:
-        return _failed(item, str(error))
     except OSError as error:  # reading raises UserErrors
         raise unwritable(target, error) from error
+    except Exception as error:
+        return _failed(item, str(problem_of(item.source, error)))
 
 
 def _failed(item: _Item, problem: str) -> Reencoded:
@@ -168,19 +167,20 @@ def _facts(item: _Item, target: Path) -> Reencoded:
 
 def _make(item: _Item, target: Path) -> None:
     """Re-encode a recording in a temporary folder, verify it, and move it to its place."""
-    data = b"".join(_pieces(item.files.annotation))
-    annotation = parse_annotation(data, item.files.annotation)
+    annotation = read_annotation(item.files.annotation)
+    fps = RecordingInfo.from_message(annotation.metadata).fps
     video, is_resized = _picture_source(item.files)
     (item.out / ".partial").mkdir(exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=item.out / ".partial"))
     try:
-        (folder / ANNOTATION_FILE).write_bytes(data)
-        num_pictures = _encode(video, folder / SMALL_FILE, _rate(annotation, item.source), item.settings, is_resized)
+        with (folder / ANNOTATION_FILE).open("xb") as copy:
+            copy.writelines(_pieces(item.files.annotation))
+        num_pictures = _encode(video, folder / SMALL_FILE, fps, item.settings, is_resized)
         if not item.settings.small_only and item.files.captured is not None and item.files.captured.is_file():
             with (folder / CAPTURED_FILE).open("xb") as copy:
                 copy.writelines(_pieces(item.files.captured))
         with Recording.open(folder) as made:  # what is damaged in the source is not made to look whole
-            num_annotations = len(annotation.message.frame_annotations)
+            num_annotations = len(annotation.frames)
             if made.num_frames != min(num_pictures, num_annotations):
                 raise UserError(
                     f"{item.source} lost frames when it was re-encoded: look for a full disk, and try again."
@@ -233,13 +233,6 @@ def _pictures(reader: VideoReader) -> Iterator[NDArray[np.uint8]]:
         yield from reader.clip(start, min(_CHUNK_FRAMES, reader.num_frames - start))
 
 
-def _rate(annotation: Annotation, source: str) -> float:
-    fps = RecordingInfo.from_message(annotation.message.metadata, annotation.seed).fps
-    if not (math.isfinite(fps) and 1 <= fps <= 1000):
-        raise UserError(f"{source} states {fps:g} frames per second: that is no rate of a video; leave it out.")
-    return fps
-
-
 def _pieces(file: Path | FileRange) -> Iterator[bytes]:
     """The bytes of a file, a piece at a time.
 
@@ -247,7 +240,7 @@ def _pieces(file: Path | FileRange) -> Iterator[bytes]:
         UserError: it cannot be read; what goes wrong where they are written is an OSError.
     """
     try:
-        with _open(file) as source:
+        with open_file(file) as source:
             yield from iter(lambda: source.read(_CHUNK), b"")
     except OSError as error:
         raise unreadable(file, error) from error
@@ -255,14 +248,10 @@ def _pieces(file: Path | FileRange) -> Iterator[bytes]:
 
 def _size(file: Path | FileRange) -> int:
     try:
-        with _open(file) as source:
+        with open_file(file) as source:
             return source.seek(0, 2)
     except OSError as error:
         raise unreadable(file, error) from error
-
-
-def _open(file: Path | FileRange) -> BinaryIO:
-    return open(file, "rb") if isinstance(file, Path) else file.open()
 
 
 _REENCODE: Job[_Item, Reencoded] = Job(

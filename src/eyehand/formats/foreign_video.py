@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from eyehand.clock import SECOND_NS
 from eyehand.errors import UserError
+from eyehand.foreign import open_regular
 from eyehand.recording.container import open_container
 from eyehand.recording.mp4_index import is_overstated, read_layout
 
@@ -75,7 +76,7 @@ def pictures_of(path: Path) -> Iterator[Picture]:
 
 
 def _opened(path: Path) -> tuple[Any, Any]:
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         if is_overstated(file, read_layout(file)):
             raise IndexError("its index states more pictures than it could hold")
     return open_container(str(path), path)

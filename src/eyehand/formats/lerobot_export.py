@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from eyehand.clock import FPS
 from eyehand.errors import UserError
 from eyehand.folder_lock import alone_in
+from eyehand.foreign import problem_of
 from eyehand.formats import lerobot_stats
 from eyehand.formats.joined_video import JoinedVideo
 from eyehand.formats.lerobot_layout import (
@@ -119,7 +120,11 @@ def _export(place: str, files: RecordingFiles, data_set: _DataSet) -> str | None
             sample = sorted({round(at) for at in np.linspace(0, recording.num_frames - 1, _NUM_SAMPLED)})
             pictures = np.concatenate([recording.decode_clip(frame, 1) for frame in sample])
             about = {**asdict(recording.info), "outcome": recording.outcome, "is_cut_off": recording.is_cut_off}
-            data_set.add(rows, recording.instructions, pictures, files.small, about)
+            instructions = recording.instructions
+    except Exception as error:
+        return str(problem_of(place, error))
+    try:
+        data_set.add(rows, instructions, pictures, files.small, about)
     except UserError as error:
         return str(error)
     return None

@@ -1,26 +1,72 @@
 """Reads `annotation.proto` files, whole, cut off, or damaged: `read_annotation`, `parse_annotation`.
 
 A file that ends within a message was cut off by a crash; everything before is good. Anything else that does not parse
-is damage, and never becomes an empty or shorter recording in silence.
+is damage, and never becomes an empty or shorter recording in silence. A message of two bytes takes a hundred in memory,
+so the frames are kept as bytes and parsed one by one.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, field
+import hashlib
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import overload
 
 from google.protobuf.message import DecodeError
 
 from eyehand.errors import UserError, unreadable
+from eyehand.foreign import parse_json
 from eyehand.recording import annotation_pb2 as pb
-from eyehand.recording.file_range import FileRange
-from eyehand.recording.format import FINISHED, STARTED
+from eyehand.recording.file_range import FileRange, read_file
+from eyehand.recording.format import FINISHED, MAX_FRAMES, STARTED
 
-__all__ = ["Annotation", "parse_annotation", "read_annotation"]
+__all__ = ["Annotation", "FrameAnnotations", "parse_annotation", "read_annotation"]
 
+_MOST_BYTES = 512 << 20  # ten hours with a mouse of 1000 events per second
+_MOST_FRAME_BYTES = 1 << 20
+_MOST_OTHER_BYTES = 4 << 20  # of what is said of the whole recording
+_MOST_FPS = 1000
 _LENGTH_DELIMITED = 2
+_METADATA, _FRAME, _CHANGE = 2, 3, 8
 _HIGHEST_FIELD = 64  # of VideoAnnotation, with room for what P2P may add; beyond it the bytes are garbage
+
+
+class FrameAnnotations(Sequence[pb.FrameAnnotation]):
+    """The annotations of T frames in the bytes of a file, each parsed when it is asked for, every time.
+
+    Args:
+        data: of the file.
+        bounds: where each begins and ends in it: 2T numbers.
+    """
+
+    def __init__(self, data: bytes, bounds: array[int]) -> None:
+        self._data = data
+        self._bounds = bounds
+
+    def __len__(self) -> int:
+        return len(self._bounds) // 2
+
+    @overload
+    def __getitem__(self, index: int) -> pb.FrameAnnotation: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> FrameAnnotations: ...
+
+    def __getitem__(self, index: int | slice) -> pb.FrameAnnotation | FrameAnnotations:
+        if isinstance(index, slice):
+            start, stop, step = index.indices(len(self))
+            if step != 1:
+                raise ValueError("annotations are sliced in steps of 1")
+            return FrameAnnotations(self._data, self._bounds[2 * start : 2 * stop])
+        at = 2 * range(len(self))[index]
+        return pb.FrameAnnotation.FromString(self._data[self._bounds[at] : self._bounds[at + 1]])
+
+    def __iter__(self) -> Iterator[pb.FrameAnnotation]:
+        bounds = iter(self._bounds)
+        for start, end in zip(bounds, bounds, strict=True):
+            yield pb.FrameAnnotation.FromString(self._data[start:end])
 
 
 @dataclass(frozen=True)
@@ -28,20 +74,24 @@ class Annotation:
     """A parsed annotation file.
 
     Attributes:
-            message: the VideoAnnotation.
+        metadata: of the recording; its frame rate is 0 (not stated) or 1 to 1000.
+        frames: the annotations of its frames.
         is_truncated: the file ends within a message (which is left out).
         is_ours: written by eyehand, so that a finished file has a closing message.
         num_frames_promised: frames stated by the closing message; None where there is none.
         seed: of the episode; None: not stated.
-        outcome: facts at the end of the episode (`score`...); empty: not stated.
+        outcome: facts at the end of the episode (`score`...), finite; empty: not stated.
+        problems: sentences on what looks wrong although it can be used.
     """
 
-    message: pb.VideoAnnotation
+    metadata: pb.Metadata
+    frames: FrameAnnotations
     is_truncated: bool
     is_ours: bool = False
     num_frames_promised: int | None = None
     seed: int | None = None
     outcome: dict[str, float] = field(default_factory=dict)
+    problems: tuple[str, ...] = ()
 
     @property
     def is_cut_off(self) -> bool:
@@ -49,18 +99,20 @@ class Annotation:
         return self.is_truncated or (self.is_ours and self.num_frames_promised is None)
 
 
-def read_annotation(path: Path | FileRange) -> Annotation:
-    """Parse an annotation file.
+def read_annotation(path: Path | FileRange, sha256: str | None = None) -> Annotation:
+    """Parse an annotation file, of this checksum if one is given.
 
     Raises:
-        UserError: missing, unreadable, empty, garbage, or damaged before its end.
+        UserError: missing, unreadable, too large, another one, empty, garbage, or damaged before its end.
     """
     try:
-        data = path.read_bytes()
+        data = read_file(path, _MOST_BYTES)
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing: this folder is no recording, or an incomplete one.") from error
     except OSError as error:
         raise unreadable(path, error) from error
+    if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
+        raise UserError(f"{path} has changed since it was indexed: index the data again.")
     return parse_annotation(data, path)
 
 
@@ -70,29 +122,35 @@ def parse_annotation(data: bytes, path: Path | FileRange) -> Annotation:
     Raises:
         UserError: it is empty, garbage, or damaged before its end.
     """
-    whole = _length_of_whole_messages(data)
-    if whole is None:
-        raise _damaged(path, "it holds bytes that are no annotations")
     try:
-        message = pb.VideoAnnotation.FromString(data[:whole])
-    except DecodeError as error:
-        raise _damaged(path, "it holds bytes that are no annotations") from error
-    if not message.frame_annotations and not any(change.change_id == STARTED for change in message.changelog):
+        bounds, others, whole = _fields(data)
+        message = pb.VideoAnnotation.FromString(others)
+        frames = FrameAnnotations(data, bounds)
+        for _ in frames:  # each of them can be parsed
+            pass
+    except (DecodeError, _GarbageError) as error:
+        what = str(error) if isinstance(error, _GarbageError) else "it holds bytes that are no annotations"
+        raise _damaged(path, what) from error
+    if not frames and not any(change.change_id == STARTED for change in message.changelog):
         raise _damaged(path, "it holds no frames")
-    return _with_notes(path, message, is_truncated=whole < len(data))
+    fps = message.metadata.frames_per_second
+    if fps and not 1 <= fps <= _MOST_FPS:
+        raise _damaged(path, f"it states {fps:g} frames per second")
+    annotation = Annotation(message.metadata, frames, is_truncated=whole < len(data))
+    return _with_notes(path, message.changelog, annotation)
 
 
 def _damaged(path: Path | FileRange, what: str) -> UserError:
     return UserError(f"{path} is damaged ({what}): remove this recording or restore the file.")
 
 
-def _with_notes(path: Path | FileRange, message: pb.VideoAnnotation, is_truncated: bool) -> Annotation:
+def _with_notes(path: Path | FileRange, changelog: Sequence[pb.Change], annotation: Annotation) -> Annotation:
     """Add what eyehand's own entries in the change log state: number of frames, seed, outcome."""
     notes: dict[str, dict[str, object]] = {}
-    for change in message.changelog:
+    for change in changelog:
         if change.change_id in (STARTED, FINISHED):
             try:
-                facts = json.loads(change.change_description)
+                facts = parse_json(change.change_description)
             except ValueError as error:
                 raise _damaged(path, f"its note {change.change_id} is no JSON") from error
             if not isinstance(facts, dict):
@@ -100,38 +158,59 @@ def _with_notes(path: Path | FileRange, message: pb.VideoAnnotation, is_truncate
             notes[change.change_id] = facts
     seed = notes.get(STARTED, {}).get("seed")
     finished = notes.get(FINISHED, {})
-    num_frames, outcome = finished.get("num_frames"), finished.get("outcome")
-    return Annotation(
-        message,
-        is_truncated,
+    num_frames, stated = finished.get("num_frames"), finished.get("outcome")
+    stated = stated if isinstance(stated, dict) else {}
+    outcome = {key: float(value) for key, value in stated.items() if _is_fact(value)}
+    odd = [key for key in stated if key not in outcome]
+    return replace(
+        annotation,
         is_ours=STARTED in notes,
         num_frames_promised=num_frames if isinstance(num_frames, int) else None,
         seed=seed if isinstance(seed, int) else None,
-        outcome={key: float(value) for key, value in outcome.items()} if isinstance(outcome, dict) else {},
+        outcome=outcome,
+        problems=(f"Its outcome {odd[0][:40]!r} is no number and is left out.",) if odd else (),
     )
 
 
-def _length_of_whole_messages(data: bytes) -> int | None:
-    """Bytes of the complete fields at the start; None if what follows them is not the beginning of a field."""
+def _is_fact(value: object) -> bool:
+    """Whether it is a number as an outcome has it: finite as a float."""
+    return isinstance(value, int | float) and abs(value) < 1e300
+
+
+class _GarbageError(Exception):
+    """The bytes are no annotations: what is wrong."""
+
+
+def _fields(data: bytes) -> tuple[array[int], bytes, int]:
+    """Where the frames' annotations begin and end, the other fields that are read, and how many bytes are whole.
+
+    Raises:
+        _GarbageError: what follows the whole fields is not the beginning of one, or it is too much.
+    """
+    bounds, others = array("Q"), bytearray()
     position = 0
     while position < len(data):
         tag, after_tag = _varint(data, position)
-        if tag is None:
-            return position if after_tag == len(data) else None
-        number, kind = tag >> 3, tag & 7
-        if not 1 <= number <= _HIGHEST_FIELD:
-            return None
-        value, after = _varint(data, after_tag)
+        number, kind = (tag or 0) >> 3, (tag or 0) & 7
+        value, after = _varint(data, after_tag) if tag is not None else (None, after_tag)
+        is_garbage = tag is not None and not (1 <= number <= _HIGHEST_FIELD and kind in (0, _LENGTH_DELIMITED))
+        if is_garbage or (value is None and after != len(data)):  # VideoAnnotation has no fixed-width fields
+            raise _GarbageError("it holds bytes that are no annotations")
         if value is None:
-            return position if after == len(data) else None
-        if kind == _LENGTH_DELIMITED:
-            after += value
-        elif kind != 0:  # VideoAnnotation has no fixed-width fields
-            return None
-        if after > len(data):
-            return position
-        position = after
-    return position
+            break
+        start, end = after, after + value if kind == _LENGTH_DELIMITED else after
+        if end > len(data):
+            break
+        if number == _FRAME:
+            if kind != _LENGTH_DELIMITED or value > _MOST_FRAME_BYTES or len(bounds) >= 2 * MAX_FRAMES:
+                raise _GarbageError("it describes frames of another kind, too large ones, or too many")
+            bounds.extend((start, end))
+        elif number in (_METADATA, _CHANGE):
+            others += data[position:end]
+            if len(others) > _MOST_OTHER_BYTES:
+                raise _GarbageError(f"it holds more than {_MOST_OTHER_BYTES:,} bytes besides its frames")
+        position = end
+    return bounds, bytes(others), position
 
 
 def _varint(data: bytes, position: int) -> tuple[int | None, int]:

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from eyehand.errors import UserError
+from eyehand.foreign import open_regular, read_at_most
 
-__all__ = ["FileRange", "file_system_of", "open_url"]
+__all__ = ["FileRange", "file_system_of", "open_file", "open_url", "read_file"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +58,30 @@ class FileRange:
             return whole
         return io.BufferedReader(_Window(whole, self.offset, self.size))
 
-    def read_bytes(self) -> bytes:
-        """All bytes of the range; of a remote file nothing else is transferred. Errors as of `open`."""
-        if self.size is not None and not _is_local(self.url):
-            file_system, path = file_system_of(self.url)
-            return bytes(file_system.cat_file(path, start=self.offset, end=self.offset + self.size))
-        with self.open() as file:
-            return file.read()
+
+def open_file(file: Path | FileRange, block_bytes: int | None = None) -> BinaryIO:
+    """Open a regular file or a range of one. Argument and errors as of `FileRange.open`."""
+    return open_regular(file) if isinstance(file, Path) else file.open(block_bytes)
+
+
+def read_file(file: Path | FileRange, most_bytes: int) -> bytes:
+    """All bytes of a file or a range; of a remote file nothing else is transferred.
+
+    Raises:
+        OSError: it cannot be opened, or is larger than `most_bytes`.
+        UserError: as of `FileRange.open`.
+    """
+    if isinstance(file, FileRange) and not _is_local(file.url) and file.size is not None and file.size <= most_bytes:
+        file_system, path = file_system_of(file.url)
+        return bytes(file_system.cat_file(path, start=file.offset, end=file.offset + file.size))
+    with open_file(file) as opened:
+        return read_at_most(opened, most_bytes, file)
 
 
 def open_url(url: str, block_bytes: int | None = None) -> BinaryIO:
     """Open a local path or a URL for reading. Arguments and errors as of `FileRange.open`."""
     if _is_local(url):
-        return open(url, "rb")  # the caller closes it
+        return open_regular(url)
     file_system, path = file_system_of(url)
     if block_bytes is None:
         return cast(BinaryIO, file_system.open(path, "rb"))

@@ -19,12 +19,15 @@ from eyehand.input_event import EventKind, InputEvent
 from eyehand.player import Decision
 from eyehand.recording import annotation_pb2 as pb
 
-__all__ = ["ANNOTATION_FILE", "CAPTURED_FILE", "FINISHED", "SMALL_FILE", "STARTED", "RecordingInfo"]
+__all__ = ["ANNOTATION_FILE", "CAPTURED_FILE", "FINISHED", "MAX_FRAMES", "SMALL_FILE", "STARTED", "RecordingInfo"]
 __all__ += ["action_from_message", "action_to_message", "annotate", "event_from_message", "event_to_message"]
 
 ANNOTATION_FILE = "annotation.proto"
 CAPTURED_FILE = "video.mp4"
 SMALL_FILE = "192x192.mp4"
+
+MAX_FRAMES = 24 * 3600 * 60
+"""Frames of the longest recording that is read: a day at 60 per second."""
 
 STARTED = "eyehand.started"
 """Change id of the entry that our writer makes first; its description is JSON with `seed` and `writer`."""
@@ -36,6 +39,7 @@ A recording that was started but not finished was cut off, by a crash, a full di
 is valid as far as it goes. One whose `outcome` has `aborted` 1 is whole; Ctrl-C or a failure beside it ended the play.
 """
 
+_MOST_HELD = 256
 _PAD_BUTTONS = tuple(field.name for field in pb.GamePadButtons.DESCRIPTOR.fields)
 
 
@@ -107,14 +111,22 @@ def action_to_message(action: Action) -> pb.LowLevelAction:
 
 
 def action_from_message(message: pb.LowLevelAction) -> Action | None:
-    """The Action of a message; None unless `is_known`. Names of keys and buttons are not checked."""
+    """The Action of a message; None unless `is_known`. Names of keys and buttons are not checked.
+
+    Raises:
+        ValueError: it holds more than anybody can, or a number that is not finite.
+    """
     if not message.is_known:
         return None
+    held = (message.keyboard.keys, message.mouse.buttons_down, message.mouse_deprecated.buttons)
+    if any(len(names) > _MOST_HELD for names in held):
+        raise ValueError(f"an action holds more than {_MOST_HELD} keys or buttons")
     keys = frozenset(message.keyboard.keys)
     gamepad = _gamepad_from_message(message.game_pad) if message.HasField("game_pad") else None
     if not message.HasField("mouse") and message.HasField("mouse_deprecated"):
         old = message.mouse_deprecated
-        return Action(keys, frozenset(map(str, old.buttons)), round(old.dx), round(old.dy), gamepad=gamepad)
+        dx, dy = _finite(old.dx, old.dy)
+        return Action(keys, frozenset(map(str, old.buttons)), round(dx), round(dy), gamepad=gamepad)
     mouse = message.mouse
     moved, scrolled = mouse.mouse_delta_px, mouse.scroll_delta_px
     return Action(keys, frozenset(mouse.buttons_down), moved.x, moved.y, scrolled.x, scrolled.y, gamepad)
@@ -215,10 +227,19 @@ def _stick_to_message(stick: Stick) -> pb.Stick:
 
 
 def _gamepad_from_message(message: pb.GamePad) -> Gamepad:
+    left, right = message.left_stick, message.right_stick
+    _finite(left.x, left.y, right.x, right.y, message.left_trigger, message.right_trigger)
     return Gamepad(
         frozenset(name for name in _PAD_BUTTONS if getattr(message.buttons, name)),
-        Stick(message.left_stick.x, message.left_stick.y, message.left_stick.pressed),
-        Stick(message.right_stick.x, message.right_stick.y, message.right_stick.pressed),
+        Stick(left.x, left.y, left.pressed),
+        Stick(right.x, right.y, right.pressed),
         message.left_trigger,
         message.right_trigger,
     )
+
+
+def _finite(*values: float) -> tuple[float, ...]:
+    """The values; those of a recording are in 32 bits, and a NaN is of none."""
+    if not all(abs(value) < 1 << 31 for value in values):
+        raise ValueError(f"an action has the numbers {', '.join(map(str, values))}")
+    return values

@@ -18,7 +18,7 @@ from rich.table import Table
 from eyehand.action import BUTTONS, KEYS, Action
 from eyehand.action_space import P2P
 from eyehand.console import Console
-from eyehand.errors import UserError
+from eyehand.foreign import problem_of
 from eyehand.recording.format import CAPTURED_FILE
 from eyehand.recording.lag import Lag, estimate_lag
 from eyehand.recording.reader import Recording, find_recordings
@@ -122,8 +122,8 @@ def inspect_recording(path: Path | str) -> RecordingReport:
     try:
         with Recording.open(path) as recording:
             return _report(recording)
-    except UserError as error:
-        return RecordingReport(str(path), error=str(error))
+    except Exception as error:
+        return RecordingReport(str(path), error=str(problem_of(path, error)))
 
 
 def _report(recording: Recording) -> RecordingReport:

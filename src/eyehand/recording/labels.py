@@ -6,6 +6,7 @@ has to think of the shift. The last frame has no action.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -90,6 +91,9 @@ def frame_actions(annotations: Sequence[pb.FrameAnnotation]) -> list[FrameAction
 
     Recap leaves keys that are also its hotkeys (LeftShift!) out of the keys of a frame though its raw events have
     them: a person's action gets them back.
+
+    Raises:
+        ValueError: see `action_from_message`.
     """
     keys_by_frame = keys_from_events(map(_key_events, annotations))
     actions = [_actions(annotation, keys) for annotation, keys in zip(annotations, keys_by_frame, strict=True)]
@@ -120,6 +124,9 @@ def frame_instructions(annotations: Sequence[pb.FrameAnnotation], fps: float) ->
 
     A later statement replaces an earlier one; an empty one says that nothing is to be done any more. Where several
     annotators wrote, one is used for the whole recording: a short remark of one would end a long one of the other.
+
+    Raises:
+        ValueError: an instruction lasts for ever, or NaN seconds.
     """
     annotator = _annotator(annotations)
     instructions: list[str | None] = [None] * len(annotations)
@@ -128,6 +135,8 @@ def frame_instructions(annotations: Sequence[pb.FrameAnnotation], fps: float) ->
     for index, annotation in enumerate(annotations):
         for text in annotation.frame_text_annotation:
             if text.frame_text_annotator.version == annotator:
+                if not math.isfinite(text.duration):
+                    raise ValueError(f"an instruction lasts {text.duration} seconds")
                 instruction, end = text.instruction or None, index + round(text.duration * fps)
         if index < end:
             instructions[index] = instruction

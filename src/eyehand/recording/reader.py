@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from eyehand.action import Action
 from eyehand.action_space import ActionSpace
 from eyehand.errors import UserError
+from eyehand.foreign import problem_of
 from eyehand.frame import MODEL_SIZE
 from eyehand.input_event import InputEvent
-from eyehand.recording import annotation_pb2 as pb
-from eyehand.recording.annotation import Annotation, read_annotation
-from eyehand.recording.file_range import FileRange
+from eyehand.recording.annotation import Annotation, FrameAnnotations, read_annotation
+from eyehand.recording.file_range import FileRange, open_file
 from eyehand.recording.format import ANNOTATION_FILE, CAPTURED_FILE, SMALL_FILE, RecordingInfo
 from eyehand.recording.labels import (
     FrameActions,
@@ -65,7 +65,8 @@ class Recording:
         is_cut_off: writing it ended before its end (crash, full disk); what is there is good.
         outcome: facts of how the episode ended (`score`...), where the recorder knew them.
         problems: sentences on what looks wrong although it can be used.
-        annotations: the messages as in the file, one per frame. Not shifted: number i describes what came BEFORE i.
+        annotations: the messages as in the file, one per frame, parsed whenever one is asked for. Not shifted: number i
+            describes what came BEFORE i.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class Recording:
         files: RecordingFiles,
         info: RecordingInfo,
         num_frames: int,
-        annotations: list[pb.FrameAnnotation],
+        annotations: FrameAnnotations,
         is_cut_off: bool,
         outcome: dict[str, float],
         problems: tuple[str, ...],
@@ -84,7 +85,7 @@ class Recording:
         self.is_cut_off = is_cut_off
         self.outcome = outcome
         self.problems = problems
-        self.annotations = tuple(annotations[:num_frames])
+        self.annotations = annotations[:num_frames]
         self._actions: list[FrameActions] | None = None
         self._small = VideoReader(files.small)
         self._captured = VideoReader(files.captured or files.path / CAPTURED_FILE)
@@ -104,7 +105,7 @@ class Recording:
                 raise UserError(f"{files.path} is no folder: give the folder of a recording.")
         path = files.path
         annotation = read_annotation(files.annotation)
-        num_annotations = len(annotation.message.frame_annotations)
+        num_annotations = len(annotation.frames)
         num_pictures = _count_pictures(files.small, annotation)
         promised = annotation.num_frames_promised
         if promised is not None and min(num_pictures, num_annotations) < promised:
@@ -112,7 +113,7 @@ class Recording:
             raise UserError(f"{path} is damaged ({what}): remove this recording or restore its files.")
         if min(num_pictures, num_annotations) == 0:
             raise UserError(f"{path} holds no frames (it was cut off within the first second): remove it.")
-        problems = []
+        problems = [*annotation.problems]
         if annotation.is_cut_off:
             problems.append("It was cut off while recording; it is good up to there.")
         elif num_pictures != num_annotations:
@@ -121,9 +122,9 @@ class Recording:
             )
         return Recording(
             files,
-            RecordingInfo.from_message(annotation.message.metadata, annotation.seed),
+            RecordingInfo.from_message(annotation.metadata, annotation.seed),
             min(num_pictures, num_annotations),
-            list(annotation.message.frame_annotations),
+            annotation.frames,
             annotation.is_cut_off,
             annotation.outcome,
             tuple(problems),
@@ -137,7 +138,10 @@ class Recording:
     @property
     def instructions(self) -> tuple[str | None, ...]:
         """The instruction of each frame; None: none."""
-        return tuple(frame_instructions(self.annotations, self.fps))
+        try:
+            return tuple(frame_instructions(self.annotations, self.fps))
+        except ValueError as error:
+            raise problem_of(self.path, error) from error
 
     @property
     def times_ns(self) -> tuple[int, ...]:
@@ -208,7 +212,10 @@ class Recording:
 
     def _frame_actions(self) -> list[FrameActions]:
         if self._actions is None:
-            self._actions = frame_actions(self.annotations)
+            try:
+                self._actions = frame_actions(self.annotations)
+            except ValueError as error:
+                raise problem_of(self.path, error) from error
         return self._actions
 
     def _check(self, start: int, length: int) -> None:
@@ -234,7 +241,7 @@ def _count_pictures(path: Path | FileRange, annotation: Annotation) -> int:
 
 
 def _is_empty(path: Path | FileRange) -> bool:
-    with path.open("rb") if isinstance(path, Path) else path.open() as file:
+    with open_file(path) as file:
         return not file.read(1)
 
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from eyehand.errors import UserError, unreadable
 from eyehand.recording.container import open_container
-from eyehand.recording.file_range import FileRange
+from eyehand.recording.file_range import FileRange, open_file
 from eyehand.recording.mp4_index import Layout, indexed_times, is_overstated, read_index, read_layout
 
 __all__ = ["CAPTURED", "SMALL", "VideoReader", "VideoRing", "VideoWriter", "fit_lines"]
@@ -307,10 +307,7 @@ class VideoReader:
         if self._container is not None:
             return
         try:
-            if isinstance(self.path, FileRange):
-                self._file = self.path.open(block_bytes=_RANGE_BYTES)
-            else:
-                self._file = self.path.open("rb")
+            self._file = open_file(self.path, block_bytes=_RANGE_BYTES)
         except FileNotFoundError as error:
             raise UserError(
                 f"{self.path} is missing: the recording is incomplete, record it again or remove it."
