@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import queue
+import threading
 import weakref
+from functools import partial
 
-from serving import Gated
+import numpy as np
+from numpy.typing import NDArray
+from serving import Gated, Sum
 from talker import grey
 
 from eyehand.action import Action
+from eyehand.frame import resize
+from eyehand.player import Observation
 from eyehand.serve.model_thread import Answer, Mailbox, ModelThread, Request
+
+SHRINK = partial(resize, size=32)
 
 
 def request(frame_id: int, executed: Action | None = None, seed: int | None = None) -> Request:
@@ -19,7 +28,7 @@ def request(frame_id: int, executed: Action | None = None, seed: int | None = No
 
 def test_nobody_has_a_second_turn_before_all_others_had_theirs() -> None:
     player, answers = Gated([]), queue.Queue[Answer]()
-    with ModelThread(lambda: player) as model:
+    with ModelThread(lambda: player, SHRINK) as model:
         first, second, third = (model.mailbox(answers.put, lambda error: None) for _ in range(3))
         first.put(request(1))
         assert player.thinks.acquire(timeout=60)
@@ -60,7 +69,10 @@ def test_who_leaves_gets_no_answer_and_leaves_nothing_behind() -> None:
     def mailbox() -> Mailbox:
         return model.mailbox(answers.put, lambda error: None)
 
-    with ModelThread(new_player) as model:
+    gc.disable()
+    with contextlib.ExitStack() as stack:
+        stack.callback(gc.enable)
+        model = stack.enter_context(ModelThread(new_player, SHRINK))
         leaving, waiting, staying = mailbox(), mailbox(), mailbox()
         leaving.put(request(1))
         assert thinking.thinks.acquire(timeout=60)
@@ -71,6 +83,55 @@ def test_who_leaves_gets_no_answer_and_leaves_nothing_behind() -> None:
         staying.put(request(3))
         thinking.may_go.release(2)
         assert answers.get(timeout=60).request.frame_id == 3
-        gc.collect()
         assert [player() is None for player in players] == [True, False]
         assert answers.empty()
+
+
+class Gate:
+    """`frame.resize` that says when it begins and then waits for permission."""
+
+    def __init__(self) -> None:
+        self.begins, self.may_go = threading.Semaphore(0), threading.Semaphore(0)
+
+    def __call__(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        self.begins.release()
+        assert self.may_go.acquire(timeout=60)
+        return SHRINK(pixels)
+
+
+def test_nobody_waits_for_anothers_large_pictures() -> None:
+    told: list[Observation | int] = []
+    gate, answers, large = Gate(), queue.Queue[Answer](), grey(200, 1080, 1921)
+
+    def answered() -> int:
+        return answers.get(timeout=60).request.frame_id
+
+    with ModelThread(lambda: Sum(told), gate) as model:
+        first, second, other = (model.mailbox(answers.put, lambda error: None) for _ in range(3))
+        first.put(Request(1, large, arrived_ns=0))
+        assert gate.begins.acquire(timeout=60)
+        for frame_id in (2, 3, 4):  # the newest wins, and a small one waits for its turn behind the large one
+            first.put(Request(frame_id, grey(0) if frame_id == 4 else large, arrived_ns=0))
+        second.put(Request(20, large, arrived_ns=0))
+        for frame_id in range(100, 120):
+            other.put(request(frame_id))
+            assert answered() == frame_id
+        gate.may_go.release()
+        assert answered() == 1
+        gate.may_go.release(2)
+        assert sorted([answered(), answered()]) == [4, 20]
+    shapes = {seen.frame.pixels.shape for seen in told if isinstance(seen, Observation)}
+    assert shapes == {(32, 32, 3), (4, 4, 3)}, "no large picture comes to the model"
+
+
+def test_a_picture_that_cannot_be_shrunk_ends_its_own_client_only() -> None:
+    def fail(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        raise MemoryError
+
+    answers, failures = queue.Queue[Answer](), queue.Queue[Exception]()
+    with ModelThread(lambda: Sum([]), fail) as model:
+        one, other = (model.mailbox(answers.put, failures.put) for _ in range(2))
+        one.put(Request(1, grey(0, 1080, 1921), arrived_ns=0))
+        assert isinstance(failures.get(timeout=60), MemoryError)
+        other.put(request(2))
+        assert answers.get(timeout=60).request.frame_id == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import random
 import signal
@@ -10,6 +11,7 @@ import socket
 import struct
 import subprocess
 import sys
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -28,6 +30,7 @@ from eyehand.wire import extended_pb2
 from eyehand.wire.address import Address
 from eyehand.wire.framing import MAX_MESSAGE_BYTES
 from eyehand.wire.messages import action_of
+from patience import wait_until
 
 GARBAGE = random.Random(0).randbytes(10_000)
 BAD = {
@@ -184,8 +187,11 @@ def test_one_client_too_many_is_refused_until_another_leaves(serve: Serve) -> No
     for client in (first, second):
         client.show(1, grey(0))
         client.answer()
-    with running.talker() as third:
+    with running.talker() as third, running.talker() as plain:
+        assert third.hello().parting == extended_pb2.Parting(reason="all 2 places are taken", is_final=False)
         assert third.is_ended()
+        plain.show(1, grey(0))
+        assert plain.is_ended()
     first.socket.shutdown(socket.SHUT_WR)
     assert first.is_ended()
     with running.talker() as fourth:
@@ -193,6 +199,73 @@ def test_one_client_too_many_is_refused_until_another_leaves(serve: Serve) -> No
         assert fourth.answer().id == 1
     second.close()
     first.close()
+
+
+def deafen(client: Talker) -> None:
+    """Let replies wait for a client that has said all it will say and reads nothing."""
+    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+    client.say(hello=extended_pb2.Hello(version=1))
+    beat = packed(extended_pb2.ClientMessage(heartbeat=1).SerializeToString())
+    # What the system holds for it, and then some: fewer than would end the connection.
+    client.socket.sendall(beat * ((client.socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) + 40_000) // 13))
+    client.socket.shutdown(socket.SHUT_WR)
+
+
+@pytest.mark.parametrize("tcp", [False, True])
+def test_who_says_goodbye_and_reads_nothing_leaves_its_place_and_does_not_keep_the_server(
+    serve: Serve, tcp: bool
+) -> None:
+    running = serve(lambda: Sum([]), tcp=tcp, connections=1, unread_bytes=1e9)
+    for _ in range(2):  # the second one gets the place of the first
+        deaf = running.talker()
+        deafen(deaf)
+        wait_until(lambda: not running.server._connections, "the deaf one is gone")
+    running.stop()
+
+
+def test_those_who_say_nothing_make_room_for_those_who_do(serve: Serve) -> None:
+    running = serve(lambda: Sum([]), silent=3, connections=2)
+    with running.talker() as good:
+        good.show(1, grey(0))
+        assert good.answer().id == 1
+        silent = [running.talker() for _ in range(5)]
+        silent[3].socket.sendall(b"\x09")
+        assert silent[0].is_ended()
+        assert silent[1].is_ended()
+        good.show(2, grey(0))
+        assert good.answer().id == 2
+        with running.talker() as late:
+            late.show(3, grey(0))
+            assert late.answer().id == 3
+        for client in silent:
+            client.close()
+
+
+def test_silence_ends(serve: Serve) -> None:
+    running = serve(lambda: Sum([]), greeting_s=0.01)
+    with running.talker() as silent, running.talker() as half:
+        half.socket.sendall(packed(frame(1, grey(0)))[:-1])
+        assert silent.is_ended()
+        assert half.is_ended()
+
+
+def test_a_client_that_has_left_leaves_nothing_to_the_garbage_collector(serve: Serve) -> None:
+    """Its last message may have been as long as 64 MiB."""
+    running = serve(lambda: Sum([]), greeting_s=1e6)
+    gc.collect()
+    gc.disable()
+    try:
+        left = []
+        for bad in (b"", packed(frame(2, noise(0)))[:-1], packed(b"no message"), packed(frame(2, grey(0, 1081, 1920)))):
+            with running.talker() as client:
+                client.show(1, grey(0))
+                client.answer()
+                left += [weakref.ref(connection) for connection in running.server._connections]
+                client.socket.sendall(bad)
+            wait_until(lambda: not running.server._connections, "it is gone")
+        wait_until(lambda: not any(connection() for connection in left), "and nothing is left of it")
+    finally:
+        gc.enable()
 
 
 def test_a_client_that_is_killed_within_a_frame(serve: Serve, model: PolicyPlayer) -> None:

@@ -16,6 +16,7 @@ from eyehand.player import Observation
 from eyehand.players.policy import PolicyPlayer
 from eyehand.serve.connection import ClientLimits
 from eyehand.wire.framing import MAX_MESSAGE_BYTES
+from eyehand.wire.messages import MAX_BESIDE_PICTURE, MAX_PICTURE_SIDE
 
 DOC = (Path(__file__).parents[2] / "docs" / "serving.md").read_text()
 
@@ -40,5 +41,8 @@ def test_the_limits_are_those_of_the_code() -> None:
     assert f"{limits.messages_per_s:g} messages a second" in DOC
     assert f"above {MAX_MESSAGE_BYTES // 2**20} MiB" in DOC
     assert f"When {limits.unread_bytes // 2**10} KiB" in DOC
-    assert (limits.greeting_s, "within ten seconds" in DOC) == (10.0, True)
+    assert (limits.greeting_s, "has ten seconds" in DOC) == (10.0, True)
+    assert f"{limits.silent} are kept" in DOC
+    assert f"{MAX_BESIDE_PICTURE // 2**10} KiB beside the picture" in DOC
+    assert f"{MAX_PICTURE_SIDE} pixels a side" in DOC
     assert f"its mode is {Options.socket_mode}" in DOC

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import struct
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from eyehand.wire import extended_pb2
 from eyehand.wire.framing import MAX_MESSAGE_BYTES, ProtocolError, Unpacker, pack
-from eyehand.wire.messages import action_of, instruction_of, parse, picture_of
+from eyehand.wire.messages import action_of, instruction_of, parse, read_client_message
 
 messages = st.lists(st.binary(min_size=1, max_size=300), max_size=8)
 
@@ -35,7 +36,7 @@ def test_any_pieces_give_the_same_messages(sent: list[bytes], cuts: list[int]) -
 def test_garbage_ends_in_messages_or_a_protocol_error(data: bytes, cuts: list[int]) -> None:
     """However it is cut: the same messages, the same error, and never more kept than has arrived."""
 
-    def outcome(parts: list[bytes]) -> tuple[list[bytes], str]:
+    def outcome(parts: list[bytes]) -> tuple[list[memoryview], str]:
         unpacker, got = Unpacker(max_bytes=500), []
         try:
             for part in parts:
@@ -54,10 +55,9 @@ def test_garbage_ends_in_messages_or_a_protocol_error(data: bytes, cuts: list[in
 @given(st.binary(min_size=1, max_size=400))
 def test_garbage_in_a_message_is_read_or_a_protocol_error(data: bytes) -> None:
     with contextlib.suppress(ProtocolError):
-        message = parse(extended_pb2.ClientMessage, data)
+        message, picture = read_client_message(memoryview(data))
         instruction_of(message)
-        picture = picture_of(message)
-        assert picture is None or picture.size == len(message.data)
+        assert picture is None or picture.tobytes() == parse(extended_pb2.ClientMessage, data).data
     with contextlib.suppress(ProtocolError):
         action_of(parse(extended_pb2.ServerMessage, data))
 
@@ -78,6 +78,23 @@ def test_the_longest_message_passes_and_its_memory_is_given_back() -> None:
     assert unpacker.num_waiting == MAX_MESSAGE_BYTES + 3
     assert list(unpacker.feed(b"\0")) == [data]
     assert unpacker.num_waiting == 0
+
+
+def test_messages_that_are_not_taken_come_next_time() -> None:
+    unpacker, sent = Unpacker(), [bytes([index]) * 9 for index in range(5)]
+    assert next(unpacker.feed(b"".join(map(pack, sent)))) == sent[0]
+    assert list(unpacker.feed(b"")) == sent[1:]
+
+
+def test_a_long_message_is_not_copied() -> None:
+    unpacker, sent, got = Unpacker(), pack(bytes(50_000_000)), list[memoryview]()
+    tracemalloc.start()
+    for begin in range(0, len(sent), 1_000_000):
+        got += unpacker.feed(sent[begin : begin + 1_000_000])
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert got == [sent[4:]]
+    assert peak < 1.2 * len(sent)
 
 
 def test_an_announced_length_costs_nothing() -> None:

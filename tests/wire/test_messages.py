@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from eyehand.action import Action
 from eyehand.errors import UserError
+from eyehand.recording import annotation_pb2 as pb
 from eyehand.wire import extended_pb2, live_pb2
 from eyehand.wire.address import Address, read_token
 from eyehand.wire.framing import ProtocolError
-from eyehand.wire.messages import action_of, fill_action, picture_of
+from eyehand.wire.messages import MAX_BESIDE_PICTURE, MAX_PICTURE_SIDE, action_of, fill_action, read_client_message
 
 ACTIONS = [
     Action(),
@@ -47,13 +51,72 @@ def test_actions_survive_the_wire_and_always_say_what_the_mouse_does(action: Act
 
 def test_an_extended_message_reads_plain_and_a_plain_one_extended() -> None:
     frame = live_pb2.Frame(width=1, height=1, data=b"abc", id=4)
-    extended = extended_pb2.ClientMessage.FromString(frame.SerializeToString())
-    picture = picture_of(extended)
+    extended, picture = read_client_message(memoryview(frame.SerializeToString()))
     assert picture is not None
     assert (picture.tolist(), extended.id, extended.HasField("hello")) == ([[[97, 98, 99]]], 4, False)
-    extended.heartbeat = 5
-    plain = live_pb2.Frame.FromString(extended.SerializeToString())
+    whole = extended_pb2.ClientMessage(width=1, height=1, data=b"abc", id=4, heartbeat=5)
+    plain = live_pb2.Frame.FromString(whole.SerializeToString())
     assert (plain.width, plain.height, plain.data, plain.id) == (1, 1, b"abc", 4)
+
+
+FIELDS = {
+    "picture": b"\x1a\x06abcdef",
+    "width": b"\x08\x02",
+    "height": b"\x10\x01",
+    "id": b"\x20\x07",
+    "id of two bytes": b"\x20\x87\x01",
+    "instruction": b"\xba\x06\x02go",
+    "heartbeat": b"\xd1\x06" + bytes(7) + b"\x01",
+    "unknown varint": b"\xf8\x7f\x01",
+    "unknown bytes": b"\xfa\x7f\x02\x1a\x00",
+    "unknown of four bytes": b"\xfd\x7f\x1a\x00\x00\x00",
+    "picture that is no bytes": b"\x18\x05",
+}
+
+
+@given(st.permutations(sorted(FIELDS)))
+def test_a_message_is_what_protobuf_reads_whatever_the_order_of_its_fields(names: list[str]) -> None:
+    data = b"".join(FIELDS[name] for name in names)
+    message, picture = read_client_message(memoryview(data))
+    whole = extended_pb2.ClientMessage.FromString(data)
+    assert picture is not None
+    assert (picture.shape, picture.tobytes()) == ((1, 2, 3), whole.data)
+    whole.ClearField("data")
+    assert message == whole
+
+
+def _picture(width: int, height: int) -> bytes:
+    return live_pb2.Frame(width=width, height=height, data=bytes(3 * width * height), id=1).SerializeToString()
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (_picture(MAX_PICTURE_SIDE + 1, 1), "8193 x 1 pixels; 8192 a side"),
+        (_picture(1, MAX_PICTURE_SIDE + 1), "1 x 8193 pixels; 8192 a side"),
+        (_picture(2, 2) + b"\x1a\x00", "two pictures"),
+        (b"\x1a\x00" * 2_000_000, "two pictures"),
+        (b"\x20\x01" * 65, "more than 64 fields"),
+        (b"\xba\x06\xfe\xff\x03" + b"x" * 65_534, "65539 bytes beside"),
+        (b"\x23\x24", "no ClientMessage"),  # a group, which no message of ours has
+        (b"\x20" + b"\xff" * 20, "no ClientMessage"),
+        (b"\x1a\x05abcd", "no ClientMessage"),
+    ],
+)
+def test_what_is_too_much_is_refused_before_it_is_read(data: bytes, reason: str) -> None:
+    with pytest.raises(ProtocolError, match=reason):
+        read_client_message(memoryview(data))
+
+
+def test_a_message_of_empty_names_costs_nothing() -> None:
+    executed = pb.LowLevelAction(is_known=True, keyboard=pb.Keyboard(keys=[""] * 10_000_000))
+    data = memoryview(extended_pb2.ClientMessage(executed=executed).SerializeToString())
+    tracemalloc.start()
+    with pytest.raises(ProtocolError, match=f"beside its picture; {MAX_BESIDE_PICTURE} are the most"):
+        read_client_message(data)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 100_000
 
 
 @pytest.mark.parametrize("held", [{"keys": ["Any"]}, {"mouse_action": live_pb2.MouseAction(buttons_down=["9"])}])

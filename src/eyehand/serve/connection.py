@@ -1,8 +1,8 @@
 """One client connection of the model server: client messages become Requests, Answers become server messages.
 
-A client whose first message is no Hello gets the plain protocol and never sees anything else. A client's fault ends its
-own connection only: an invalid message, a wrong token, no Hello in time where a token is required, replies that it does
-not read. A client that sends much faster than any game is read no faster than `ClientLimits` says.
+A client's first message greets: a Hello, or a Frame, after which the client gets the plain protocol and never sees
+anything else. A client's fault ends its own connection only: an invalid message, a wrong token, no greeting in time,
+replies that it does not read. A client that sends much faster than any game is read no faster than `ClientLimits` says.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ from eyehand.serve.model_thread import Answer, ModelThread, Request
 from eyehand.version import __version__
 from eyehand.wire import extended_pb2, live_pb2
 from eyehand.wire.framing import MAX_MESSAGE_BYTES, ProtocolError, Unpacker, pack
-from eyehand.wire.messages import EXTENSION_VERSION, fill_action, instruction_of, parse, picture_of
+from eyehand.wire.messages import EXTENSION_VERSION, fill_action, instruction_of, read_client_message
+from eyehand.wire.sockets import ListeningSocket
 
 __all__ = ["ClientLimits", "Connection", "Service"]
 
@@ -38,13 +39,16 @@ class ClientLimits:
     """The limits on clients of a model server.
 
     Attributes:
-        connections: at once; a further one is closed immediately.
-        messages_per_s: of one client, on average; a faster one is read with delay.
+        connections: that have greeted, at once; who greets when they are so many is sent away.
+        silent: connections that have not greeted, at once on one listening socket; one more ends the oldest of them.
+        messages_per_s: of one client, on average; a faster one is read with delay. Every KiB beside a picture counts
+            as a message.
         unread_bytes: of replies that a client has not read, beyond what the system holds; then it is disconnected.
-        greeting_s: time limit for the Hello, where a token is required.
+        greeting_s: time limit for the greeting.
     """
 
     connections: int = 64
+    silent: int = 64
     messages_per_s: float = 400.0
     unread_bytes: int = 64 * 1024
     greeting_s: float = 10.0
@@ -99,8 +103,11 @@ class Connection(asyncio.Protocol):
         model: the thread that runs the policy.
         limits: see `ClientLimits`.
         name: for the log.
-        token: that the Hello must carry; None: no Hello is needed.
-        connected: the server's open connections; this one adds and removes itself.
+        listening: the socket that it came from; its token, if there is one, must be in the Hello.
+        connected: the server's open connections, the oldest first; this one adds and removes itself.
+
+    Attributes:
+        is_greeted: whether it has greeted and has its place.
     """
 
     def __init__(
@@ -109,18 +116,19 @@ class Connection(asyncio.Protocol):
         model: ModelThread,
         limits: ClientLimits,
         name: str,
-        token: str | None,
-        connected: set[Connection],
+        listening: ListeningSocket,
+        connected: dict[Connection, None],
     ) -> None:
-        self.name = name
-        self._service, self._limits, self._token, self._connected = service, limits, token, connected
+        self.name, self.listening = name, listening
+        self.is_greeted = False
+        self._service, self._limits, self._connected = service, limits, connected
         self._loop = asyncio.get_running_loop()
         self._mailbox = model.mailbox(
             lambda answer: self._from_model(self._reply, answer), lambda error: self._from_model(self._fail, error)
         )
-        self._unpacker = Unpacker(MAX_MESSAGE_BYTES if token is None else _MAX_GREETING_BYTES)
+        self._unpacker = Unpacker(MAX_MESSAGE_BYTES if listening.token is None else _MAX_GREETING_BYTES)
         self._transport: asyncio.Transport | None = None
-        self._is_greeted = False
+        self._deadline: asyncio.TimerHandle | None = None
         self._is_extended = False
         self._reason = ""
         self._instruction = service.instruction
@@ -131,29 +139,35 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self._connected.add(self)
+        self._connected[self] = None
         LOG.info("%s: connected", self.name)
-        if self._token is not None:
-            self._loop.call_later(self._limits.greeting_s, self._expect_greeting)
+        self._deadline = self._loop.call_later(self._limits.greeting_s, self._expect_greeting)
 
     def data_received(self, data: bytes) -> None:
-        num_messages = 0
+        """Handle the messages that are complete, as many as the rate allows; the others wait for `_resume`."""
         try:
             for message in self._unpacker.feed(data):
-                num_messages += 1
-                self._receive(parse(extended_pb2.ClientMessage, message))
+                self._receive(message)
                 if self._reason:
+                    return
+                if self._credit < 0 and self._transport is not None:
+                    self._transport.pause_reading()
+                    self._loop.call_later(-self._credit / self._limits.messages_per_s, self._resume)
                     return
         except ProtocolError as error:
             self.end(str(error), is_final=True)
-        else:
-            self._pace(num_messages)
+
+    def eof_received(self) -> None:
+        self._reason = self._reason or "closed by the client"
+        self._close()
 
     def connection_lost(self, error: Exception | None) -> None:
         self._mailbox.close()
+        if self._deadline is not None:
+            self._deadline.cancel()  # it would keep all of this until then
         reason = self._reason or (str(error) if error else "closed by the client")
         LOG.info("%s: %s (%d frames, %d answers)", self.name, reason, self._num_frames, self._num_answers)
-        self._connected.discard(self)
+        self._connected.pop(self, None)
 
     def end(self, reason: str, *, is_final: bool) -> None:
         """Close the connection; a client of the extension is sent the reason and whether it may reconnect."""
@@ -161,22 +175,29 @@ class Connection(asyncio.Protocol):
         if self._reason or transport is None or transport.is_closing():
             return
         self._reason = reason
-        self._mailbox.close()
         if self._is_extended:
             parting = extended_pb2.Parting(reason=reason, is_final=is_final)
             transport.write(pack(extended_pb2.ServerMessage(parting=parting).SerializeToString()))
-        transport.close()
-        # A client that reads nothing would keep the rest of its replies here for ever.
-        self._loop.call_later(_PARTING_S, transport.abort)
+        self._close()
 
-    def _receive(self, message: extended_pb2.ClientMessage) -> None:
-        if not self._is_greeted:
+    def _close(self) -> None:
+        """Close when the client has read its replies, at the latest in a second: one that reads nothing would stay."""
+        self._mailbox.close()
+        if self._transport is not None:
+            self._transport.close()
+            self._loop.call_later(_PARTING_S, self._transport.abort)
+
+    def _receive(self, data: memoryview) -> None:
+        message, picture = read_client_message(data)
+        self._charge(len(data) - (0 if picture is None else picture.nbytes))
+        if not self.is_greeted:
             self._greet(message)
+            if not self.is_greeted:
+                return
         elif message.HasField("hello"):
             raise ProtocolError("a second Hello")
         if self._is_extended:
             self._follow(message)
-        picture = picture_of(message)
         if picture is None:
             if not self._is_extended:
                 raise ProtocolError("a Frame without a picture")
@@ -189,12 +210,15 @@ class Connection(asyncio.Protocol):
         self._mailbox.put(Request(message.id, picture, arrived_ns, captured_ns, self._instruction, executed, seed))
 
     def _greet(self, message: extended_pb2.ClientMessage) -> None:
-        """Choose the protocol by the first message, and check the token."""
-        hello = message.hello
+        """Choose the protocol by the first message, check the token, and take a place if one is free."""
+        hello, token = message.hello, self.listening.token
         self._is_extended = message.HasField("hello")
-        if self._token is not None and not hmac.compare_digest(hello.token.encode(), self._token.encode()):
+        if token is not None and not hmac.compare_digest(hello.token.encode(), token.encode()):
             raise ProtocolError("the token is wrong or missing: give --token-file with the one of the server")
-        self._is_greeted = True
+        if sum(one.is_greeted for one in self._connected) >= self._limits.connections:
+            self.end(f"all {self._limits.connections} places are taken", is_final=False)
+            return
+        self.is_greeted = True
         self._unpacker.max_bytes = MAX_MESSAGE_BYTES
         if not self._is_extended:
             return
@@ -253,19 +277,17 @@ class Connection(asyncio.Protocol):
             self._mailbox.close()
             transport.abort()
 
-    def _pace(self, num_messages: int) -> None:
-        """Limit the rate of messages with a token bucket of one second."""
+    def _charge(self, num_bytes: int) -> None:
+        """Count a message of so many bytes beside its picture, with a token bucket of one second."""
         rate, now_s = self._limits.messages_per_s, self._loop.time()
-        self._credit = min(rate, self._credit + (now_s - self._paced_s) * rate) - num_messages
+        self._credit = min(rate, self._credit + (now_s - self._paced_s) * rate) - 1 - num_bytes // 1024
         self._paced_s = now_s
-        if self._credit < 0 and self._transport is not None and not self._transport.is_closing():
-            self._transport.pause_reading()
-            self._loop.call_later(-self._credit / rate, self._resume)
 
     def _resume(self) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
+            self.data_received(b"")
 
     def _expect_greeting(self) -> None:
-        if not self._is_greeted:
-            self.end("no Hello in time", is_final=True)
+        if not self.is_greeted:
+            self.end("it said nothing in time", is_final=True)

@@ -12,6 +12,7 @@ import socket
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from eyehand.frame import resize
 from eyehand.player import Player
 from eyehand.serve.connection import LOG, ClientLimits, Connection, Service
 from eyehand.serve.model_thread import ModelThread
@@ -44,7 +45,7 @@ class Server:
     ) -> None:
         self._service, self._new_player, self._sockets = service, new_player, tuple(sockets)
         self._limits = limits or ClientLimits()
-        self._connections: set[Connection] = set()
+        self._connections: dict[Connection, None] = {}
         self._numbers = itertools.count(1)
 
     async def run(self, stop: asyncio.Event, on_listening: Callable[[], None] = lambda: None) -> None:
@@ -57,7 +58,8 @@ class Server:
         async with contextlib.AsyncExitStack() as stack:
             for listening in self._sockets:
                 stack.callback(listening.close)
-            model = stack.enter_context(ModelThread(self._new_player))
+            shrink = partial(resize, size=self._service.frame_size)
+            model = stack.enter_context(ModelThread(self._new_player, shrink))
             accepting = [asyncio.ensure_future(self._accept(listening, model)) for listening in self._sockets]
             on_listening()
             try:
@@ -78,26 +80,29 @@ class Server:
                 LOG.warning("cannot accept a client: %s", error)
                 await asyncio.sleep(0.1)
                 continue
-            name = f"client {next(self._numbers)} at {listening.address}"
-            if len(self._connections) >= self._limits.connections:
-                LOG.warning("%s: refused, %d are connected", name, len(self._connections))
-                client.close()
-                continue
-            client.setblocking(False)
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
-            if client.family in (socket.AF_INET, socket.AF_INET6):
-                _keep_alive(client)
-            connection = Connection(self._service, model, self._limits, name, listening.token, self._connections)
-            try:
-                await loop.connect_accepted_socket(partial(_same, connection), client)
-            except OSError as error:
-                LOG.warning("%s: %s", name, error)
+            await self._admit(client, listening, model)
+
+    async def _admit(self, client: socket.socket, listening: ListeningSocket, model: ModelThread) -> None:
+        """Give the socket a Connection, of which nothing may stay here when it has ended."""
+        silent = [one for one in self._connections if one.listening is listening and not one.is_greeted]
+        if len(silent) >= self._limits.silent:
+            silent[0].end("it said nothing while others came", is_final=False)
+        client.setblocking(False)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+        if client.family in (socket.AF_INET, socket.AF_INET6):
+            _keep_alive(client)
+        name = f"client {next(self._numbers)} at {listening.address}"
+        connection = Connection(self._service, model, self._limits, name, listening, self._connections)
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(partial(_same, connection), client)
+        except OSError as error:
+            LOG.warning("%s: %s", name, error)
 
     async def _close_connections(self) -> None:
         """Close every connection and wait for its end; a client that does not read is aborted after a second."""
-        for connection in tuple(self._connections):
-            connection.end("the server ends", is_final=False)
-        while self._connections:
+        while self._connections:  # one that was just being accepted comes now
+            for connection in tuple(self._connections):
+                connection.end("the server ends", is_final=False)
             await asyncio.sleep(0.01)
 
 

@@ -27,7 +27,7 @@ from eyehand.version import __version__
 from eyehand.wire import extended_pb2
 from eyehand.wire.address import Address
 from eyehand.wire.framing import ProtocolError, Unpacker, pack
-from eyehand.wire.messages import EXTENSION_VERSION, action_of, parse
+from eyehand.wire.messages import EXTENSION_VERSION, MAX_BESIDE_PICTURE, action_of, parse
 
 __all__ = ["Look", "ModelClient", "Reply"]
 
@@ -277,7 +277,7 @@ class _Line(asyncio.Protocol):
 
     def __init__(self, client: ModelClient, token: str) -> None:
         self._client, self._token = client, token
-        self._unpacker = Unpacker()
+        self._unpacker = Unpacker(MAX_BESIDE_PICTURE)  # a server sends no pictures
         self._transport: asyncio.Transport | None = None
         self._trouble = ""
         self._is_refused = False

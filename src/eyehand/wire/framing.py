@@ -49,10 +49,10 @@ class Unpacker:
         """Bytes buffered of an incomplete message."""
         return len(self._received)
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """The messages that are complete once `data` has arrived, in order. Consume it before the next call.
+    def feed(self, data: bytes) -> Iterator[memoryview]:
+        """The messages that are complete once `data` has arrived, in order; those not taken come with the next call.
 
-        Memory grows with what has arrived, not with what a length announces.
+        Memory grows with what has arrived, not with what a length announces. A long message is not copied.
 
         Raises:
             ProtocolError: an impossible length. The messages before it were given; the stream is lost from here on.
@@ -67,7 +67,9 @@ class Unpacker:
             end = _LENGTH.size + length
             if len(self._received) < end:
                 return
-            with memoryview(self._received) as view:
-                message = bytes(view[_LENGTH.size : end])
-            del self._received[:end]
-            yield message
+            if len(self._received) < 2 * end:  # the shorter one of the message and what follows it is copied
+                message, self._received = self._received, self._received[end:]
+            else:
+                message = self._received[:end]
+                del self._received[:end]
+            yield memoryview(message)[_LENGTH.size : end]
