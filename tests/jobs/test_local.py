@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import pytest
 from eyehand.errors import UserError
 from eyehand.jobs.engine import results_of
 from eyehand.jobs.local import LocalEngine
+from patience import wait_until
 
 
 @dataclass(frozen=True)
@@ -67,3 +70,46 @@ def test_a_job_whose_worker_is_killed_once_is_done_by_another(tmp_path: Path) ->
 def test_a_job_that_kills_its_worker_twice_is_named() -> None:
     with pytest.raises(UserError, match=r"died twice over square 3 \(exit status -9"):
         list(results_of(LocalEngine(2).run(square, [Square(2), Square(3, dies_always=True), Square(4)])))
+
+
+KILLED = """
+import os, sys, time
+from eyehand.jobs.local import LocalEngine
+
+def stay(number):
+    if number == 0:
+        print(os.getpid(), flush=True)
+    else:
+        time.sleep(0.01)
+    while number == 0:
+        try:
+            time.sleep(1000)
+        except SystemExit:
+            pass  # as a library that does not return
+
+if __name__ == "__main__":
+    done = LocalEngine(2).run(stay, [0, 1, 2])
+    next(done)
+    if os.fork() == 0:  # it has what tells workers that their parent lives
+        sys.stdin.read()
+        os._exit(0)
+    next(done)
+    print("forked", flush=True)
+    time.sleep(1000)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing is forked here")
+def test_no_worker_outlives_a_parent_that_was_killed_whoever_has_its_pipes(tmp_path: Path) -> None:
+    script = tmp_path / "killed.py"
+    script.write_text(KILLED)
+    command = [sys.executable, str(script)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdin is not None
+        assert parent.stdout is not None
+        worker = psutil.Process(int(parent.stdout.readline()))
+        assert parent.stdout.readline() == "forked\n"
+        parent.kill()
+        parent.wait()
+        wait_until(lambda: not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE, "the worker ends")
+        parent.stdin.close()

@@ -27,7 +27,8 @@ __all__ = ["LocalEngine"]
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_END_TIMEOUT_S = 5.0
+_END_TIMEOUT_S = 5
+_LOOK_S = 1.0
 
 
 @dataclass(eq=False)
@@ -149,10 +150,11 @@ def _end_with_parent() -> None:
     """End at once when the parent is killed: it may be restarted, and two workers must not write the same file."""
     parent = multiprocessing.parent_process()
     if parent is not None:
-        parent.join()
+        while parent.is_alive() and os.getppid() == parent.pid:  # its sentinel may live on in what it has forked
+            parent.join(_LOOK_S)
+        if hasattr(signal, "alarm"):  # the kernel's: it also ends an interpreter that hangs on its way out
+            signal.alarm(_END_TIMEOUT_S)
         os.kill(os.getpid(), signal.SIGTERM)
-        threading.Event().wait(_END_TIMEOUT_S)  # a library that does not return keeps nothing alive
-        os._exit(1)
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
