@@ -101,6 +101,28 @@ def test_kill_9_leaves_nothing_held(display: XDisplay, start: Callable[..., Play
     assert not player.folder.exists()
 
 
+def test_kill_9_of_player_and_watchdog_leaves_nothing(display: XDisplay, start: Callable[..., Player]) -> None:
+    player = start()
+    (deputy,) = psutil.Process(player.watchdog_pid).children()
+    assert _held(display) == (2, 1)
+    player.process.send_signal(signal.SIGSTOP)  # so that it does not miss its watchdog, and let go by itself
+    os.kill(player.watchdog_pid, signal.SIGKILL)
+    player.process.kill()
+    wait_until(lambda: _held(display) == (0, 0), "the deputy releases everything")
+    wait_until(lambda: not _is_running(player.game_pid), "the deputy ends a game that ignores SIGTERM")
+    wait_until(lambda: not _is_running(deputy.pid), "the deputy ends itself")
+    assert not player.folder.exists()
+
+
+def test_a_watchdog_that_hangs_is_stood_in_for(display: XDisplay, start: Callable[..., Player]) -> None:
+    player = start()
+    os.kill(player.watchdog_pid, signal.SIGSTOP)
+    player.process.kill()
+    wait_until(lambda: _held(display) == (0, 0), "the deputy releases everything")
+    os.kill(player.watchdog_pid, signal.SIGCONT)
+    wait_until(lambda: not _is_running(player.watchdog_pid), "the watchdog ends itself")
+
+
 def test_signals_to_the_watchdog_do_not_stop_it(display: XDisplay, start: Callable[..., Player]) -> None:
     player = start()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -169,18 +191,24 @@ def test_what_a_player_said_last_is_read_when_it_is_dead_already(
         {"keys": [code], "buttons": []},
     )
     reading, writing = os.pipe()
-    os.write(writing, b"".join(json.dumps(message).encode() + b"\n" for message in messages))
+    said = b"".join(json.dumps(message).encode() + b"\n" for message in messages)
+    os.write(writing, said)
+    deputys, deputy = os.pipe()
+    os.write(deputy, said)
+    os.close(deputy)
     display.connection(xcffib.xtest.key).FakeInput(2, code, 0, display.root, 0, 0, 0)
     assert display.is_alive
     nobody = "0"
     with open(reading) as pipe:
         subprocess.run(
-            [sys.executable, "-m", "eyehand.desktop.x11.watchdog", nobody],
+            [sys.executable, "-m", "eyehand.desktop.x11.watchdog", nobody, str(deputys)],
             stdin=pipe,
+            pass_fds=(deputys,),
             stdout=subprocess.PIPE,
             check=True,
         )
     os.close(writing)
+    os.close(deputys)
     assert not keys_down(display)
 
 
@@ -222,12 +250,16 @@ def test_a_player_that_dies_before_it_has_its_answer_leaves_nothing(
 ) -> None:
     folder = tmp_path / "home"
     folder.mkdir()
+    deputys, deputy = os.pipe()
     watchdog = subprocess.Popen(
-        [sys.executable, "-m", "eyehand.desktop.x11.watchdog", str(os.getpid())],
+        [sys.executable, "-m", "eyehand.desktop.x11.watchdog", str(os.getpid()), str(deputys)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        pass_fds=(deputys,),
         start_new_session=True,
     )
+    os.close(deputys)
+    os.close(deputy)
     assert watchdog.stdin is not None
     assert watchdog.stdout is not None
     with subprocess.Popen(["sleep", "1000"], start_new_session=True) as game:

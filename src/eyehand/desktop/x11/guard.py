@@ -2,7 +2,8 @@
 
 It is sent what is about to be held before it is held, and the processes that were started. When this process is gone
 (its pipe closes, even by SIGKILL of the whole process group: the watchdog has a session of its own) it releases keys
-and buttons and ends those processes. See `watchdog` for the other end.
+and buttons and ends those processes. It has a deputy, which is sent the same and does that when both are killed. See
+`watchdog` for the other end.
 """
 
 from __future__ import annotations
@@ -26,13 +27,19 @@ class Guard:
     """A running watchdog process. Start it before anything that it is to clean up."""
 
     def __init__(self) -> None:
-        # A session of its own: a signal to our process group does not reach it. It inherits nothing but its pipes.
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "eyehand.desktop.x11.watchdog", str(os.getpid())],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-        )
+        deputys, self._deputy = os.pipe()
+        os.set_blocking(self._deputy, False)
+        try:
+            # A session of its own: a signal to our process group does not reach it. It inherits nothing but its pipes.
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "eyehand.desktop.x11.watchdog", str(os.getpid()), str(deputys)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                pass_fds=(deputys,),
+                start_new_session=True,
+            )
+        finally:
+            os.close(deputys)
         self._await_answer()
 
     @property
@@ -67,6 +74,7 @@ class Guard:
         if self._process.stdin is not None and not self._process.stdin.closed:
             with contextlib.suppress(OSError):  # it may be gone already
                 self._process.stdin.close()
+            os.close(self._deputy)
             self._process.wait(timeout=_START_TIMEOUT_S)
         if self._process.stdout is not None:
             self._process.stdout.close()
@@ -75,7 +83,10 @@ class Guard:
         pipe = self._process.stdin
         if pipe is None or pipe.closed:
             raise BrokenPipeError("the watchdog was closed")
-        os.write(pipe.fileno(), json.dumps(message).encode() + b"\n")
+        line = json.dumps(message).encode() + b"\n"
+        with contextlib.suppress(OSError):  # without the deputy there is still the watchdog
+            os.write(self._deputy, line)
+        os.write(pipe.fileno(), line)
 
     def _await_answer(self) -> None:
         pipe: IO[bytes] | None = self._process.stdout

@@ -1,9 +1,12 @@
-"""The watchdog process, which releases keys when the player cannot: `python -m eyehand.desktop.x11.watchdog PARENT`.
+"""The watchdog process, which releases keys when the player cannot: `... -m eyehand.desktop.x11.watchdog PARENT PIPE`.
 
 It reads what the player may hold, a JSON object a line, and releases all of it through a connection of its own when
 the pipe closes or the parent changes (the player is dead), when nothing is heard for `STALE_AFTER_S` while something is
 held (the player hangs), or while the window is gone or without the focus. When the player is dead it also ends the game
 and the screen that were started for it, then itself. It ignores the signals that end a process group.
+
+Its deputy, a process that it forks, reads the same from the descriptor PIPE. It does nothing while the player or the
+watchdog lives, and all of the above when both are gone without a word: `kill -9` of both leaves nothing behind either.
 """
 
 from __future__ import annotations
@@ -24,11 +27,13 @@ __all__ = ["main"]
 
 _LOOK_S = 0.1
 _PATIENCE_S = 2.0
+_DEPUTY_PATIENCE_S = 10.0
+"""A watchdog that has not cleaned up so long after the death of the player hangs."""
 
 
 class _Watchdog:
-    def __init__(self, parent: int) -> None:
-        self.parent = parent
+    def __init__(self, parent: int, source: int = 0) -> None:
+        self.parent, self.source = parent, source
         self.keys: set[int] = set()
         self.buttons: set[int] = set()
         self.folders: dict[int, str] = {}
@@ -46,16 +51,20 @@ class _Watchdog:
                 is_alive = os.getppid() == self.parent  # asked first: what the dead said last is still to be read
                 sources = [0] if self.display is None else [0, self.display.connection.get_file_descriptor()]
                 readable, _, _ = select.select(sources, [], [], _LOOK_S)
-                if 0 in readable and not self._read():
+                if 0 in readable and not self.read():
                     break
                 self._look_at_window()
                 if time.monotonic() - self.heard_s > STALE_AFTER_S:
                     self.release()
         finally:
-            self.release()
-            self._end_processes()
-            time.sleep(_LOOK_S)  # the last press of the dead may reach the server after the release: then once more
-            self.release()
+            self.clean_up()
+
+    def clean_up(self) -> None:
+        """Release everything, and end what was started."""
+        self.release()
+        self._end_processes()
+        time.sleep(_LOOK_S)  # the last press of the dead may reach the server after the release: then once more
+        self.release()
 
     def release(self) -> None:
         """Release what the player may hold. It is not forgotten: a press may come after its release."""
@@ -64,9 +73,9 @@ class _Watchdog:
 
             release_held(self.display, self.keys, self.buttons)
 
-    def _read(self) -> bool:
+    def read(self) -> bool:
         """Read the player's messages; False: it is gone."""
-        data = os.read(0, 65536)
+        data = os.read(self.source, 65536)
         if not data:
             return False
         self.heard_s = time.monotonic()
@@ -107,7 +116,7 @@ class _Watchdog:
                 # What was pressed before the focus left was announced before: read that first, or it stays down. The
                 # pipe holds no more than one read takes.
                 if select.select([0], [], [], 0)[0]:
-                    self._read()
+                    self.read()
                 self.release()
             elif self.is_away and (self.keys or self.buttons):
                 self.is_away = self.window_watch.state() is not WindowState.READY
@@ -121,6 +130,32 @@ class _Watchdog:
         for group, folder in reversed(self.folders.items()):
             end_process_group(group)
             shutil.rmtree(folder, ignore_errors=True)
+
+
+class _Deputy(_Watchdog):
+    """Knows what the watchdog knows, and opens the display when it is needed."""
+
+    def __init__(self, parent: int, source: int) -> None:
+        super().__init__(parent, source)
+        self.place: tuple[str, str | None] | None = None
+
+    def _watch(self, display: str, authority: str | None, window: int) -> None:
+        self.place = (display, authority)
+
+    def stand_by(self, watchdog: int) -> None:
+        """Wait for the death of the player, then for the watchdog's word (a byte at this descriptor); clean up when it
+        dies without one, or hangs."""
+        while self.read():
+            pass
+        if select.select([watchdog], [], [], _DEPUTY_PATIENCE_S)[0] and os.read(watchdog, 1):
+            return
+        from eyehand.desktop.x11.display import XDisplay
+        from eyehand.errors import UserError
+
+        with contextlib.suppress(UserError):  # a display that is gone holds nothing
+            if self.place is not None:
+                self.display = XDisplay.open(*self.place)
+        self.clean_up()
 
 
 def end_process_group(group: int, patience_s: float = _PATIENCE_S) -> None:
@@ -140,12 +175,26 @@ def say_ready() -> None:
 
 
 def main() -> None:
-    """Watch the process whose id is the only argument."""
+    """Watch the process whose id is the first argument."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE):
         signal.signal(number, signal.SIG_IGN)
-    watchdog = _Watchdog(int(sys.argv[1]))
+    parent, pipe = map(int, sys.argv[1:])
+    hearing, telling = os.pipe()
+    if os.fork() == 0:
+        try:
+            os.setsid()
+            for descriptor in (0, 1, telling):  # the player's and the watchdog's ends: they tell who lives
+                os.close(descriptor)
+            _Deputy(parent, pipe).stand_by(hearing)
+        finally:
+            os._exit(0)
+    os.close(pipe)
+    os.close(hearing)
+    watchdog = _Watchdog(parent)
     say_ready()
     watchdog.run()
+    os.write(telling, b".")
+    os.wait()
 
 
 if __name__ == "__main__":
