@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import resource
@@ -25,6 +26,7 @@ from eyehand.frame import RESIZE_VERSION
 from eyehand.model.policy import Policy
 from eyehand.model.policy_config import PolicyConfig
 from eyehand.model.presets import preset
+from peak_memory import peak_mb
 
 CONFIG = replace(
     preset("pocket"), frame_size=32, width=32, num_layers=1, ffn_hidden=32, vision_widths=(8, 8, 8, 8),
@@ -294,6 +296,79 @@ def test_a_description_that_does_not_fit(folder: Path, case: str) -> None:
     change, message = JSON_CHANGES[case]
     _change_json(folder, change)
     with pytest.raises(UserError, match=message):
+        load_checkpoint(folder)
+
+
+_OTHER_NUMBERS = """
+content = json.loads(path.read_text())
+numbers = {("fps",): 20.0, ("temperature",): 0.8}
+for name, value in content["policy"].items():
+    if isinstance(value, list):
+        numbers["policy", name, 0] = 8
+        content["policy"][name] = value or [0]
+    elif not isinstance(value, str):
+        numbers["policy", name] = value
+num_refused = 0
+odd = (-1, 0, 1e3, 1e5, 2**31, 1e9, 1e12, 2**63, 10**30, 1e308, -1e308, float("nan"), float("inf"))
+for (*places, last), usual in numbers.items():
+    for value in (usual * 64, *odd):
+        changed = copy.deepcopy(content)
+        inner = changed
+        for key in places:
+            inner = inner[key]
+        inner[last] = int(value) if isinstance(usual, int) and math.isfinite(value) else value
+        path.write_text(json.dumps(changed))
+        try:
+            load_checkpoint(path.parent)
+        except UserError as error:
+            num_refused += 1
+            assert len(str(error)) < 1000 and "\\n" not in str(error), error
+print(num_refused, len(numbers))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limits of a process are known on Linux only")
+def test_no_number_of_a_description_crashes_or_takes_much_memory(folder: Path) -> None:
+    setup = """
+    import copy, json, math
+    from pathlib import Path
+    from eyehand.checkpoint import load_checkpoint
+    from eyehand.errors import UserError
+    path = Path(sys.argv[1]) / "checkpoint.json"
+    load_checkpoint(path.parent)
+    """
+    grown_mb, said = peak_mb(setup, _OTHER_NUMBERS, folder)
+    num_refused, num_numbers = map(int, said.split())
+    assert num_refused > 10 * num_numbers
+    assert grown_mb < 1500
+
+
+def test_a_description_that_is_endless_or_deep(folder: Path) -> None:
+    path = folder / "checkpoint.json"
+    content = json.loads(path.read_text())
+    for depth in (500, 100_000):
+        path.write_text(
+            json.dumps({**content, "facts": {"x": 0}}).replace('"x": 0', f'"x": {"[" * depth}{"]" * depth}')
+        )
+        with contextlib.suppress(UserError):
+            load_checkpoint(folder)
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    with pytest.raises(UserError, match="no checkpoint"):
+        load_checkpoint(folder)
+    path.unlink()
+    with path.open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(UserError, match=r"It is larger than 16,777,216 bytes"):
+        load_checkpoint(folder)
+
+
+def test_the_weights_are_compared_by_their_header_before_they_are_read(folder: Path) -> None:
+    header = json.dumps({"no_text": {"dtype": "F32", "shape": [1 << 30], "data_offsets": [0, 1 << 32]}}).encode()
+    with (folder / "weights.safetensors").open("wb") as file:  # 4 GB, of which the disk holds nothing
+        file.write(len(header).to_bytes(8, "little") + header)
+        file.truncate(8 + len(header) + (1 << 32))
+    with pytest.raises(UserError, match=r"too few weights|lacks the weights"):
         load_checkpoint(folder)
 
 

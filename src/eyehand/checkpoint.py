@@ -27,6 +27,7 @@ from torch import Tensor
 from eyehand.action_space import MouseSampling
 from eyehand.clock import FPS
 from eyehand.errors import UserError, unreadable
+from eyehand.foreign import open_regular, parse_json, read_regular
 from eyehand.frame import RESIZE_VERSION
 from eyehand.model.policy import Policy
 from eyehand.model.policy_config import PolicyConfig
@@ -52,6 +53,11 @@ _WEIGHTS = "weights.safetensors"
 _NEW = ".new-weights-"
 """Before the SHA-256 of weights that have not taken the place of the old ones yet."""
 _DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
+_STORED_FLOATS = ("F16", "BF16", "F32", "F64")
+_STORED_NUMBERS = ("I64", "I32", *_STORED_FLOATS)
+_MOST_JSON_BYTES = 16 << 20
+_MOST_FPS = 1000.0
+_MOST_TEMPERATURE = 1e6
 StoredDtype = Literal["float16", "bfloat16", "float32"]
 _NUM_TRIES = 10
 T = TypeVar("T")
@@ -237,8 +243,7 @@ def load_checkpoint(name: Path | str) -> Checkpoint:
 
 
 def _load(stored: StoredCheckpoint) -> Checkpoint:
-    with torch.device("meta"):  # shapes only: no memory, and no random weights that would be thrown away
-        policy = Policy(stored.config)
+    policy = _without_weights(stored.config)
     _fill(policy, stored.state, stored.folder)
     return Checkpoint(
         policy=policy.eval(),
@@ -274,11 +279,42 @@ def _read(name: Path | str) -> StoredCheckpoint:
     if not weights.is_file():
         raise UserError(f"Checkpoint {folder} has no {_WEIGHTS}: copy the whole folder again.")
     try:
-        state = _StoredTensors(weights, sha256)
+        state = _StoredTensors(weights)
+        _check_header(config, state.header, folder)  # before anything of its size is read or made
+        state.check(sha256)
     except UserError as error:
         is_same = _read_json(folder / _JSON).weights_sha256 == sha256 and weights.is_file()
         raise error if is_same else _ReplacedError(str(error)) from error
     return StoredCheckpoint(folder, content, config, state)
+
+
+def _without_weights(config: PolicyConfig) -> Policy:
+    with torch.device("meta"):  # shapes only: no memory, and no random weights that would be thrown away
+        return Policy(config)
+
+
+def _check_header(config: PolicyConfig, header: Mapping[str, tuple[tuple[int, ...], str]], folder: Path) -> None:
+    """Compare what the weights' file says that it holds, shape and dtype by name, with what the network needs.
+
+    Raises:
+        UserError: they do not fit, naming the first.
+    """
+    if config.num_layers + config.decoder_layers > len(header):
+        raise UserError(f"Checkpoint {folder} has too few weights for its {_JSON}: copy the whole folder again.")
+    expected = _without_weights(config).state_dict()
+    if missing := sorted(set(expected) - set(header)):
+        raise UserError(f"Checkpoint {folder} lacks the weights {missing[0]!r}: copy the whole folder again.")
+    if extra := sorted(set(header) - set(expected)):
+        raise UserError(f"Checkpoint {folder} has weights {extra[0]!r} that its network lacks: update eyehand.")
+    for name, place in expected.items():
+        shape, dtype = header[name]
+        if shape != tuple(place.shape):
+            raise UserError(
+                f"The weights {name!r} of checkpoint {folder} have the shape {shape} where its {_JSON} asks for "
+                f"{tuple(place.shape)}: copy the whole folder again."
+            )
+        if dtype not in (_STORED_FLOATS if place.is_floating_point() else _STORED_NUMBERS):
+            raise UserError(f"The weights {name!r} of checkpoint {folder} are stored as {dtype}: train it again.")
 
 
 class _ReplacedError(UserError):
@@ -291,10 +327,13 @@ class _StoredTensors(Mapping[str, Tensor]):
     Where the system gives an open file a name (/dev/fd), it stays the same file, whatever takes the place of its path.
 
     Raises:
-        UserError: the file is damaged, not the one of this SHA-256, or, on access, no longer what it was.
+        UserError: the file is damaged or, on access, no longer what it was.
+
+    Attributes:
+        header: shape and dtype of each by name, as the file states them.
     """
 
-    def __init__(self, path: Path, sha256: str) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
         try:
             descriptor = os.open(path, os.O_RDONLY)
@@ -302,16 +341,26 @@ class _StoredTensors(Mapping[str, Tensor]):
             held = Path(f"/dev/fd/{descriptor}")
             self._held = held if held.exists() else path
             self._identity = _identity(self._held)
-            is_whole = _sha256(self._held) == sha256
             with safe_open(self._held, framework="pt") as file:
-                self._names = tuple(file.keys())
-        except (OSError, SafetensorError, ValueError):
-            is_whole = False
-        if not is_whole:
-            raise UserError(f"{path} is damaged or not the one of its {_JSON}: copy the whole folder again.")
+                slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118  # it is no dict
+                self.header = {name: (tuple(of.get_shape()), str(of.get_dtype())) for name, of in slices.items()}
+        except Exception as error:  # SafetensorError, and what PyTorch raises where a file cannot be mapped
+            raise self._damaged() from error
+
+    def check(self, sha256: str) -> None:
+        """Raises UserError where the file is not the one of this SHA-256."""
+        try:
+            is_same = _sha256(self._held) == sha256
+        except OSError as error:
+            raise self._damaged() from error
+        if not is_same:
+            raise self._damaged()
+
+    def _damaged(self) -> UserError:
+        return UserError(f"{self._path} is damaged or not the one of its {_JSON}: copy the whole folder again.")
 
     def __getitem__(self, name: str) -> Tensor:
-        if name not in self._names:
+        if name not in self.header:
             raise KeyError(name)
         try:
             with safe_open(self._held, framework="pt") as file:
@@ -324,10 +373,10 @@ class _StoredTensors(Mapping[str, Tensor]):
         return tensor
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
+        return iter(self.header)
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self.header)
 
 
 def checkpoint_digest(folder: Path) -> str:
@@ -373,19 +422,9 @@ def _stored(state: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor
 
 def _fill(policy: Policy, state: Mapping[str, Tensor], folder: Path) -> None:
     """Give a network without memory (on the meta device) its weights, each read exactly once."""
-    expected = policy.state_dict()
-    if missing := sorted(set(expected) - set(state)):
-        raise UserError(f"Checkpoint {folder} lacks the weights {missing[0]!r}: copy the whole folder again.")
-    if extra := sorted(set(state) - set(expected)):
-        raise UserError(f"Checkpoint {folder} has weights {extra[0]!r} that its network lacks: update eyehand.")
     weights = {}
-    for name, place in expected.items():
-        tensor, shape = state[name], tuple(place.shape)
-        if tuple(tensor.shape) != shape:
-            raise UserError(
-                f"The weights {name!r} of checkpoint {folder} have the shape {tuple(tensor.shape)} where its {_JSON} "
-                f"asks for {shape}: copy the whole folder again."
-            )
+    for name, place in policy.state_dict().items():
+        tensor = state[name]
         if tensor.is_floating_point() and not tensor.isfinite().all():
             raise UserError(f"The weights {name!r} of checkpoint {folder} are not finite: train it again.")
         weights[name] = tensor.to(place.dtype, copy=True)  # its own memory: the file may change later
@@ -394,7 +433,7 @@ def _fill(policy: Policy, state: Mapping[str, Tensor], folder: Path) -> None:
 
 def _read_json(path: Path) -> Description:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(read_regular(path, _MOST_JSON_BYTES))
     except OSError as error:
         raise unreadable(path, error) from error
     except ValueError as error:
@@ -410,6 +449,11 @@ def _read_json(path: Path) -> Description:
         description = typed(Description, content)
     except UserError as error:
         raise UserError(f"{path} does not fit ({error}): copy the checkpoint again or update eyehand.") from error
+    if not (0 < description.fps <= _MOST_FPS and 0 <= description.temperature <= _MOST_TEMPERATURE):
+        raise UserError(
+            f"{path} does not fit (fps is {description.fps:g} and temperature {description.temperature:g}): copy the "
+            "checkpoint again."
+        )
     if description.resize_version != RESIZE_VERSION:
         raise UserError(
             f"{path.parent} was trained on pictures of resize version {description.resize_version}, this eyehand makes "
@@ -419,7 +463,7 @@ def _read_json(path: Path) -> Description:
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

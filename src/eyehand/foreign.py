@@ -11,8 +11,9 @@ import errno
 import json
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 from eyehand.errors import UserError, unreadable
 
@@ -21,7 +22,7 @@ __all__ = ["open_regular", "parse_json", "problem_of", "read_at_most", "read_reg
 _MOST_SAID = 200  # characters of a library's message, which may hold any amount of the file
 
 
-def open_regular(path: Path | str) -> BinaryIO:
+def open_regular(path: Path | str) -> BufferedReader:
     """Open a regular file, or a link to one, for reading; never waits, whatever it is.
 
     Raises:
@@ -34,7 +35,7 @@ def open_regular(path: Path | str) -> BinaryIO:
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
         raise OSError(errno.EINVAL, "Not a regular file", str(path))
-    return cast(BinaryIO, file)
+    return file
 
 
 def read_regular(path: Path | str, most_bytes: int) -> bytes:

@@ -27,9 +27,11 @@ def typed(kind: type[T], values: object, place: str = "") -> T:
     """
     import msgspec  # takes longer than `eyehand --help` does
 
-    _check_names(kind, values, place)
     try:
+        _check_names(kind, values, place)
         return msgspec.convert(values, kind)
+    except RecursionError as error:
+        raise UserError(f"{place or 'it'} is nested too deeply") from error
     except msgspec.ValidationError as error:
         what, _, inner = str(error).partition(" - at `$")
         place, names = (place + inner.strip("`")).strip("."), re.findall("`(.*?)`", what)

@@ -22,7 +22,7 @@ def attention_mask(num_steps: int, num_seen: int, num_actions: int, history: int
     sees S and itself; A sees S and A. No other query sees an O.
     """
     num_tokens = num_seen + 1 + num_actions
-    step_L = torch.arange(num_steps).repeat_interleave(num_tokens)
+    step_L = torch.arange(num_steps, dtype=torch.int16).repeat_interleave(num_tokens)
     place_L = torch.arange(num_tokens).repeat(num_steps)
     is_seen, is_out, is_action = place_L < num_seen, place_L == num_seen, place_L > num_seen
     age_LL = step_L[:, None] - step_L[None, :]

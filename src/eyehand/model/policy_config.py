@@ -73,14 +73,16 @@ class PolicyConfig:
     text_encoder: str = "gemma"
 
     def __post_init__(self) -> None:
-        """Reject sizes that cannot be built.
+        """Reject sizes that cannot be built, or only with more memory than any such network has needed.
 
         Raises:
             UserError: naming the first wrong one.
         """
-        for name in _POSITIVE:
-            if getattr(self, name) < 1:
-                raise UserError(f"Model option {name} is {getattr(self, name)}: it must be at least 1.")
+        for name, (least, most) in _LIMITS.items():
+            sizes = getattr(self, name)
+            for size in sizes if isinstance(sizes, tuple) else (sizes,):
+                if not least <= size <= most:
+                    raise UserError(f"Model option {name} is {size}: it must be between {least} and {most:,}.")
         action_space_named(self.action_space)
         for q_heads, kv_heads in (
             (self.num_q_heads, self.num_kv_heads),
@@ -100,6 +102,13 @@ class PolicyConfig:
             raise UserError(f"Unknown vision trunk {self.vision!r}: choose one of {', '.join(VISION_TRUNKS)}.")
         if self.vision == "pocket" and len(self.vision_widths) != 4:
             raise UserError("The pocket vision trunk needs four vision_widths: three stages and the reduced map.")
+        num_tokens = self.history_steps * self.num_step_tokens
+        num_masks = len(set(map(self.history_of, range(self.num_layers)))) * (self.num_q_heads // self.num_kv_heads)
+        if num_tokens * (num_tokens + self.num_sinks) * num_masks > _MOST_MASKED:
+            raise UserError(
+                f"A history_steps of {self.history_steps:,} makes {num_tokens:,} tokens for {num_masks} masks, and "
+                "those would not fit into memory: use fewer steps, tokens per step, or history limits."
+            )
         if self.frame_size % 16:
             raise UserError(f"Model option frame_size is {self.frame_size}: it must be a multiple of 16.")
 
@@ -142,8 +151,29 @@ class PolicyConfig:
             raise UserError(f"The model configuration does not fit: {str(error).rstrip('.')}.") from error
 
 
-_POSITIVE = (
-    *("frame_size", "history_steps", "width", "num_layers", "num_q_heads", "num_kv_heads", "ffn_hidden"),
-    *("num_text_tokens", "text_dim", "num_image_tokens", "decoder_layers", "decoder_q_heads", "decoder_kv_heads"),
-    "decoder_ffn_hidden",
-)
+_LIMITS = {
+    "frame_size": (16, 1024),
+    "history_steps": (1, 10_000),
+    "width": (1, 1 << 14),
+    "num_layers": (1, 256),
+    "num_q_heads": (1, 1024),
+    "num_kv_heads": (1, 1024),
+    "ffn_hidden": (1, 1 << 17),
+    "layer_history": (0, 1_000_000),
+    "num_sinks": (0, 1024),
+    "num_text_tokens": (1, 1024),
+    "text_dim": (1, 1 << 16),
+    "num_image_tokens": (1, 1024),
+    "num_thinking_tokens": (0, 1024),
+    "vision_widths": (1, 1 << 13),
+    "decoder_layers": (1, 256),
+    "decoder_q_heads": (1, 1024),
+    "decoder_kv_heads": (1, 1024),
+    "decoder_ffn_hidden": (1, 1 << 17),
+    "decoder_sinks": (0, 1024),
+    "dropout": (0, 0.99),
+}
+"""Least and most of each size: a configuration can come from anywhere, and is built before its weights are read."""
+
+_MOST_MASKED = 1 << 27
+"""Places in the attention masks: pairs of tokens, for every history limit and query head of a group."""
