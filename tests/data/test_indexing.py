@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
+import re
 import resource
 import shutil
 import signal
 import subprocess
 import sys
 import tarfile
+import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import moving_block
+from eyehand.action_space import P2P
 from eyehand.data import indexing
+from eyehand.data.dataset import load_dataset
 from eyehand.data.index import IndexRow, read_index
 from eyehand.data.indexing import build_index
+from eyehand.data.label_store import shared_bytes
 from eyehand.errors import UserError
 from eyehand.jobs.local import LocalEngine
 from eyehand.recording import annotation_pb2 as pb
@@ -255,7 +265,12 @@ def test_another_table_is_no_index(tmp_path: Path) -> None:
         read_index(tmp_path / "x.parquet")
 
 
-ROWS = [IndexRow("a", "s", "It is damaged."), IndexRow("b", "t", env="doom", num_frames=7, user="me", texts=("x",))]
+def _usable(name: str, source: str) -> IndexRow:
+    row = IndexRow(name, source, env="doom", num_frames=7, fps=20.0, seconds=0.35, user="me", texts=("x",))
+    return replace(row, annotation_url="/a", annotation_size=700, video_url="/v", video_size=900)
+
+
+ROWS = [IndexRow("a", "s", "It is damaged."), _usable("b", "t")]
 
 
 def _changed(path: Path, change: Callable[[pa.Table], pa.Table]) -> Path:
@@ -313,6 +328,98 @@ def test_an_index_without_rows_is_none(tmp_path: Path) -> None:
 
 
 def test_rows_travel_through_the_file_unchanged(tmp_path: Path) -> None:
-    rows = [IndexRow("a", "s", "It is damaged."), IndexRow("b", "s", texts=("é", "x"), fps=20.0, is_cut_off=True)]
+    rows = [IndexRow("a", "s", "It is damaged."), replace(_usable("b", "s"), texts=("é", "x"), is_cut_off=True)]
     indexing.write_index(rows, tmp_path / "x.parquet")
     assert read_index(tmp_path / "x.parquet") == rows
+
+
+@pytest.mark.parametrize(
+    ("forged", "what"),
+    [
+        ({"num_frames": 10**9}, "1,000,000,000 frames in 700 bytes"),
+        ({"num_frames": 10**9, "annotation_size": 10**12}, "1,000,000,000 frames in 1,000,000,000,000 bytes"),
+        ({"num_frames": -1}, "-1 frames in 700 bytes"),
+        ({"num_frames": 0}, "0 frames in 700 bytes"),
+        ({"fps": float("nan")}, "nan frames per second"),
+        ({"seconds": float("inf")}, "inf seconds"),
+        ({"user_share": -0.5}, "-0.5 of its user's actions"),
+        ({"user_share": 1.5}, "1.5 of its user's actions"),
+        ({"annotation_offset": -1}, "a file that begins or ends before its beginning"),
+        ({"video_size": -1}, "a file that begins or ends before its beginning"),
+        ({"video_url": "file:///dev/zero"}, "a URL for a file of this machine"),
+    ],
+)
+def test_numbers_that_no_recording_has(tmp_path: Path, forged: dict[str, Any], what: str) -> None:
+    path = tmp_path / "x.parquet"
+    indexing.write_index([ROWS[0], replace(ROWS[1], **forged)], path)
+    with pytest.raises(UserError, match=f"says of the recording b that it has {re.escape(what)}: make the index anew"):
+        read_index(path)
+
+
+@pytest.mark.parametrize("where", ["/dev/zero", "pipe"])
+def test_only_plain_files_are_read(tmp_path: Path, where: str) -> None:
+    """An index that names something else, and one that is something else."""
+    os.mkfifo(tmp_path / "pipe")
+    place = str(tmp_path / where)  # an absolute path stays as it is
+    path = tmp_path / "x.parquet"
+    indexing.write_index([replace(ROWS[1], user_share=1.0, annotation_url=place, annotation_size=2**40)], path)
+    dataset = load_dataset([path], P2P)
+    with pytest.raises(UserError, match=r"[Nn]ot a regular file"):
+        dataset.labels(0, 0, 5)
+    with pytest.raises(UserError, match=r"[Nn]ot a regular file"):
+        read_index(Path(place))
+
+
+BOMBS = """
+import resource, sys
+from pathlib import Path
+from eyehand.data.index import read_index
+from eyehand.errors import UserError
+resource.setrlimit(resource.RLIMIT_AS, (3 << 30, 3 << 30))
+for path in sys.argv[1:]:
+    try:
+        read_index(Path(path))
+    except UserError as error:
+        print(error)
+"""
+
+
+def test_a_small_index_takes_little_memory(tmp_path: Path) -> None:
+    """A text of a megabyte stands a hundred thousand times for the price of one, and so does a row."""
+    schema = pq.read_schema(_changed(tmp_path / "x.parquet", lambda table: table))
+    names = pa.array(["a" * 1_000_000])
+    many = pa.DictionaryArray.from_arrays(pa.array([0] * 100_000, pa.int32()), names)
+    rows = [asdict(ROWS[1])] * 100_000
+    table = pa.Table.from_pylist(rows, schema=schema)
+    place = schema.get_field_index("env")
+    pq.write_table(table.set_column(place, "env", many), tmp_path / "text.parquet", compression="zstd")
+    lists = pa.ListArray.from_arrays(pa.array(range(100_001), pa.int32()), many)
+    place = schema.get_field_index("texts")
+    pq.write_table(table.set_column(place, "texts", lists), tmp_path / "texts.parquet", compression="zstd")
+    pq.write_table(table, tmp_path / "rows.parquet", compression="zstd")
+    paths = [tmp_path / f"{name}.parquet" for name in ("text", "texts", "rows")]
+    assert max(path.stat().st_size for path in paths) < 50_000
+    done = subprocess.run([sys.executable, "-c", BOMBS, *paths], capture_output=True, text=True, check=True)
+    assert done.stdout.count("cannot be read as an index") == 3, done.stderr
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=4), st.floats(0.5, 1))
+def test_whatever_is_in_it_it_is_rows_or_a_sentence(changes: list[tuple[float, int]], length: float) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "x.parquet"
+        indexing.write_index(ROWS, path)
+        data = bytearray(path.read_bytes())
+        for place, value in changes:
+            data[int(place * len(data))] = value
+        path.write_bytes(data[: int(length * len(data))])
+        rows: list[IndexRow] = []
+        with contextlib.suppress(UserError):
+            rows = read_index(path)
+        assert all(isinstance(row.num_frames, int) and row.num_frames <= row.annotation_size for row in rows)
+
+
+def test_labels_for_which_there_is_no_memory_are_a_sentence() -> None:
+    for num_bytes in (1 << 62, 1 << 70):
+        with pytest.raises(UserError, match="GB of memory are not to be had: use less data"):
+            shared_bytes(num_bytes)

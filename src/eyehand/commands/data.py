@@ -76,7 +76,7 @@ class List:
         from eyehand.data.index import read_index
         from eyehand.data.summary import print_summary, summarise
 
-        rows = read_index(self.index, self.where)
+        rows = read_index(self.index, self.where, opens=False)
         if not rows:
             raise UserError(f"No recording of {self.index} fits the condition {self.where!r}: ask for less.")
         if self.as_json:

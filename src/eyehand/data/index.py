@@ -7,23 +7,30 @@ checking reach each recording through its row: path, offset and size of its two 
 
 from __future__ import annotations
 
+import math
+import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from eyehand.consent import ask_once
 from eyehand.data.decisions import CHECKED_COLUMNS, Decided, decisions_beside, read_decisions
 from eyehand.data.where import select
 from eyehand.errors import UserError
+from eyehand.foreign import open_regular
 from eyehand.recording.file_range import FileRange
+from eyehand.recording.format import MAX_FRAMES
 from eyehand.recording.reader import RecordingFiles
 from eyehand.replaced import replaced
 from eyehand.version import __version__
 
-__all__ = ["INDEX_ENDING", "IndexRow", "read_index", "write_index"]
+__all__ = ["INDEX_ENDING", "IndexRow", "places_of", "read_index", "write_index"]
 
 INDEX_ENDING = ".parquet"
 
@@ -32,6 +39,10 @@ _VERSION = b"eyehand_version"
 
 _MERELY_TOLD = ("env_version", "user", "seconds", "system_share", "annotators", "problems", "is_cut_off")
 """Columns that only tell something: an index without them can be used."""
+
+_MOST_TEXT = 64 << 20
+_MOST_TEXT_PER_BYTE = 100
+"""Bytes of text that an index may unfold to, and further ones for each of its own; of ours they are five."""
 
 
 @dataclass(frozen=True)
@@ -107,25 +118,28 @@ def write_index(rows: Sequence[IndexRow], out: Path) -> None:
         pq.write_table(table, partial, compression="zstd")
 
 
-def read_index(path: Path, where: str | None = None, *, heed_decisions: bool = True) -> list[IndexRow]:
+def read_index(
+    path: Path, where: str | None = None, *, heed_decisions: bool = True, opens: bool = True
+) -> list[IndexRow]:
     """The rows of an index for which a condition holds (see `where.select`).
 
     Recordings left out have the reasons as their `error` (see `decisions.py`), if `heed_decisions`. Conditions may name
-    the check's columns besides the index's own.
+    the check's columns besides the index's own. If the recordings are to be opened (`opens`), and lie at places on the
+    network that the user has not indexed, the user is asked first: the index may be a stranger's.
 
     Raises:
-        UserError: it is missing, damaged, no index, or lacks what this version needs; or the condition cannot be
-            understood.
+        UserError: it is missing, damaged, no index, or lacks what this version needs; the condition cannot be
+            understood; or the user does not want these places to be contacted.
     """
     if path.is_dir():
         raise UserError(
             f"{path} is a folder and no index: make one with `eyehand data index {path} --out NAME.parquet`."
         )
     try:
-        table = pq.read_table(path)
+        table = _read_table(path)
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing: make it with `eyehand data index SRC --out {path}`.") from error
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowException, ValueError) as error:
         raise UserError(f"{path} cannot be read as an index (it is no whole Parquet file): make it anew.") from error
     except OSError as error:
         what = str(error).splitlines()[0].rstrip(".")
@@ -136,7 +150,67 @@ def read_index(path: Path, where: str | None = None, *, heed_decisions: bool = T
         table = _with_errors(table, decided)
     if where is not None:
         table = select(_with_findings(table, decided), where)
-    return _rows_of(table)
+    rows = _rows_of(table)
+    for row in rows:
+        if row.error is None and (problem := _row_problem(row)) is not None:
+            raise UserError(f"{path} says of the recording {row.id} that it has {problem}: make the index anew.")
+    if opens:
+        for place in sorted(places_of(rows)):
+            ask_once(f"contact {place}", f"{path} names recordings at {place}, which is contacted to read them")
+    return rows
+
+
+def places_of(rows: Iterable[IndexRow]) -> set[str]:
+    """The places on the network where usable recordings lie, such as `s3://bucket`."""
+    urls = {url for row in rows if row.error is None for url in (row.annotation_url, row.video_url) if "://" in url}
+    # fsspec chains file systems with "::"; which of them is where, each knows for itself.
+    places = {url if "::" in url else "/".join(url.split("/", 3)[:3]) for url in urls}
+    return {place for place in places if not place.startswith("memory://")}
+
+
+def _row_problem(row: IndexRow) -> str | None:
+    """Numbers and places that no recording has, as the end of a sentence; None: all can be."""
+    if not 1 <= row.num_frames <= min(MAX_FRAMES, row.annotation_size):
+        return f"{row.num_frames:,} frames in {row.annotation_size:,} bytes"
+    numbers = {"frames per second": row.fps, "seconds": row.seconds, "of its user's actions": row.user_share}
+    for name, number in numbers.items():
+        if not (math.isfinite(number) and number >= 0):
+            return f"{number} {name}"
+    if row.user_share > 1:
+        return f"{row.user_share} of its user's actions"
+    if min(row.annotation_offset, row.video_offset, row.video_size) < 0:
+        return "a file that begins or ends before its beginning"
+    if any(re.match("(file|local):", url) for url in (row.annotation_url, row.video_url)):
+        return "a URL for a file of this machine"  # an index of ours has its path, of which only plain files are opened
+    return None
+
+
+def _read_table(path: Path) -> pa.Table:
+    """The table in a file; its texts as dictionaries, unless they are so long that they are no texts of recordings."""
+    with open_regular(path) as file:
+        size = file.seek(0, os.SEEK_END)
+    facts = pq.read_metadata(path)
+    # The columns of a row group say how many values they have, but pyarrow 26 aborts where these facts are damaged.
+    if facts.num_rows > 1000 + size:  # of ours every row takes two bytes or more
+        raise pa.ArrowInvalid("more rows than its size allows")
+    leaves = (facts.schema.column(i) for i in range(facts.num_columns))
+    texts = {leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"}
+    table = pq.read_table(path, read_dictionary=sorted(texts))
+    if sum(map(_text_bytes, table.columns)) > _MOST_TEXT + _MOST_TEXT_PER_BYTE * size:
+        raise pa.ArrowInvalid("longer texts than its size allows")
+    table.validate(full=True)  # whether texts are UTF-8, for one
+    table.column_names  # noqa: B018  # and these
+    return table
+
+
+def _text_bytes(column: pa.ChunkedArray) -> int:
+    """How many bytes the texts of a column take when each stands for itself."""
+    total = 0
+    for chunk in column.chunks:
+        values = pc.list_flatten(chunk) if pa.types.is_list(chunk.type) else chunk
+        if pa.types.is_dictionary(values.type):
+            total += pc.sum(pc.take(pc.binary_length(values.dictionary), values.indices)).as_py() or 0
+    return total
 
 
 def _understood(table: pa.Table, path: Path) -> pa.Table:
@@ -152,7 +226,7 @@ def _understood(table: pa.Table, path: Path) -> pa.Table:
     try:
         return table.select(whole.names).cast(whole)
     except (KeyError, ValueError, pa.ArrowNotImplementedError) as error:
-        writer = (table.schema.metadata or {}).get(_VERSION, b"of an older version").decode()
+        writer = (table.schema.metadata or {}).get(_VERSION, b"of an older version").decode(errors="replace")
         lack = str(error.args[0]).splitlines()[0].rstrip(".")
         raise UserError(
             f"{path} was written by eyehand {writer} and lacks what eyehand {__version__} needs ({lack}): "

@@ -19,8 +19,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from eyehand.consent import remember
 from eyehand.data.archives import Pack, read_archive
-from eyehand.data.index import INDEX_ENDING, IndexRow, write_index
+from eyehand.data.index import INDEX_ENDING, IndexRow, places_of, write_index
 from eyehand.data.sources import Archive, Located, Source, find_recordings_at, place_of
 from eyehand.errors import UserError
 from eyehand.foreign import problem_of
@@ -143,6 +144,8 @@ def build_index(
         is_usable = any(row.error is None for row in rows)
         if is_usable:
             write_index(rows, out)
+            for place in places_of(rows):  # the user has named them
+                remember(f"contact {place}")
         else:
             shutil.rmtree(kept, ignore_errors=True)
         journal.remove()

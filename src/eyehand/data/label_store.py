@@ -91,5 +91,13 @@ def _changed(what: str) -> UserError:
 
 
 def shared_bytes(num_bytes: int) -> NDArray[Any]:
-    """Zeroed uint8 memory that forked processes share; pages are taken only when first written."""
-    return np.frombuffer(mmap.mmap(-1, max(num_bytes, 1)), dtype=np.uint8)[:num_bytes]
+    """Zeroed uint8 memory that forked processes share; pages are taken only when first written.
+
+    Raises:
+        UserError: this machine has not so much.
+    """
+    try:
+        memory = mmap.mmap(-1, max(num_bytes, 1))
+    except (OSError, OverflowError) as error:
+        raise UserError(f"{num_bytes / 1e9:,.1f} GB of memory are not to be had: use less data.") from error
+    return np.frombuffer(memory, dtype=np.uint8)[:num_bytes]

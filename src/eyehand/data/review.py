@@ -35,7 +35,7 @@ def review_queue(index: Path, where: str | None = None, *, with_decided: bool = 
     decided = read_decisions(decisions_beside(index))
     if not decided:
         raise UserError(f"Nothing is checked in {index} yet: run `eyehand data check {index}` first.")
-    rows = [row for row in read_index(index, where, heed_decisions=False) if row.error is None]
+    rows = [row for row in read_index(index, where, heed_decisions=False, opens=False) if row.error is None]
     found = [decided[row.source] for row in rows if row.source in decided]
     return [each for each in found if (each.reasons and each.by == "check") or (with_decided and each.by == "person")]
 
@@ -46,7 +46,7 @@ def choose(index: Path, keys: Sequence[str], choice: Choice, note: str = "") -> 
     Raises:
         UserError: one of them is not in the index, or the decisions cannot be written.
     """
-    rows = read_index(index, heed_decisions=False)
+    rows = read_index(index, heed_decisions=False, opens=False)
     choices: dict[str, tuple[str, Choice]] = {}
     for key in keys:
         named = [row for row in rows if key in (row.id, row.source)]

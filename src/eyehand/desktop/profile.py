@@ -7,18 +7,26 @@ must be known, so that a slip of the pen is found before the game starts. docs/d
 from __future__ import annotations
 
 import difflib
+import hashlib
+import json
+import os
 import re
+import shlex
 import shutil
 import tomllib
 from dataclasses import dataclass, field, replace
 from importlib import resources
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 from eyehand.action import Action
+from eyehand.consent import ask_once
 from eyehand.errors import UserError, unreadable
 from eyehand.typed import typed
 
 __all__ = ["GAME_FOLDERS", "Checks", "Launch", "Profile", "Step", "Together", "load_profile", "profile_names"]
+__all__ += ["load_trusted_profile"]
 
 GAME_FOLDERS = ("/usr/games", "/usr/local/games")
 """Where distributions put games, searched after PATH."""
@@ -224,6 +232,41 @@ def load_profile(name: str) -> Profile:
         close = difflib.get_close_matches(name, profile_names(), n=3) or profile_names()
         raise UserError(f"Unknown game {name!r}: did you mean {', '.join(close)}? `eyehand games list` lists all.")
     return parse_profile(name, (resources.files("eyehand.desktop") / "profiles" / f"{name}.toml").read_text())
+
+
+def load_trusted_profile(name: str) -> Profile:
+    """Load a profile to start its game: `load_profile`, and the user is asked once whether a file's program may run.
+
+    Once for everything that decides what runs, so that changes of keys, steps and texts need no further answer. What a
+    profile runs that comes with eyehand needs none, whatever else a copy of it says.
+
+    Raises:
+        UserError: also when the user does not agree.
+    """
+    profile = load_profile(name)
+    if not name.endswith(".toml") or profile.program is None:
+        return profile
+    what = _what_runs(profile)
+    if all(what != _what_runs(load_profile(each)) for each in profile_names()):
+        program = os.path.abspath(profile.program)
+        digest = hashlib.sha256(json.dumps([program, what]).encode()).hexdigest()
+        launch = profile.launch
+        settings = [f"{key}={value}" for key, value in launch.environment.items()]
+        command = shlex.join([*settings, program, *launch.command[1:]])
+        files = f" after writing its {', '.join(launch.files)}" if launch.files else ""
+        together = profile.together
+        more = [*profile.checks.arguments]
+        more += [*together.host, *together.join, *chain(*together.modes.values())] if together else []
+        also = f" (at times also with {shlex.join(more)})" if more else ""
+        ask_once(f"run {digest}", f"{name} starts a program with your rights{files}: {command}{also}")
+    return profile
+
+
+def _what_runs(profile: Profile) -> list[Any]:
+    """All of a profile that can decide what its game's process does."""
+    launch, together = profile.launch, profile.together
+    joined = together and [together.host, together.join, together.without, together.modes]
+    return [launch.command, launch.environment, launch.find, launch.files, profile.checks.arguments, joined]
 
 
 def parse_profile(name: str, text: str) -> Profile:

@@ -75,16 +75,16 @@ def task_info(name: str) -> TaskInfo:
 
 
 def desktop_profile(name: str) -> Profile:
-    """The profile of a desktop game.
+    """The profile of a desktop game, to start it.
 
     Raises:
-        UserError: it is none, or its profile has a mistake.
+        UserError: it is none, its profile has a mistake, or the user does not agree to run its program.
     """
-    from eyehand.desktop.profile import load_profile
+    from eyehand.desktop.profile import load_trusted_profile
 
     if not family_of(name).on_desktop:
         raise UserError(f"{name} is no desktop game: `eyehand games list` lists those.")
-    return load_profile(name)
+    return load_trusted_profile(name)
 
 
 def open_game(name: str, *, realtime: bool = False, with_state: bool = False, screen: Screen | None = None) -> Game:

@@ -43,7 +43,7 @@ def card_of(
     if (source / INFO_PATH).is_file():
         return _lerobot_card(source, licence)
     if index is not None:
-        return recordings_card(name, read_index(index, None, heed_decisions=False), licence)
+        return recordings_card(name, read_index(index, None, heed_decisions=False, opens=False), licence)
     with tempfile.TemporaryDirectory() as folder:
         rows = build_index([str(source)], Path(folder) / "index.parquet", say=say)
     return recordings_card(name, rows, licence)

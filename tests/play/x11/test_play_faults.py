@@ -108,7 +108,10 @@ def test_the_display_dies(
 
 
 @pytest.mark.slow
-def test_the_game_crashes(screen: OwnScreen, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_game_crashes(
+    screen: OwnScreen, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EYEHAND_YES", "1")
     program = tmp_path / "game.py"
     program.write_text(WINDOW_PROGRAM.replace('sys.exit("the game fell over")', "continue"))
     profile = tmp_path / "fragile.toml"

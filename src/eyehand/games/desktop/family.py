@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from eyehand.desktop.profile import load_profile, parse_size, profile_names
+from eyehand.desktop.profile import load_profile, load_trusted_profile, parse_size, profile_names
 from eyehand.desktop.window_query import WindowQuery
 from eyehand.errors import UserError
 from eyehand.game import Game, GameFamily, Screen, TaskInfo
@@ -60,7 +60,7 @@ class _Desktop(GameFamily):
 
         if query is None:
             size_px = None if screen.own_screen is None else parse_size(screen.own_screen)
-            return LaunchedDesktopGame(load_profile(name), size_px, visible=screen.visible)
+            return LaunchedDesktopGame(load_trusted_profile(name), size_px, visible=screen.visible)
         if screen.own_screen is not None:
             raise UserError("A window that is there already has its screen: use --own-screen with --game.")
         return WindowGame(query)
