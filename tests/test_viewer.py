@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import http.client
 import json
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -31,6 +33,7 @@ from eyehand.player import Decision, Observation
 from eyehand.players.takeover import Takeover, Turn
 from eyehand.private_folder import private_folder, private_folders
 from eyehand.session import Session
+from eyehand.viewer.remote_input import RemoteInput
 from eyehand.viewer.running import RunningPlay, announce_play, running_plays
 from eyehand.viewer.viewer import Viewer
 from eyehand.wire.address import Address
@@ -172,11 +175,44 @@ def test_a_page_that_goes_away_holds_nothing(play: Play, how: str) -> None:
     assert play.takeover.turn is Turn.PERSON, "the agent does not go on by itself"
 
 
-def test_two_pages_do_not_hold_each_others_keys(play: Play) -> None:
+def test_two_pages_that_hold_keys_hold_them_together(play: Play) -> None:
+    """Beats of both say again and again what each of them holds: the hands must not jump from one to the other."""
     one, two = Page(play.viewer.url), Page(play.viewer.url)
-    _hold(one, play, "a")
     two.send_input("")
-    _hold(two, play, "d")
+    _hold(one, play, "a")
+
+    def are_held() -> bool:
+        one.send_input("a")
+        two.send_input("d", dx=1)
+        return play.game.held == Action.of(["a", "d"])
+
+    wait_until(are_held, "both are carried out")
+    two.close()
+    _hold(one, play, "a")
+    assert play.takeover.turn is Turn.PERSON
+
+
+def test_the_hands_do_not_jump_between_pages() -> None:
+    """Pages say again and again what each of them holds."""
+    takeover = Takeover(Agent())
+    takeover.reset(0)
+    far = RemoteInput(takeover)
+    seen = []
+    for now in range(0, 20, 2):
+        far.hear("one", Action.of(["a"], ["0"], dx=1), now)
+        seen.append(takeover.carry_out(NOTHING, now))
+        far.hear("two", Action.of(["a", "d"], dx=2), now + 1)
+        seen.append(takeover.carry_out(NOTHING, now + 1))
+    assert seen[2::2] == [Action.of(["a", "d"], ["0"], dx=1)] * 9
+    assert seen[1::2] == [Action.of(["a", "d"], ["0"], dx=2)] * 10
+    far.hear("one", NOTHING, 20)
+    assert takeover.carry_out(NOTHING, 20) == Action.of(["a", "d"]), "one lets go, the other still holds"
+    far.hear("one", Action.of(["w"]), 21)
+    far.drop_silent(22, 2)
+    assert takeover.carry_out(NOTHING, 22) == Action.of(["w"])
+    far.leave("one", 23)
+    far.leave("two", 23)
+    assert takeover.carry_out(NOTHING, 23) == NOTHING
 
 
 def test_nothing_is_shown_without_the_token(play: Play) -> None:
@@ -225,6 +261,38 @@ def test_a_ping_is_answered_and_a_message_in_parts_is_understood(play: Play) -> 
     wait_until(is_held, "the key is carried out, and no name that does not exist")
 
 
+@pytest.mark.parametrize("how", ["stays", "half closes"])
+def test_a_page_that_reads_nothing_does_not_keep_play_from_ending(how: str) -> None:
+    viewer = Viewer(LOOPBACK)
+    page = Page(viewer.url)
+    page.say(shown=0)
+    # More than the system takes for a connection, whatever its limits.
+    viewer.look(Frame(np.random.default_rng(0).integers(0, 256, (4000, 5000, 3), np.uint8), time.monotonic_ns(), 0))
+    (connection,) = viewer._sockets
+    wait_until(connection._sending.locked, "the picture is being sent")
+    if how == "half closes":
+        page.socket.shutdown(socket.SHUT_WR)
+        wait_until(lambda: not connection._sending.locked(), "and is given up")
+    closing = threading.Thread(target=viewer.close, daemon=True)
+    closing.start()
+    closing.join(60)
+    assert not closing.is_alive()
+    page.close()
+
+
+def test_connections_without_the_token_are_few(play: Play) -> None:
+    page = Page(play.viewer.url)
+    others = [socket.create_connection(("127.0.0.1", urlsplit(play.viewer.url).port)) for _ in range(100)]
+    for other in others[:60]:
+        other.settimeout(60)
+        assert not other.recv(1), "the oldest are sent away"
+    _hold(page, play, "a")
+    assert _get(play.viewer, "/?" + urlsplit(play.viewer.url).query)[0] == 200
+    assert Page(play.viewer.url).show()[0]["turn"] == "person"
+    for other in others:
+        other.close()
+
+
 def test_an_address_that_cannot_be_had_is_said(play: Play) -> None:
     with pytest.raises(UserError, match="choose another address"):
         Viewer(Address(host="127.0.0.1", port=urlsplit(play.viewer.url).port or 0))
@@ -256,6 +324,22 @@ def test_view_finds_what_plays(
         assert main(["view", "quake", "--no-open"]) == 2
         assert "openarena" in capsys.readouterr().err
     assert running_plays() == []
+
+
+def test_the_token_is_on_no_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    browser, seen = tmp_path / "browser", tmp_path / "seen"
+    browser.write_text(f'#!/bin/sh\necho "$@" > {seen}\n')
+    browser.chmod(0o755)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    url = "http://127.0.0.1:1/?token=secret&x=1"
+    with announce_play("openarena", url):
+        environment = {**os.environ, "BROWSER": f"{browser} %s"}
+        subprocess.run([sys.executable, "-m", "eyehand", "view"], env=environment, check=True, timeout=60)
+        page = Path(seen.read_text().strip().removeprefix("file://"))
+        assert "secret" not in seen.read_text()
+        assert html.escape(url) in page.read_text()
+        assert stat.S_IMODE(page.stat().st_mode) == 0o600
+    assert not page.exists()
 
 
 def test_a_play_is_not_forgotten_when_the_clock_is_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,7 @@ class Options:
 
 def run(options: Options) -> int:
     """Say where the page is, and open it."""
-    from eyehand.viewer.running import running_plays
+    from eyehand.viewer.running import redirection, running_plays
 
     plays = running_plays()
     found = [play for play in plays if options.which in (str(play.pid), "") or options.which in play.game]
@@ -42,6 +42,6 @@ def run(options: Options) -> int:
         names = ", ".join(f"{play.game} ({play.pid})" for play in found)
         raise UserError(f"Several plays can be watched, {names}: say which, for example `eyehand view {found[0].pid}`.")
     output(found[0].url)
-    if options.open and not webbrowser.open(found[0].url):
+    if options.open and not webbrowser.open(redirection(found[0]).as_uri()):
         output("There is no browser here: open this address in yours (from afar: ssh -L PORT:localhost:PORT first).")
     return 0

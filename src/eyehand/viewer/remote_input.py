@@ -1,13 +1,14 @@
 """Keyboard and mouse of a viewer's page, as a remote person's input events for `Takeover.hear`.
 
 A page sends the whole held state with every message, and the motion since the last, so that nothing can stay held
-because a message was lost. One page is in control at a time: the one with the latest input.
+because a message was lost. What any page holds is held; the motion of all of them is added up.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from eyehand.action import BUTTONS, KEYS, NOTHING, Action
@@ -37,34 +38,41 @@ class RemoteInput:
     def __init__(self, takeover: Takeover) -> None:
         self._takeover = takeover
         self._lock = threading.Lock()
-        self._owner: object | None = None
-        self._held = NOTHING
-        self._heard_ns = 0
+        self._pages: dict[object, tuple[Action, int]] = {}
 
     def hear(self, page: object, action: Action, now_ns: int) -> None:
-        """Take a page's input state. An empty one takes no control from another page."""
+        """Take a page's input state."""
         with self._lock:
-            if page is not self._owner and action == NOTHING:
-                return
-            if page is not self._owner and self._owner is not None:
-                self._release(now_ns)
-            self._owner, self._heard_ns = page, now_ns
-            before, self._held = self._held, action.held()
-            for event in events_between(before, action, now_ns, is_simulated=False):
-                self._takeover.hear(event, is_far=True)
+            before = self._held()
+            self._pages[page] = action.held(), now_ns
+            held = self._held()
+            self._tell(before, replace(action, keys=held.keys, buttons=held.buttons), now_ns)
 
     def leave(self, page: object, now_ns: int) -> None:
         """Release the input of a page that was closed."""
         with self._lock:
-            if page is self._owner:
-                self._release(now_ns)
+            self._lose([page], now_ns)
 
     def drop_silent(self, now_ns: int, silence_ns: int) -> None:
-        """Release the input of a page that has sent nothing for so long: its connection is broken."""
+        """Release the input of pages that have sent nothing for so long: their connections are broken."""
         with self._lock:
-            if self._held != NOTHING and now_ns - self._heard_ns > silence_ns:
-                self._release(now_ns)
+            self._lose([page for page, (_, heard_ns) in self._pages.items() if now_ns - heard_ns > silence_ns], now_ns)
 
-    def _release(self, now_ns: int) -> None:
-        self._owner, self._held = None, NOTHING
-        self._takeover.lose_far(now_ns)
+    def _lose(self, pages: Sequence[object], now_ns: int) -> None:
+        """Release everything, if one of these pages held something; what the others hold is pressed again."""
+        lost = [self._pages.pop(page) for page in pages if page in self._pages]
+        if any(held != NOTHING for held, _ in lost):
+            self._takeover.lose_far(now_ns)
+            self._tell(NOTHING, self._held(), now_ns)
+
+    def _held(self) -> Action:
+        """What any page holds."""
+        held = [action for action, _ in self._pages.values()]
+        return Action.of(
+            frozenset().union(*(action.keys for action in held)),
+            frozenset().union(*(action.buttons for action in held)),
+        )
+
+    def _tell(self, before: Action, after: Action, now_ns: int) -> None:
+        for event in events_between(before, after, now_ns, is_simulated=False):
+            self._takeover.hear(event, is_far=True)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import html
 import json
 import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from eyehand.machine import process_identity
 from eyehand.private_folder import private_folder, private_folders
 
-__all__ = ["RunningPlay", "announce_play", "running_plays"]
+__all__ = ["RunningPlay", "announce_play", "redirection", "running_plays"]
 
 
 @dataclass(frozen=True)
@@ -45,13 +47,21 @@ def announce_play(game: str, url: str) -> Iterator[None]:
     pid = os.getpid()
     play = RunningPlay(pid, process_identity(pid), game, url, time.time())
     file = private_folder() / f"{pid}.json"
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as writing:
-        json.dump(asdict(play), writing)
+    _write(file, json.dumps(asdict(play)))
     try:
         yield
     finally:
-        file.unlink(missing_ok=True)
+        _remove(file)
+
+
+def redirection(play: RunningPlay) -> Path:
+    """A file for the browser that leads to the page of a play, in the user's private folder.
+
+    The page's own address on the command line of a browser would show its token to everybody who lists the processes.
+    """
+    file = private_folder() / f"{play.pid}.html"
+    _write(file, f'<!DOCTYPE html><meta http-equiv="refresh" content="0; url={html.escape(play.url)}">')
+    return file
 
 
 def running_plays() -> list[RunningPlay]:
@@ -65,5 +75,17 @@ def running_plays() -> list[RunningPlay]:
         if play.identity is not None and process_identity(play.pid) == play.identity:
             plays.append(play)
         else:
-            file.unlink(missing_ok=True)
+            _remove(file)
     return sorted(plays, key=lambda play: -play.started_s)
+
+
+def _write(file: Path, text: str) -> None:
+    """Write a file that only this user can read."""
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as writing:
+        writing.write(text)
+
+
+def _remove(file: Path) -> None:
+    """Remove the file of a play that has ended, and that which leads to its page."""
+    for one in (file, file.with_suffix(".html")):
+        one.unlink(missing_ok=True)

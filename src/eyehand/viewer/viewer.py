@@ -8,10 +8,12 @@ those of a silent page are released.
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 import io
 import json
 import secrets
+import socket
 import struct
 import threading
 import time
@@ -36,6 +38,9 @@ __all__ = ["Viewer"]
 _JPEG_QUALITY = 80
 _SILENCE_NS = 500_000_000
 _MAX_WATCHERS = 8
+_MAX_UNKNOWN = 32
+"""Connections that have not shown the token, or only fetch a file; one more ends the oldest."""
+_REQUEST_S, _SILENT_S = 10, 600
 _FILES = {
     "/": ("page.html", "text/html"),
     "/page.js": ("page.js", "text/javascript"),
@@ -133,8 +138,9 @@ class Viewer:
             while (message := connection.receive()) is not None:
                 self._receive(json.loads(message), watcher)
         except (Broken, ValueError, TypeError, KeyError):
-            connection.close()
+            pass  # what such a page says next would mean nothing either
         finally:
+            connection.close()  # else the sender would wait for a page that does not read
             with self._changed:
                 self._sockets.discard(connection)
                 watcher.is_gone = True
@@ -206,6 +212,20 @@ class _Server(ThreadingHTTPServer):
         super().__init__(listening.getsockname()[:2], handler, bind_and_activate=False)
         self.socket.close()
         self.socket = listening
+        self.unknown: dict[Any, None] = {}
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Give the connection a thread."""
+        self.unknown[request] = None
+        if len(unknown := list(self.unknown)) > _MAX_UNKNOWN:
+            self.unknown.pop(unknown[0], None)
+            with contextlib.suppress(OSError):
+                unknown[0].shutdown(socket.SHUT_RDWR)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self.unknown.pop(request, None)
+        super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Ignore it: a page that closes in the middle of an answer is no fault."""
@@ -214,7 +234,7 @@ class _Server(ThreadingHTTPServer):
 def _handler(viewer: Viewer, token: str) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        timeout = 600
+        timeout = _REQUEST_S
 
         def do_GET(self) -> None:
             url = urlsplit(self.path)
@@ -236,6 +256,9 @@ def _handler(viewer: Viewer, token: str) -> type[BaseHTTPRequestHandler]:
                 self._answer(400, "text/plain", b"This is the page's own connection.\n")
                 return
             self.close_connection = True
+            assert isinstance(self.server, _Server)
+            self.server.unknown.pop(self.connection, None)
+            self.connection.settimeout(_SILENT_S)
             self.send_response(101)
             self.send_header("Upgrade", "websocket")
             self.send_header("Connection", "Upgrade")

@@ -76,8 +76,7 @@ class WebSocket:
         return self._send(_BINARY, data)
 
     def close(self) -> None:
-        """Send a close frame, upon which `receive` returns."""
-        self._send(_CLOSE, struct.pack(">H", 1001))
+        """End the connection, upon which `receive` and `send` return, also where the other end reads nothing."""
         with contextlib.suppress(OSError):
             self._connection.shutdown(socket.SHUT_RDWR)
 
