@@ -17,8 +17,9 @@ from typing import Any, BinaryIO
 
 from eyehand.errors import UserError, unreadable
 
-__all__ = ["open_regular", "parse_json", "problem_of", "read_at_most", "read_regular"]
+__all__ = ["check_zip", "open_regular", "parse_json", "problem_of", "read_at_most", "read_regular"]
 
+_MOST_PICKLED_BYTES = 16 << 20  # of a checkpoint, without the tensors' numbers
 _MOST_SAID = 200  # characters of a library's message, which may hold any amount of the file
 
 
@@ -71,6 +72,26 @@ def parse_json(text: bytes | str) -> Any:
         return json.loads(text)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+
+
+def check_zip(path: Path | str, most_growth: int = 1) -> None:
+    """Refuse a zip file that takes far more memory than it has bytes: a bomb.
+
+    Args:
+        path: of a regular file.
+        most_growth: how many times its size its parts may take together. 1: as PyTorch writes it, uncompressed.
+
+    Raises:
+        OSError, zipfile.BadZipFile: it cannot be read.
+        ValueError: its directory states more, or a pickle that is large of itself, which takes far more when loaded.
+    """
+    import zipfile
+
+    with open_regular(path) as file, zipfile.ZipFile(file) as archive:
+        parts, size = archive.infolist(), file.seek(0, os.SEEK_END)
+    pickled = sum(part.file_size for part in parts if part.filename.endswith(".pkl"))
+    if sum(part.file_size for part in parts) > most_growth * size or pickled > _MOST_PICKLED_BYTES:
+        raise ValueError("its parts take more than a file of its size could hold")
 
 
 def problem_of(source: object, error: Exception) -> UserError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from eyehand.inference.torch_live import LivePolicy
 from eyehand.model.policy import Policy
 from eyehand.model.policy_config import PolicyConfig, ffn_hidden_of
 from eyehand.reference.weights import policy_state_of, read_reference
+from peak_memory import peak_mb
 from tiny import TINY
 
 SHARED = Path(os.environ.get("EYEHAND_SHARED", Path(__file__).parents[2].parent / "shared"))
@@ -82,6 +84,35 @@ def test_unreadable_and_foreign_files_are_errors(tmp_path: Path) -> None:
     torch.save({"state_dict": {"a": 1}}, tmp_path / "other.ckpt")
     with pytest.raises(UserError, match="holds no weights"):
         read_reference(tmp_path / "other.ckpt")
+
+
+def test_a_file_that_takes_more_memory_than_it_has_bytes_is_refused(tmp_path: Path) -> None:
+    torch.save({"state_dict": {"a": torch.zeros(5)}, "of": list(range(10_000))}, tmp_path / "plain.ckpt")
+    assert read_reference(tmp_path / "plain.ckpt")["state_dict"]["a"].shape == (5,)
+    with zipfile.ZipFile(tmp_path / "plain.ckpt") as plain:
+        parts = {name: plain.read(name) for name in plain.namelist()}
+    with zipfile.ZipFile(tmp_path / "bomb.ckpt", "w", zipfile.ZIP_DEFLATED) as bomb:
+        for name, content in parts.items():
+            bomb.writestr(name, content[:-1] + bytes(1 << 28) + b"." if name.endswith("data.pkl") else content)
+    assert (tmp_path / "bomb.ckpt").stat().st_size < 1 << 20
+    os.mkfifo(tmp_path / "fifo.ckpt")
+    setup = """
+    from pathlib import Path
+    from eyehand.errors import UserError
+    from eyehand.reference.weights import read_reference
+    """
+    code = """
+    for path in map(Path, sys.argv[1:]):
+        try:
+            read_reference(path)
+        except UserError as error:
+            print(error)
+    """
+    grown_mb, said = peak_mb(setup, code, tmp_path / "bomb.ckpt", tmp_path / "fifo.ckpt")
+    assert [line.rpartition(" is not")[2] for line in said.splitlines()] == [
+        " a whole Open P2P checkpoint: download it again."
+    ] * 2
+    assert grown_mb < 100
 
 
 def test_code_in_a_file_is_not_executed(tmp_path: Path) -> None:

@@ -16,11 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from eyehand.errors import UserError
+from eyehand.foreign import check_zip
 from eyehand.inference.torch_live import LivePolicy
 from eyehand.model.policy import Policy
 from eyehand.model.policy_config import PolicyConfig
 
 __all__ = ["HEADS", "TOLERANCE", "Differences", "ReferenceOutputs", "differences", "read_reference_outputs"]
+
+_MOST_GROWTH = 100  # of arrays that are mostly zeros
 
 TOLERANCE = 1e-4
 """The largest absolute difference of image tokens and logits that counts as the same number."""
@@ -162,6 +165,7 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     names = ["frames", "text", "image_tokens", "live_uniforms", "live_actions"]
     names += [f"{kind}_{head}" for head in HEADS for kind in ("in", "logits")]
     try:
+        check_zip(path, most_growth=_MOST_GROWTH)
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in names if name in file}
     except FileNotFoundError as error:

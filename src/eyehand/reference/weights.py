@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from eyehand.errors import UserError
+from eyehand.foreign import check_zip
 from eyehand.model.policy import Policy
 from eyehand.model.policy_config import PolicyConfig
 from eyehand.model.vision_weights import torchvision_name
@@ -196,6 +197,7 @@ def read_reference(path: Path) -> dict[str, Any]:
         UserError: the file is missing, damaged, holds anything but data, or holds no network.
     """
     try:
+        check_zip(path)
         with zipfile.ZipFile(path) as archive:
             damaged = archive.testzip()  # torch does not look at the checksums
         content: Any = None if damaged else torch.load(path, map_location="cpu", weights_only=True, mmap=True)

@@ -7,7 +7,6 @@ moment. It is read with `weights_only=True`: tensors and plain values, no code. 
 
 from __future__ import annotations
 
-import pickle
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import torch
 
 from eyehand.errors import UserError
+from eyehand.foreign import check_zip
 from eyehand.replaced import replaced
 
 __all__ = ["STATE_FILE", "TrainingState", "load_state", "save_state"]
@@ -66,9 +66,12 @@ def load_state(run: Path) -> TrainingState:
             f"The run in {run} was stopped before its first checkpoint: remove the folder and start it again."
         )
     try:
+        check_zip(path)
         values = torch.load(path, map_location="cpu", weights_only=True)
         if values.pop("version") != _VERSION:
             raise UserError(f"{path} was written by another version of eyehand: start a new run in another --out.")
         return TrainingState(**values)
-    except (OSError, RuntimeError, pickle.UnpicklingError, EOFError, TypeError, KeyError, AttributeError) as error:
+    except UserError:
+        raise
+    except Exception as error:  # PyTorch and zipfile report damage in a dozen ways
         raise UserError(f"{path} is damaged: start a new run, with --init-from the newest checkpoint.") from error
