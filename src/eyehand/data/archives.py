@@ -17,13 +17,12 @@ import io
 import os
 import posixpath
 import tarfile
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from eyehand.data.sources import RECORDING_FILES, Archive, Located, name_problem, printable
-from eyehand.errors import unwritable
+from eyehand.errors import UserError, unwritable
 from eyehand.folder_lock import locked
 from eyehand.recording.file_range import FileRange, open_url
 from eyehand.recording.format import ANNOTATION_FILE, CAPTURED_FILE, SMALL_FILE
@@ -34,9 +33,10 @@ __all__ = ["Pack", "read_archive"]
 MAX_GROWTH = 100
 """Video does not compress: real archives grow by a few per cent when they are decompressed."""
 
-_FREE_GROWTH_BYTES = 1 << 30
+_FREE_GROWTH_BYTES = 16 << 20
 _MAX_HEADER_BYTES = 16 << 20
 _CHUNK = 1 << 20
+_MOST_SAID = 200  # characters of a library's message
 _BLOCK = 512
 
 
@@ -152,8 +152,10 @@ def read_archive(archive: Archive, pack: Pack | None) -> Iterator[Located]:
                 stream = _Stream(expanded, raw, is_bounded=True)
                 yield from _walk(archive, stream, pack)
                 stream.drain()
-    except (tarfile.TarError, EOFError, zlib.error, OSError, _BombError) as error:
-        what = (str(error) or type(error).__name__).rstrip(".")
+    except UserError:
+        raise
+    except Exception as error:  # tarfile raises whatever odd numbers in a header lead to
+        what = (str(error) or type(error).__name__)[:_MOST_SAID].rstrip(".")
         problem = f"The archive cannot be read to its end ({what}): restore it; the recordings before that are used."
         yield Located(posixpath.basename(archive.url), problem=problem)
 

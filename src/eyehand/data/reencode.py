@@ -19,9 +19,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from eyehand.errors import UserError, unreadable, unwritable
 from eyehand.foreign import problem_of
 from eyehand.frame import MODEL_SIZE, resize
@@ -36,7 +33,6 @@ from eyehand.recording.video import SMALL, VideoReader, VideoWriter
 
 __all__ = ["Reencoded", "Settings", "reencode", "target_names"]
 
-_CHUNK_FRAMES = 64
 _CHUNK = 1 << 20
 
 
@@ -219,18 +215,14 @@ def _encode(video: Path | FileRange, path: Path, fps: float, settings: Settings,
     reader = VideoReader(video)
     writer = VideoWriter(path, MODEL_SIZE, MODEL_SIZE, fps, {**SMALL, "crf": str(settings.crf)})
     try:
-        for picture_HWC in _pictures(reader):
-            writer.write(resize(picture_HWC) if is_resized else picture_HWC)
+        for clip_THWC in reader.clips():
+            for picture_HWC in clip_THWC:
+                writer.write(resize(picture_HWC) if is_resized else picture_HWC)
         writer.close()
         return reader.num_frames
     finally:
         reader.close()
         writer.close()
-
-
-def _pictures(reader: VideoReader) -> Iterator[NDArray[np.uint8]]:
-    for start in range(0, reader.num_frames, _CHUNK_FRAMES):
-        yield from reader.clip(start, min(_CHUNK_FRAMES, reader.num_frames - start))
 
 
 def _pieces(file: Path | FileRange) -> Iterator[bytes]:

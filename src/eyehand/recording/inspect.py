@@ -166,14 +166,13 @@ def _decode_all(recording: Recording) -> list[str]:
 
     Returns the problems of the captured video, which training does not need; damage raises.
     """
-    step = 20
-    for start in range(0, recording.num_frames, step):
-        recording.decode_clip(start, min(step, recording.num_frames - start))
+    for _ in recording.clips():
+        pass
     if not (recording.path / CAPTURED_FILE).is_file():
         return [f"{CAPTURED_FILE} is missing."]
+    for _ in recording.clips(captured=True):
+        pass
     num_captured = recording.num_captured
-    for start in range(0, num_captured, step):
-        recording.decode_captured(start, min(step, num_captured - start))
     if num_captured < recording.num_frames and not recording.is_cut_off:
         return [f"{CAPTURED_FILE} has only {num_captured} frames."]
     return []

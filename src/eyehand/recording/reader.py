@@ -7,6 +7,7 @@ process opens the video for itself) and is used by one thread at a time.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -193,6 +194,11 @@ class Recording:
         """
         self._check(start, length)
         return self._captured.clip(start, length)
+
+    def clips(self, *, captured: bool = False) -> Iterator[NDArray[np.uint8]]:
+        """All frames in clips of at most 32 MiB or one frame, as `decode_clip` or `decode_captured` give them."""
+        video = self._captured if captured else self._small
+        yield from video.clips(self.num_captured if captured else self.num_frames)
 
     @property
     def num_captured(self) -> int:

@@ -36,6 +36,8 @@ CAPTURED: dict[str, str] = {"preset": "ultrafast", "tune": "zerolatency", "crf":
 _BT601, _LIMITED = 6, 1  # the numbers of smpte170m and of the "mpeg" range in H.264's tables
 _FRAGMENT_US = 500_000
 
+_CHUNK_BYTES = 32 << 20
+
 _RANGE_BYTES = 1 << 18
 """What is read at once from a URL: some seconds of the network's picture."""
 
@@ -238,6 +240,13 @@ class VideoReader:
                 if origin == 0:
                     raise self._damaged(f"frame {start} or one after it cannot be decoded") from error
         return clip_THWC
+
+    def clips(self, num_frames: int | None = None) -> Iterator[NDArray[np.uint8]]:
+        """The first frames, or all, as consecutive clips of at most 32 MiB, or of one frame."""
+        num_frames = self.num_frames if num_frames is None else num_frames
+        step = max(1, _CHUNK_BYTES // (self.size[0] * self.size[1] * 3 or 1))
+        for start in range(0, num_frames, step):
+            yield self.clip(start, min(step, num_frames - start))
 
     def _fill(self, clip_THWC: NDArray[np.uint8], start: int, origin: int) -> None:
         """Decode frames from `start` on, after the key frame before `origin` unless the file stands there already."""
