@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import moving_block
+from eyehand.action_space import P2P
+from eyehand.data.dataset import load_dataset
 from eyehand.errors import UserError
 from eyehand.frame import Frame
 from eyehand.recording.reader import Recording, find_recordings
@@ -82,6 +85,20 @@ def test_sigkill_loses_at_most_the_last_second(tmp_path, num_frames):
     assert recording.is_cut_off
     assert "cut off" in recording.problems[0]
     _check_content(recording)
+
+
+@pytest.mark.parametrize("num_frames", [1, 8])
+def test_what_is_killed_before_its_first_fragment_is_passed_over(tmp_path, capsys, num_frames):
+    good = moving_block.record(tmp_path, seed=0, num_frames=10)
+    with _child(tmp_path / "killed", num_frames, 10_000) as child:
+        _read_until(child, str(num_frames))
+        child.kill()
+    (cut_off,) = find_recordings(tmp_path / "killed")
+    with pytest.raises(UserError, match=r"holds no frames \(it was cut off within the first second\): remove it"):
+        Recording.open(cut_off)
+    dataset = load_dataset([tmp_path], P2P)
+    assert [episode.path for episode in dataset.episodes] == [good]
+    assert f"left out: {cut_off} holds no frames" in capsys.readouterr().err
 
 
 def test_sigkill_in_the_middle_of_writing(tmp_path):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from eyehand.action import Action
 from eyehand.action_space import ActionSpace
-from eyehand.errors import UserError
+from eyehand.errors import UserError, unreadable
 from eyehand.foreign import problem_of
 from eyehand.frame import MODEL_SIZE
 from eyehand.input_event import InputEvent
@@ -31,6 +31,7 @@ from eyehand.recording.labels import (
     frame_instructions,
     make_labels,
 )
+from eyehand.recording.mp4_index import read_layout
 from eyehand.recording.video import VideoReader
 
 __all__ = ["Recording", "RecordingFiles", "find_recordings", "is_hidden"]
@@ -231,7 +232,7 @@ class Recording:
 
 def _count_pictures(path: Path | FileRange, annotation: Annotation) -> int:
     """Frames of the small video; 0 where a recording was cut off before the first of them were on disk."""
-    if annotation.is_cut_off and (not path.is_file() or _is_empty(path)):
+    if annotation.is_cut_off and (not path.is_file() or not _has_index(path)):
         return 0
     video = VideoReader(path)
     try:
@@ -246,9 +247,13 @@ def _count_pictures(path: Path | FileRange, annotation: Annotation) -> int:
         video.close()
 
 
-def _is_empty(path: Path | FileRange) -> bool:
-    with open_file(path) as file:
-        return not file.read(1)
+def _has_index(path: Path | FileRange) -> bool:
+    """Whether the encoder came to describe the video: it does so with the first fragment, half a second of play."""
+    try:
+        with open_file(path) as file:
+            return any(box.kind == b"moov" for box in read_layout(file).boxes)
+    except OSError as error:
+        raise unreadable(path, error) from error
 
 
 def is_hidden(name: str) -> bool:
