@@ -15,6 +15,7 @@ from eyehand.cli import main
 from eyehand.formats.cursor import draw_cursor
 from eyehand.formats.importing import IMPORTED, import_recordings
 from eyehand.formats.vpt import VptImporter, key_of_minecraft
+from eyehand.recording import annotation_pb2 as pb
 from eyehand.recording.reader import Recording
 
 NAME = "cheeky-cornflower-setter-74ae6c2eae2e-20220315-122354"
@@ -87,13 +88,8 @@ def test_every_action_lands_on_its_picture(tmp_path: Path) -> None:
 def test_what_is_lost_stands_in_the_recording(tmp_path: Path) -> None:
     importer = VptImporter([write_pair(tmp_path / "in", [step(), step()])])
     report = import_recordings(importer, tmp_path / "out")
-    from eyehand.recording.annotation import read_annotation
-
-    (entry,) = [
-        json.loads(change.change_description)
-        for change in read_annotation(report.written[0] / "annotation.proto").message.changelog
-        if change.change_id == IMPORTED
-    ]
+    message = pb.VideoAnnotation.FromString((report.written[0] / "annotation.proto").read_bytes())
+    (entry,) = [json.loads(change.change_description) for change in message.changelog if change.change_id == IMPORTED]
     assert entry["format"] == "vpt"
     assert entry["losses"] == list(importer.losses)
     assert entry["source"].endswith(f"{NAME}.mp4")

@@ -53,7 +53,7 @@ class Options:
 
 
 def run(options: Options) -> int:
-    """Import. Ends with 2 if nothing could be imported."""
+    """Import. Ends with 2 if anything could not be imported."""
     from eyehand.formats.importing import import_recordings
 
     chosen = options.source_format
@@ -77,6 +77,6 @@ def _show(report: ImportReport, out: Path) -> int:
         for note in notes:
             output(f"{folder}: {note}")
     there = f", {len(report.skipped)} were there already" if report.skipped else ""
-    failed = f", and {len(report.problems)} sources could not be imported" if report.problems else ""
+    failed = f"; {len(report.problems)} problems, see above" if report.problems else ""
     output(f"wrote {len(report.written)} recordings with {report.num_frames} frames to {out}{there}{failed}")
-    return 0 if report.written or report.skipped else 2
+    return 2 if report.problems else 0

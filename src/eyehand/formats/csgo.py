@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 from eyehand.action import Action
 from eyehand.clock import FPS, SECOND_NS
 from eyehand.errors import UserError
-from eyehand.formats.importing import ImportedFrame, Take, file_digest, files_named, recording_id
+from eyehand.formats.importing import ImportedFrame, Take, file_digest, files_named, found_file, recording_id
 from eyehand.formats.motion import WholePixels
 from eyehand.frame import Frame
 from eyehand.player import Decision
@@ -48,6 +49,7 @@ _NUM_HELD = len(KEYS_OF_Y) + 2
 _LENGTH_OF_Y = _NUM_HELD + len(MOUSE_X_PX) + len(MOUSE_Y_PX)
 
 _MAX_SIZE = 100_000_000
+_MAX_ACTION_SIZE = 10_000
 
 _NAME = re.compile(r"(?:hdf5_)?(?P<mode>aim|dm)_(?:(?P<map>mirage|inferno|nuke)_)?")
 
@@ -89,7 +91,7 @@ class CsgoImporter:
     def takes(self, source: str) -> Iterator[Take]:
         import h5py
 
-        path = Path(source)
+        path = found_file(Path(source), self._paths)
         digest = file_digest(path)
         try:
             file = h5py.File(path, "r", locking=False)  # some file systems have no locks, and reading needs none
@@ -164,7 +166,7 @@ def _count(file: Any, path: Path) -> int:
     if not numbers:
         raise UserError(f"{path} holds no frame_0_x: this is no file of the Counter-Strike data set.")
     if len(numbers) != max(numbers) + 1:
-        missing = min(set(range(max(numbers))) - numbers)
+        missing = next(number for number in count() if number not in numbers)
         raise UserError(f"{path} lacks frame_{missing}_x though later ones are there: fetch it again or leave it out.")
     return len(numbers)
 
@@ -186,8 +188,8 @@ def _read(file: Any, name: str, path: Path) -> NDArray[Any]:
             raise UserError(
                 f"{path}: {name} is no picture or no action: this is no file of the Counter-Strike data set."
             )
-        if data.size > _MAX_SIZE:
-            raise UserError(f"{path}: {name} has {data.size} numbers, more than any screen: the file is damaged.")
+        if data.size > (_MAX_SIZE if is_picture else _MAX_ACTION_SIZE):
+            raise UserError(f"{path}: {name} has {data.size} numbers, more than it can need: the file is damaged.")
         array: NDArray[Any] = data[()]
     except (OSError, KeyError, ValueError, RuntimeError) as error:  # HDF5 raises any of these on damage
         raise UserError(

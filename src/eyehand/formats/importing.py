@@ -6,7 +6,8 @@
 
 A new format is one module with one Importer and one class of options in `import_formats`. An importer writes nothing.
 It says in `losses` what does not survive, which is printed and kept in the recording (change log, `eyehand.imported`),
-and raises UserError with one sentence where a source is damaged; whatever else it raises becomes such a sentence here.
+and raises UserError with one sentence where a source is damaged, or yields it in the place of one take of several;
+whatever else it raises becomes such a sentence here, and the other takes and sources are imported.
 A recording appears in the output folder whole or not at all: it is made in a hidden folder beside and renamed. Its id
 depends on the content that it was made from alone, so importing again skips what is there: an import that was
 interrupted is resumed by giving the same command.
@@ -15,6 +16,7 @@ interrupted is resumed by giving the same command.
 from __future__ import annotations
 
 import hashlib
+import math
 import shutil
 import tempfile
 import uuid
@@ -24,25 +26,31 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from eyehand.clock import SECOND_NS
 from eyehand.errors import UserError, unreadable
 from eyehand.folder_lock import alone_in
+from eyehand.foreign import open_regular, problem_of
 from eyehand.frame import Frame
 from eyehand.input_event import InputEvent
 from eyehand.jobs.engine import Engine
 from eyehand.jobs.local import LocalEngine
 from eyehand.player import Decision
-from eyehand.recording.format import RecordingInfo
+from eyehand.recording.format import MAX_FRAMES, RecordingInfo
+from eyehand.recording.labels import rate_problem
 from eyehand.recording.reader import is_hidden
 from eyehand.recording.writer import Embed, RecordingWriter
-from eyehand.safe_path import SafeName
+from eyehand.safe_path import SafeName, resolve_inside
 
 __all__ = ["IMPORTED", "ImportReport", "ImportedFrame", "Importer", "Take", "as_on_disk", "file_digest", "files_named"]
-__all__ += ["import_recordings", "laid_out", "recording_id"]
+__all__ += ["found_file", "import_recordings", "laid_out", "recording_id"]
 
 IMPORTED = "eyehand.imported"
 """Change id of the entry that says where a recording came from: JSON with `format`, `source`, `losses`, `notes`."""
 
 _STAGING = ".importing-"
+_MOST_SAID = 200  # characters of an exception, which may hold any amount of the file
+_MIN_SIDE, _MAX_SIDE = 1, 8192
+_MAX_GAP_NS = 3600 * SECOND_NS
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +110,9 @@ class Importer(Protocol):
         """
         ...
 
-    def takes(self, source: str) -> Iterator[Take]:
-        """The takes of one source. The moments of one are drawn before the next take is asked for.
+    def takes(self, source: str) -> Iterator[Take | UserError]:
+        """The takes of one source, or why one of them cannot be imported. The moments of one are drawn before the next
+        take is asked for.
 
         Raises:
             UserError: it is damaged, or no such thing.
@@ -162,6 +171,26 @@ def files_named(paths: Iterable[Path], ending: str, what: str) -> list[str]:
     return [str(path) for path in found]
 
 
+def found_file(path: Path, given: Iterable[Path]) -> Path:
+    """The path of a plain file that was found in what the user gave, or is named there by its content.
+
+    Links may not lead out of the folder that was given, or, where a file was given, out of that file's folder. What was
+    given itself may be a link.
+
+    Args:
+        path: as it was found.
+        given: folders and files.
+
+    Raises:
+        UserError: it leads out, or is no plain file.
+    """
+    roots = tuple(given)
+    if path in roots:
+        return path
+    root = next((root for root in roots if path.is_relative_to(root)), path.parent)
+    return resolve_inside(root, path.relative_to(root).as_posix())
+
+
 def as_on_disk(path: Path) -> Path:
     """The file at this path, or the one beside whose name differs in capitals alone; the path itself where none is."""
     if path.exists() or not path.parent.is_dir():
@@ -181,9 +210,12 @@ def laid_out(where: str, whose: str) -> Iterator[None]:
         yield
     except (UserError, _CannotWriteError):
         raise
+    except (OSError, MemoryError) as error:
+        raise problem_of(where, error) from error
     except Exception as error:
+        what = repr(error)[:_MOST_SAID]
         raise UserError(
-            f"{where} is not laid out as {whose} recordings are ({error!r}): fetch it again or leave it out."
+            f"{where} is not laid out as {whose} recordings are ({what}): fetch it again or leave it out."
         ) from error
 
 
@@ -194,7 +226,7 @@ def file_digest(path: Path) -> str:
         UserError: it is missing or cannot be read.
     """
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise unreadable(path, error) from error
@@ -255,15 +287,24 @@ def _import_source(item: _Item) -> ImportReport:
         UserError: the output folder cannot be written.
     """
     report = ImportReport()
-    try:
-        with laid_out(item.source, f"{item.importer.format}'s"):
-            for take in item.importer.takes(item.source):
+    takes: Iterator[Take | UserError] | None = None
+    while True:
+        try:
+            with laid_out(item.source, f"{item.importer.format}'s"):
+                takes = takes or item.importer.takes(item.source)
+                take = next(takes, None)
+                if take is None:
+                    return report
+                if isinstance(take, UserError):
+                    raise take
                 _import_take(item.importer, item.source, take, item.out, item.embed, report)
-    except _CannotWriteError as error:
-        raise _cannot_write(item.out, error) from error
-    except UserError as error:
-        report.problems.append(str(error))
-    return report
+        except _CannotWriteError as error:
+            raise _cannot_write(item.out, error) from error
+        except UserError as error:
+            if str(error) not in report.problems:  # a file that is missing is missing for many takes
+                report.problems.append(str(error))
+            if takes is None:
+                return report
 
 
 def _joined(reports: Sequence[ImportReport]) -> ImportReport:
@@ -291,6 +332,9 @@ def _import_take(
     importer: Importer, source: str, take: Take, out: Path, embed: Embed | None, report: ImportReport
 ) -> None:
     final = out / SafeName(take.info.id, source)
+    problem = rate_problem(take.info.fps)
+    if problem is not None:
+        raise UserError(f"{source}: {problem}")
     if final.exists():
         report.skipped.append(final)
         return
@@ -320,16 +364,44 @@ def _write(importer: Importer, source: str, take: Take, root: Path, embed: Embed
     with _writing():
         writer = RecordingWriter(root, take.info, embed)
     with writer:
+        before_ns: int | None = None
         for moment in take.moments:
+            if writer.num_frames == MAX_FRAMES:
+                raise UserError(f"{source} is longer than {MAX_FRAMES:,} frames: cut it into shorter ones.")
+            _check(moment.frame, before_ns, source)
+            before_ns = moment.frame.time_ns
             with _writing():
                 writer.add(moment.frame, moment.executed, moment.instruction, moment.events)
         if writer.num_frames == 0:
             raise UserError(f"{source} holds no frames: leave it out.")
+        odd = next((name for name, value in take.outcome.items() if not math.isfinite(value)), None)
+        if odd is not None:
+            raise UserError(
+                f"{source} ended with {str(odd)[:40]!r} {take.outcome[odd]}, which is no number: leave it out."
+            )
         facts = {"format": importer.format, "source": source, "losses": importer.losses, "notes": take.notes}
         with _writing():
             writer.note(IMPORTED, facts)
             writer.close(take.outcome)
     return writer.num_frames
+
+
+def _check(frame: Frame, before_ns: int | None, source: str) -> None:
+    """A frame has a picture of a size that can be encoded, and comes after the one before.
+
+    Raises:
+        UserError: it has not, or does not.
+    """
+    shape = frame.captured.shape
+    if len(shape) != 3 or not all(_MIN_SIDE <= side <= _MAX_SIDE for side in shape[:2]):
+        raise UserError(
+            f"{source} has a picture of the shape {shape}, and sides of {_MIN_SIDE} to {_MAX_SIDE:,} pixels can be "
+            "encoded: leave it out."
+        )
+    if before_ns is not None and not 0 < frame.time_ns - before_ns < _MAX_GAP_NS:
+        raise UserError(
+            f"{source} has a frame that comes {frame.time_ns - before_ns} ns after the one before: leave it out."
+        )
 
 
 @contextmanager

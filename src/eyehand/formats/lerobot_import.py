@@ -8,38 +8,54 @@ taken as done by a person. See `lerobot_layout.py`.
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import fields
+from dataclasses import dataclass, fields, replace
 from hashlib import sha256
 from itertools import accumulate
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from eyehand.clock import FPS, SECOND_NS
 from eyehand.errors import UserError
+from eyehand.foreign import parse_json, read_regular
 from eyehand.formats.importing import ImportedFrame, Take, laid_out, recording_id
 from eyehand.formats.lerobot_export import EPISODE_INFO
 from eyehand.formats.lerobot_layout import ACTION, ACTION_NAMES, INFO_PATH, PICTURE, TASKS_PATH, action_of
 from eyehand.frame import Frame
 from eyehand.player import Decision
-from eyehand.recording.format import RecordingInfo
+from eyehand.recording.format import MAX_FRAMES, RecordingInfo
 from eyehand.recording.labels import rate_problem
 from eyehand.recording.video import VideoReader
 from eyehand.recording.writer import new_info
-from eyehand.safe_path import SafeName
+from eyehand.safe_path import SafeName, resolve_inside
+from eyehand.typed import typed
 
 __all__ = ["LerobotImporter"]
+
+T = TypeVar("T")
 
 _CLIP = 64
 
 _FLAGS = ("is_executed_known", "is_by_user", "is_user_known")
 _CONTENT = (ACTION, "user_action", "frame_time_ns", *_FLAGS)
 """Columns that a recording is made of."""
+
+_NUMBERS = ("frame_index", "episode_index", "task_index")
+
+_MOST_INFO_BYTES = 16 << 20
+_BATCH_ROWS = 64
+_MOST_BATCH_BYTES = 64 << 20
+_MOST_TEXT_BYTES = 64 << 10
+_MOST_TABLE_TEXT_BYTES = 256 << 20
+_MOST_VALUES = 4096  # in one place of a row: an action has some hundred numbers
 
 _OFF = 0.25
 """How far a stated time may lie from the nearest picture's, in pictures."""
@@ -64,38 +80,113 @@ class LerobotImporter:
         self._paths = tuple(paths)
 
     def sources(self) -> Sequence[str]:
-        for path in self._paths:
-            if not (path / INFO_PATH).is_file():
-                raise UserError(f"{path} holds no {INFO_PATH}: give the folder of a LeRobot data set.")
         return [str(path) for path in self._paths]
 
-    def takes(self, source: str) -> Iterator[Take]:
+    def takes(self, source: str) -> Iterator[Take | UserError]:
         root = Path(source)
         info = _read_info(root)
         names = _names(info, root)
         picture = _picture(info, root)
-        tasks = {row["task_index"]: row["task"] for row in _read_tasks(root)}
-        place = f"videos/{picture}"
-        by_video: dict[Path, list[dict[str, Any]]] = defaultdict(list)
-        for episode in sorted(_read_episodes(root), key=lambda episode: episode[f"{place}/from_timestamp"]):
-            numbers = {name: episode[f"{place}/{name}"] for name in ("chunk_index", "file_index")}
-            by_video[_file(root, info["video_path"], video_key=picture, **numbers)].append(episode)
+        tasks = _read_tasks(root)
+        by_video: dict[Path, list[_Episode]] = defaultdict(list)
+        for row in _read_episodes(root, picture):
+            found = _tried(f"{root}, episode {row['episode_index']},", _episode, root, info, picture, row)
+            if isinstance(found, UserError):
+                yield found
+            else:
+                by_video[found.video].append(found)
         for path, episodes in by_video.items():
             with closing(VideoReader(path)) as video:
-                digests = [sha256(packet).digest() for packet in video.packets()[1]]
-                stated = [episode[f"{place}/from_timestamp"] * info["fps"] for episode in episodes]
-                begins = _begins(stated, [episode["length"] for episode in episodes], video, root)
-                for episode, begin in zip(episodes, begins, strict=True):
-                    rows = _read_rows(root, info, episode)
-                    about = json.loads(episode.get(EPISODE_INFO) or "{}")
-                    texts = [tasks[number] or None for number in rows["task_index"]]
-                    content = json.dumps([names, texts, *(rows[name] for name in _CONTENT)]).encode()
-                    digest = sha256(content + b"".join(digests[begin : begin + len(texts)])).hexdigest()
-                    yield Take(
-                        _recording_info(root, episode["episode_index"], digest, about),
-                        _moments(rows, names, texts, video, begin, root),
-                        {name: float(value) for name, value in about.get("outcome", {}).items()},
-                    )
+                parts = _tried(path, _parts, episodes, video, root)
+                if isinstance(parts, UserError):
+                    yield parts
+                    continue
+                for part in parts:
+                    yield _tried(f"{root}, episode {part[0].number},", _take, root, names, tasks, video, *part)
+
+
+@dataclass(frozen=True)
+class _Episode:
+    """An episode, as its row in the table of episodes says.
+
+    Attributes:
+        number: its `episode_index`.
+        length: number of frames.
+        begin: where it begins in its video, in pictures.
+        video, data: the files that hold it.
+        fps: frames per second.
+        about: what our own export says of it (see EPISODE_INFO); empty: nothing.
+    """
+
+    number: int
+    length: int
+    begin: float
+    video: Path
+    data: Path
+    fps: float
+    about: Mapping[str, Any]
+
+
+def _tried(where: object, make: Callable[..., T], *arguments: Any) -> T | UserError:
+    """What `make` returns, or why this part of a data set cannot be imported."""
+    try:
+        with laid_out(str(where), "LeRobot's"):
+            return make(*arguments)
+    except UserError as error:
+        return error
+
+
+def _episode(root: Path, info: Mapping[str, Any], picture: str, row: Mapping[str, Any]) -> _Episode:
+    def file(pattern: str, place: str) -> Path:
+        numbers = {name: row[f"{place}/{name}"] for name in ("chunk_index", "file_index")}
+        return resolve_inside(root, _file_name(pattern, {"video_key": picture, **numbers}))
+
+    number, length = int(row["episode_index"]), int(row["length"])
+    if length < 1:
+        raise ValueError(f"a length of {length}")
+    begin = float(row[f"videos/{picture}/from_timestamp"]) * float(info["fps"])
+    if not math.isfinite(begin):
+        raise ValueError(f"it begins at {begin}")
+    video, data = file(info["video_path"], f"videos/{picture}"), file(info["data_path"], "data")
+    about = parse_json(row.get(EPISODE_INFO) or "{}")
+    return _Episode(number, length, begin, video, data, float(info["fps"]), about)
+
+
+def _file_name(pattern: str, values: Mapping[str, Any]) -> str:
+    """The name of a file by a pattern of `info.json`, of which only `{name}` and `{name:03d}` have a meaning."""
+
+    def text(field: re.Match[str]) -> str:
+        value = values[field["name"]]
+        return str(value) if field["width"] is None else str(int(value)).zfill(int(field["width"]))
+
+    return re.sub(r"\{(?P<name>\w+)(?::0(?P<width>\d)d)?\}", text, pattern)
+
+
+def _parts(episodes: list[_Episode], video: VideoReader, root: Path) -> list[tuple[_Episode, int, list[bytes]]]:
+    """Of each episode in a video: where it begins, and the SHA-256 of its encoded pictures."""
+    digests = [sha256(packet).digest() for packet in video.packets()[1]]
+    episodes = sorted(episodes, key=lambda episode: episode.begin)
+    begins = _begins([episode.begin for episode in episodes], [episode.length for episode in episodes], video, root)
+    return [(of, begin, digests[begin : begin + of.length]) for of, begin in zip(episodes, begins, strict=True)]
+
+
+def _take(
+    root: Path,
+    names: Sequence[str],
+    tasks: Mapping[int, str],
+    video: VideoReader,
+    episode: _Episode,
+    begin: int,
+    digests: Sequence[bytes],
+) -> Take:
+    rows = _read_rows(episode)
+    texts = [tasks[number] or None for number in rows["task_index"]]
+    content = json.dumps([names, texts, *(rows[name] for name in _CONTENT)]).encode()
+    return Take(
+        _recording_info(root, episode, sha256(content + b"".join(digests)).hexdigest()),
+        _moments(rows, names, texts, video, begin, root),
+        {str(name): float(value) for name, value in episode.about.get("outcome", {}).items()},
+    )
 
 
 def _begins(stated: Sequence[float], lengths: Sequence[int], video: VideoReader, root: Path) -> list[int]:
@@ -147,23 +238,26 @@ def _decision(rows: Mapping[str, Sequence[Any]], place: int, names: Sequence[str
     return Decision(action, label=action_of(rows["user_action"][place], names) if is_labelled else None)
 
 
-def _recording_info(root: Path, episode: int, digest: str, about: Mapping[str, Any]) -> RecordingInfo:
+def _recording_info(root: Path, episode: _Episode, digest: str) -> RecordingInfo:
     """What the recording was of, where the data set says so; else its name and the episode's number."""
-    known = {field.name for field in fields(RecordingInfo)}
-    if about:
-        facts = {name: value for name, value in about.items() if name in known}
-        facts["tasks"] = tuple(facts.get("tasks", ()))
-        with laid_out(f"{root}, episode {episode},", "LeRobot's"):
-            facts["id"] = SafeName(facts["id"], f"{root}, episode {episode},")
-            return RecordingInfo(**facts)
-    of = recording_id("lerobot", digest)
-    return new_info(root.resolve().name, "", FPS, id=of, user="human", created_s=0, os="")
+    if not episode.about:
+        of = recording_id("lerobot", digest)
+        return new_info(root.resolve().name, "", FPS, id=of, user="human", created_s=0, os="")
+    where, known = f"{root}, episode {episode.number},", {field.name for field in fields(RecordingInfo)}
+    facts = {name: value for name, value in episode.about.items() if name in known}
+    try:
+        info = typed(RecordingInfo, facts)
+    except UserError as error:
+        raise UserError(f"{where} does not say what it is of ({error}): leave it out.") from error
+    return replace(info, id=SafeName(info.id, where), fps=episode.fps)
 
 
 def _read_info(root: Path) -> dict[str, Any]:
     try:
-        info: dict[str, Any] = json.loads((root / INFO_PATH).read_text())
+        info: dict[str, Any] = parse_json(read_regular(resolve_inside(root, INFO_PATH), _MOST_INFO_BYTES))
         version, fps = str(info["codebase_version"]), float(info["fps"])
+    except FileNotFoundError as error:
+        raise UserError(f"{root} holds no {INFO_PATH}: give the folder of a LeRobot data set.") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{root / INFO_PATH} is damaged: fetch the data set again.") from error
     if not version.startswith("v3"):
@@ -195,53 +289,96 @@ def _picture(info: Mapping[str, Any], root: Path) -> str:
     return PICTURE if PICTURE in videos else str(videos[0])
 
 
-def _read_tasks(root: Path) -> list[dict[str, Any]]:
-    table = _read_table(root / TASKS_PATH)
-    other = next(name for name in table.column_names if name != "task_index")  # its name differs between versions
-    rows: list[dict[str, Any]] = table.rename_columns({other: "task"}).select(["task_index", "task"]).to_pylist()
-    return rows
+def _read_tasks(root: Path) -> dict[int, str]:
+    """The instructions by their number."""
+    tasks = {}
+    for row in _rows(root, TASKS_PATH):
+        number = row.pop("task_index")
+        tasks[number] = next(iter(row.values()))  # its name differs between versions
+    return tasks
 
 
-def _read_episodes(root: Path) -> list[dict[str, Any]]:
-    episodes = []
-    for path in sorted((root / "meta/episodes").glob("*/*.parquet")):
-        table = _read_table(path)
-        episodes += table.select([name for name in table.column_names if not name.startswith("stats/")]).to_pylist()
+def _read_episodes(root: Path, picture: str) -> list[dict[str, Any]]:
+    names = [f"{place}/{name}" for place in ("data", f"videos/{picture}") for name in ("chunk_index", "file_index")]
+    names += ["episode_index", "length", f"videos/{picture}/from_timestamp", EPISODE_INFO]
+    paths = sorted((root / "meta/episodes").glob("*/*.parquet"))
+    episodes = [row for path in paths for row in _rows(root, path.relative_to(root).as_posix(), names)]
     if not episodes:
         raise UserError(f"{root} holds no table of episodes: fetch it again.")
     return episodes
 
 
-def _read_rows(root: Path, info: Mapping[str, Any], episode: Mapping[str, Any]) -> dict[str, Sequence[Any]]:
+def _read_rows(episode: _Episode) -> dict[str, list[Any]]:
     """The columns of an episode; those of ours that are missing say that a person did everything."""
-    numbers = {name: episode[f"data/{name}"] for name in ("chunk_index", "file_index")}
-    path = _file(root, info["data_path"], **numbers)
-    table = _read_table(path, [("episode_index", "=", episode["episode_index"])])
-    if len(table) != episode["length"] or table.column("frame_index").to_pylist() != list(range(len(table))):
-        raise UserError(f"{path} does not hold the {episode['length']} frames of episode {episode['episode_index']}.")
-    rows: dict[str, Sequence[Any]] = {name: table.column(name).to_pylist() for name in table.column_names}
-    num_frames = len(table)
-    rows.setdefault("frame_time_ns", [round(frame * SECOND_NS / float(info["fps"])) for frame in rows["frame_index"]])
-    for flag in _FLAGS:
-        rows.setdefault(flag, [True] * num_frames)
-    rows.setdefault("user_action", rows[ACTION])
+    found: dict[str, list[Any]] = defaultdict(list)
+    for row in _rows(episode.data.parent, episode.data.name, (*_CONTENT, *_NUMBERS), episode.number):
+        for name, value in row.items():
+            found[name].append(value)
+        if len(found["frame_index"]) > episode.length:
+            break
+    if found["frame_index"] != list(range(episode.length)):
+        raise UserError(f"{episode.data} does not hold the {episode.length} frames of episode {episode.number}.")
+    times = [round(frame * SECOND_NS / episode.fps) for frame in range(episode.length)]
+    missing: dict[str, list[Any]] = {name: [True] * episode.length for name in _FLAGS}
+    rows = missing | {"frame_time_ns": times, "user_action": found[ACTION]} | dict(found)
     for name in (ACTION, "user_action"):  # a vector of one number is a plain column
         rows[name] = [value if isinstance(value, list) else [value] for value in rows[name]]
     return rows
 
 
-def _file(root: Path, pattern: str, **names: Any) -> Path:
-    """A file of the data set, by the pattern of `info.json`, which comes from outside."""
-    name = pattern.format(**names)
-    if name.startswith("/") or ".." in name.split("/"):
-        raise UserError(f"{root} names the file {name!r}, which is outside of it: do not trust it.")
-    return root / name
+def _rows(
+    root: Path, name: str, columns: Sequence[str] | None = None, episode: int | None = None
+) -> Iterator[dict[str, Any]]:
+    """The rows of a Parquet file, read some at a time: a few kilobytes of it can stand for gigabytes.
 
-
-def _read_table(path: Path, filters: list[tuple[str, str, Any]] | None = None) -> pa.Table:
+    Args:
+        root: the folder of the data set.
+        name: of the file in it.
+        columns: those to read, if they are there; None: all.
+        episode: only the rows of this one; None: all.
+    """
+    path = resolve_inside(root, name)
     try:
-        return pq.read_table(path, filters=filters)
+        schema = pq.ParquetFile(path).schema
+        leaves = [schema.column(number) for number in range(len(schema))]
+        texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY"]  # each text is kept once
+        file = pq.ParquetFile(path, read_dictionary=texts)
+        if file.metadata.num_rows > MAX_FRAMES:
+            raise UserError(f"{path} holds more than {MAX_FRAMES:,} rows: make smaller files of it.")
+        num_bytes = 0
+        groups = [
+            number for number in range(file.num_row_groups) if _may_hold(file.metadata.row_group(number), episode)
+        ]
+        for batch in file.iter_batches(_BATCH_ROWS, groups, columns, use_threads=False):
+            longest, all_text = _lengths(batch)
+            num_bytes += all_text
+            if batch.nbytes > _MOST_BATCH_BYTES or longest > _MOST_TEXT_BYTES or num_bytes > _MOST_TABLE_TEXT_BYTES:
+                raise UserError(f"{path} holds longer vectors or more text than a data set needs: leave it out.")
+            is_mine = None if episode is None else pc.equal(batch.column("episode_index"), episode)
+            yield from (batch if is_mine is None else batch.filter(is_mine)).to_pylist()
     except FileNotFoundError as error:
         raise UserError(f"{path} is missing: fetch the data set again.") from error
     except (OSError, pa.ArrowException) as error:
         raise UserError(f"{path} is damaged or cut off: fetch the data set again.") from error
+
+
+def _lengths(batch: pa.RecordBatch) -> tuple[int, int]:
+    """Bytes of the longest text in a batch, of which each is kept once, and of all its texts."""
+    longest = total = 0
+    for column in batch.columns:
+        if pa.types.is_dictionary(column.type) and len(column.dictionary):
+            lengths = pc.binary_length(column.dictionary)
+            longest = max(longest, pc.max(lengths).as_py() or 0)
+            total += pc.sum(lengths.take(column.indices)).as_py() or 0
+        elif "dictionary" in str(column.type):
+            raise pa.ArrowInvalid("lists of texts")
+    return longest, total
+
+
+def _may_hold(group: Any, episode: int | None) -> bool:
+    """Whether a row group may hold rows of an episode, and its rows are of a size to be read."""
+    columns = [group.column(number) for number in range(group.num_columns)]
+    if any(column.num_values > _MOST_VALUES * max(1, group.num_rows) for column in columns):
+        raise pa.ArrowInvalid("rows of too many values")
+    known = next((column.statistics for column in columns if column.path_in_schema == "episode_index"), None)
+    return episode is None or known is None or not known.has_min_max or known.min <= episode <= known.max

@@ -9,7 +9,7 @@ events into Actions.
 from __future__ import annotations
 
 import heapq
-import json
+import io
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -19,8 +19,17 @@ from urllib.parse import unquote, urlsplit
 
 from eyehand.clock import FPS, SECOND_NS
 from eyehand.errors import UserError
+from eyehand.foreign import open_regular, parse_json
 from eyehand.formats.foreign_video import Picture, pictures_of
-from eyehand.formats.importing import ImportedFrame, Take, as_on_disk, file_digest, files_named, recording_id
+from eyehand.formats.importing import (
+    ImportedFrame,
+    Take,
+    as_on_disk,
+    file_digest,
+    files_named,
+    found_file,
+    recording_id,
+)
 from eyehand.formats.owa_input import OwaInput, is_raw_motion
 from eyehand.frame import Frame
 from eyehand.player import Decision
@@ -28,6 +37,7 @@ from eyehand.recording.writer import new_info
 
 if TYPE_CHECKING:
     from mcap.reader import McapReader
+    from mcap.summary import Summary
 
 __all__ = ["OwaImporter"]
 
@@ -39,7 +49,13 @@ _TOLERANCE_NS = 2_000_000
 """Matroska's times are whole milliseconds, those of the messages are not."""
 
 _SILENCE_NS = 10 * SECOND_NS
-"""States are noted every second: a longer silence than this means that the computer slept."""
+"""States are noted every second: a longer silence than this means that the computer slept or its clock was set."""
+
+_STILL_NS = 300 * SECOND_NS
+"""No picture is noted while nothing changes; one is shown no longer than this."""
+
+_MOST_CHUNK_BYTES = 16 << 20  # decompressed; the writers of the format begin a new chunk after one MiB
+_MOST_GROWTH = 200  # of all chunks, when they are decompressed, beyond the first of this size
 
 _FRAME_TYPES = ("ScreenCaptured", "ScreenEmitted")
 
@@ -63,7 +79,8 @@ class OwaImporter:
         "Lost: what was done before the first picture and after the last tick.",
         "Changed: mouse motion is the raw mouse's where it was recorded; else it is the way of the pointer, which "
         "stands still at the edges of the screen and in games that hold it.",
-        "Changed: a silence of more than ten seconds (the computer slept) ends a recording and begins the next one.",
+        "Changed: ten seconds without any message (the computer slept, or its clock was set) and five minutes without "
+        "a picture end a recording; the next picture begins the next one.",
     )
 
     def __init__(self, paths: Iterable[Path], game: str = "desktop") -> None:
@@ -78,9 +95,9 @@ class OwaImporter:
         return files_named(self._paths, ".mcap", "OWA's NAME.mcap, or a folder of them")
 
     def takes(self, source: str) -> Iterator[Take]:
-        path = Path(source)
+        path = found_file(Path(source), self._paths)
         digest = file_digest(path)
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             stretches = _stretches(file, path)
             for number, stretch in enumerate(stretches, 1):
                 is_part = len(stretches) > 1
@@ -94,7 +111,8 @@ class OwaImporter:
                     created_s=stretch.begin_ns // SECOND_NS,
                     os="Windows",
                 )
-                yield Take(info, _moments(file, path, stretch, notes), notes=notes)
+                pictures = _Pictures(path, self._paths)
+                yield Take(info, _moments(file, path, stretch, pictures, notes), notes=notes)
 
 
 @dataclass
@@ -103,12 +121,14 @@ class _Stretch:
 
     Attributes:
         begin_ns, end_ns: times of the first and the last.
+        pictured_ns: when the newest picture was noted; None: there is none yet.
         kinds: of all.
         has_raw_motion: raw motion of a mouse is among them; other raw events hold places on the screen.
     """
 
     begin_ns: int
     end_ns: int
+    pictured_ns: int | None = None
     kinds: set[str] = field(default_factory=set)
     has_raw_motion: bool = False
 
@@ -128,23 +148,55 @@ def _stretches(file: BinaryIO, path: Path) -> list[_Stretch]:
     found: list[_Stretch] = []
     try:
         reader = _reader(file)
-        if reader.get_summary() is None:
-            raise _damaged(path)
+        _check_chunks(file, reader.get_summary(), path)
         for schema, _, message in reader.iter_messages():
-            if not found or message.log_time - found[-1].end_ns > _SILENCE_NS:
-                found.append(_Stretch(message.log_time, message.log_time))
-            newest = found[-1]
-            newest.end_ns = message.log_time
             kind = _kind(schema.name) if schema is not None else ""
+            is_picture = kind in _FRAME_TYPES
+            newest = found[-1] if found else _Stretch(message.log_time, message.log_time - _SILENCE_NS - 1)
+            is_still = is_picture and message.log_time - (newest.pictured_ns or message.log_time) > _STILL_NS
+            if is_still or message.log_time - newest.end_ns > _SILENCE_NS:
+                newest = _Stretch(message.log_time, message.log_time)
+                found.append(newest)
+            newest.end_ns = message.log_time
             newest.kinds.add(kind)
+            if is_picture:
+                newest.pictured_ns = message.log_time
             if kind == "RawMouseEvent" and not newest.has_raw_motion:
-                newest.has_raw_motion = is_raw_motion(json.loads(message.data))
+                newest.has_raw_motion = is_raw_motion(parse_json(message.data))
     except _signs_of_damage() as error:
         raise _damaged(path) from error
     found = [stretch for stretch in found if stretch.kinds.intersection(_FRAME_TYPES)]
     if not found:
         raise UserError(f"{path} refers to no pictures: give a recording that ocap made with its video.")
     return found
+
+
+def _check_chunks(file: BinaryIO, summary: Summary | None, path: Path) -> None:
+    """No chunk of the file takes much more memory than its bytes are worth.
+
+    Raises:
+        UserError: one does, or there are none.
+    """
+    import lz4.frame
+    import zstandard
+    from mcap.data_stream import ReadDataStream
+    from mcap.records import Chunk
+
+    openers = {"zstd": zstandard.open, "lz4": lz4.frame.open}
+    left = _MOST_CHUNK_BYTES + _MOST_GROWTH * file.seek(0, io.SEEK_END)
+    for index in summary.chunk_indexes if summary is not None else ():
+        file.seek(index.chunk_start_offset + 9)  # after the kind of the record and its length
+        chunk = Chunk.read(ReadDataStream(file))
+        if chunk.compression in openers:
+            with openers[chunk.compression](io.BytesIO(chunk.data), "rb") as expanded:
+                size = len(expanded.read(_MOST_CHUNK_BYTES + 1))
+        else:
+            size = len(chunk.data)
+        left -= size
+        if size > _MOST_CHUNK_BYTES or left < 0:
+            raise UserError(f"{path} grows too large when it is decompressed: leave it out.")
+    if summary is None or not summary.chunk_indexes:
+        raise _damaged(path)
 
 
 def _reader(file: BinaryIO) -> McapReader:
@@ -163,10 +215,11 @@ def _messages(file: BinaryIO, path: Path, stretch: _Stretch) -> Iterator[_Messag
     """Its messages in the order of time. A picture counts from when it was taken, not from when that was noted."""
     waiting: list[_Message] = []
     try:
-        for number, (schema, _, message) in enumerate(_reader(file).iter_messages()):
-            if schema is None or not stretch.begin_ns <= message.log_time <= stretch.end_ns:
+        messages = _reader(file).iter_messages(starting_at=stretch.begin_ns, ending_at=stretch.end_ns)
+        for number, (schema, _, message) in enumerate(messages):
+            if schema is None:
                 continue
-            data = json.loads(message.data)
+            data = parse_json(message.data)
             if not isinstance(data, dict):
                 raise ValueError("no JSON object")
             kind = _kind(schema.name)
@@ -190,13 +243,17 @@ def _signs_of_damage() -> tuple[type[Exception], ...]:
     return McapError, ZstdError, struct.error, ValueError, EOFError, RuntimeError  # lz4 raises RuntimeError
 
 
-def _moments(file: BinaryIO, path: Path, stretch: _Stretch, notes: list[str]) -> Iterator[ImportedFrame]:
+def _moments(
+    file: BinaryIO, path: Path, stretch: _Stretch, pictures: _Pictures, notes: list[str]
+) -> Iterator[ImportedFrame]:
     state = OwaInput(has_raw_motion=stretch.has_raw_motion, has_clicks="MouseEvent" in stretch.kinds)
-    pictures = _Pictures(path)
     newest: tuple[str, int] | None = None
     next_ns = num_ticks = num_repeated = 0
+    last_ns = stretch.end_ns if stretch.pictured_ns is None else stretch.pictured_ns + _STILL_NS
     shown: tuple[str, int] | None = None
     for message in _messages(file, path, stretch):
+        if message.time_ns > last_ns:
+            break
         while newest is not None and message.time_ns > next_ns:
             frame = Frame(pictures.at(*newest).pixels(), next_ns, num_ticks)
             action, events = state.take()
@@ -230,11 +287,18 @@ def _place_of(data: dict[str, Any], path: Path) -> tuple[str, int]:
 
 
 class _Pictures:
-    """Finds pictures by their time in the video, going forward only."""
+    """Finds pictures by their time in the video, going forward only, in one video after another.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: of the .mcap.
+        given: the paths that the user gave.
+    """
+
+    def __init__(self, path: Path, given: Sequence[Path]) -> None:
         self._path = path
+        self._given = given
         self._name: str | None = None
+        self._before: set[str] = set()
         self._rest: Iterator[Picture] = iter(())
         self._current: Picture | None = None
         self._next: Picture | None = None
@@ -242,6 +306,11 @@ class _Pictures:
     def at(self, name: str, pts_ns: int) -> Picture:
         """The picture shown at this time; the last one where the video ended less than a second before."""
         if name != self._name:
+            if name in self._before:
+                raise UserError(
+                    f"{self._path} goes from one video to another and back, as ocap never does: leave it out."
+                )
+            self._before.add(name)
             self._name, self._rest = name, pictures_of(self._file(name))
             self._current = self._next = next(self._rest, None)
         while self._next is not None and self._next.time_ns <= pts_ns + _TOLERANCE_NS:
@@ -261,7 +330,7 @@ class _Pictures:
         plain = PurePosixPath(unquote(parts.path) if parts.scheme == "file" else name.replace("\\", "/"))
         if plain.is_absolute() or ".." in plain.parts or ":" in plain.parts[0]:
             plain = PurePosixPath(plain.name)
-        return as_on_disk(self._path.parent / plain)
+        return found_file(as_on_disk(self._path.parent / plain), self._given)
 
 
 def _damaged(path: Path) -> UserError:

@@ -9,7 +9,6 @@ null (older recorders) has no known action.
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,18 +22,32 @@ from numpy.typing import NDArray
 from eyehand.action import BUTTONS, KEYS, PIXELS_PER_NOTCH, Action
 from eyehand.clock import FPS, SECOND_NS
 from eyehand.errors import UserError
+from eyehand.foreign import parse_json, read_regular
 from eyehand.formats.cursor import draw_cursor
 from eyehand.formats.foreign_video import pictures_of, stated_rate
-from eyehand.formats.importing import ImportedFrame, Take, as_on_disk, file_digest, files_named, laid_out, recording_id
+from eyehand.formats.importing import (
+    ImportedFrame,
+    Take,
+    as_on_disk,
+    file_digest,
+    files_named,
+    found_file,
+    laid_out,
+    recording_id,
+)
 from eyehand.formats.motion import WholePixels, plausible
 from eyehand.frame import Frame
 from eyehand.player import Decision
+from eyehand.recording.format import MAX_FRAMES
 from eyehand.recording.writer import new_info
 
 __all__ = ["VptImporter", "key_of_minecraft"]
 
 _SCREEN_LINES = 720
 """Height in pixels of the window that cursor positions refer to, whatever the size of the video."""
+
+_MOST_BYTES = 512 << 20  # of a .jsonl; those of five minutes have 20 MB
+_MOST_LINE_BYTES = 1 << 20
 
 _KEYPAD = ("Add", "Subtract", "Multiply", "Divide", "Decimal")
 
@@ -80,8 +93,8 @@ class VptImporter:
         return files_named(self._paths, ".mp4", "VPT's NAME.mp4 beside NAME.jsonl, or a folder of such pairs")
 
     def takes(self, source: str) -> Iterator[Take]:
-        video = Path(source)
-        lines = as_on_disk(video.with_suffix(".jsonl"))
+        video = found_file(Path(source), self._paths)
+        lines = found_file(as_on_disk(video.with_suffix(".jsonl")), self._paths)
         rate = stated_rate(video)
         if abs(rate / FPS - 1) > 0.01:
             raise UserError(f"{video} has {rate:g} pictures a second and VPT's have 20: this is no VPT recording.")
@@ -94,7 +107,7 @@ class VptImporter:
             id=recording_id(self.format, video.stem, file_digest(lines)),
             user="vpt-contractor",
             env_version=video.parent.name if video.parent.name.replace(".", "").isdigit() else "",
-            created_s=_begun_s(steps),
+            created_s=_begun_s(lines, steps),
             os="",
         )
         yield Take(info, _moments(video, lines, steps, notes), notes=notes)
@@ -158,9 +171,7 @@ class _InputState:
         return frozenset({str(self._slot + 1)})
 
 
-def _moments(
-    video: Path, lines: Path, steps: Sequence[dict[str, Any] | None], notes: list[str]
-) -> Iterator[ImportedFrame]:
+def _moments(video: Path, lines: Path, steps: Sequence[bytes], notes: list[str]) -> Iterator[ImportedFrame]:
     state = _InputState()
     executed: Decision | None = None
     num_unknown = num_pictures = 0
@@ -168,7 +179,7 @@ def _moments(
         num_pictures += 1
         if index >= len(steps):
             continue
-        step = steps[index]
+        step = _step(lines, steps, index)
         with laid_out(f"{lines}, line {index + 1},", "VPT's"):
             pixels = _with_cursor(picture.pixels(), step)
             action = state.act(step, index == 0)
@@ -195,29 +206,34 @@ def _with_cursor(pixels: NDArray[np.uint8], step: dict[str, Any] | None) -> NDAr
     return draw_cursor(pixels, int(mouse.get("x", 0) * scale), int(mouse.get("y", 0) * scale))
 
 
-def _read_steps(path: Path) -> list[dict[str, Any] | None]:
-    """One entry per line; None where a line is `null`."""
+def _read_steps(path: Path) -> list[bytes]:
+    """The lines, one for each step."""
     try:
-        lines = path.read_bytes().rstrip().splitlines()  # a blank last line is no action
+        data = read_regular(path, _MOST_BYTES).rstrip()  # a blank last line is no action
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(f"{path} cannot be read ({reason}): VPT's NAME.mp4 needs NAME.jsonl beside it.") from error
-    steps: list[dict[str, Any] | None] = []
-    for number, line in enumerate(lines, 1):
-        try:
-            step = json.loads(line)
-        except ValueError as error:
-            raise UserError(f"{path} is damaged or cut off (line {number} is no JSON): fetch it again.") from error
-        if step is not None and not isinstance(step, dict):
-            raise UserError(f"{path}, line {number}, is not laid out as VPT's actions are: give VPT's NAME.jsonl.")
-        steps.append(step)
-    if not steps:
+    if not data:
         raise UserError(f"{path} is empty: fetch it again or leave this recording out.")
-    return steps
+    if data.count(b"\n") >= MAX_FRAMES:
+        raise UserError(f"{path} holds more than {MAX_FRAMES:,} lines: leave this recording out.")
+    return data.splitlines()
 
 
-def _begun_s(steps: Sequence[dict[str, Any] | None]) -> int:
+def _step(path: Path, lines: Sequence[bytes], index: int) -> dict[str, Any] | None:
+    """What a line says; None where it is `null`."""
+    line = lines[index]
+    try:
+        step = parse_json(line) if len(line) <= _MOST_LINE_BYTES else ()
+    except ValueError as error:
+        raise UserError(f"{path} is damaged or cut off (line {index + 1} is no JSON): fetch it again.") from error
+    if step is not None and not isinstance(step, dict):
+        raise UserError(f"{path}, line {index + 1}, is not laid out as VPT's actions are: give VPT's NAME.jsonl.")
+    return step
+
+
+def _begun_s(path: Path, lines: Sequence[bytes]) -> int:
     """Unix time of the first line that has one; 0: none has."""
-    return next(
-        (int(step["milli"]) // 1000 for step in steps if step and isinstance(step.get("milli"), int | float)), 0
-    )
+    steps = (_step(path, lines, index) for index in range(len(lines)))
+    times = (step["milli"] for step in steps if step and isinstance(step.get("milli"), int | float))
+    return int(next(times, 0)) // 1000
