@@ -8,10 +8,11 @@ import subprocess
 import sys
 import typing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from eyehand.cli import COMMANDS, main, module_of
+from eyehand.cli import COMMANDS, WRITTEN, main, module_of
 
 ROOT = Path(__file__).parent.parent
 
@@ -154,3 +155,51 @@ def test_an_option_that_changed_its_name_says_the_new_one(
 ) -> None:
     assert main(["record", "--game", "doom/aim", "--out", "never", old]) == 2
     assert new in capsys.readouterr().err
+
+
+READ = ["folder", "index", "source", "sources", "iwad", "files", "data", "baseline_data", "init_from", "token_file"]
+READ += ["baselines", "file", "config", "reference", "socket"]
+"""Options for paths that are read; and for what is pushed, pulled or listened at, which say at once what is wrong."""
+
+
+def _paths(options: type, found: dict[str, Any]) -> dict[str, Any]:
+    """The options of a command whose values are paths."""
+    for name, kind in typing.get_type_hints(options, include_extras=True).items():
+        parts = [kind]
+        for part in parts:
+            parts += typing.get_args(part)
+            if isinstance(part, type) and dataclasses.is_dataclass(part):
+                _paths(part, found)
+            if part is Path:
+                found[name] = kind
+    return found
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_path_is_known_to_be_written_or_read(name: str) -> None:
+    """So that a new option that writes a file is checked before the work, too."""
+    paths = _paths(importlib.import_module(module_of(name)).Options, {})
+    assert set(paths) <= {*WRITTEN, *READ}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["evaluate", "--game", "doom/aim", "--checkpoint", "no/such", "--json", "FILE/x.json"],
+        ["evaluate", "--game", "doom/aim", "--checkpoint", "no/such", "--json", "OUT"],
+        ["bench", "live", "--checkpoint", "no/such", "--json", "FILE/x.json"],
+        ["data", "check", "no/such", "--out", "FILE/x.json"],
+        ["inspect", "no/such", "--html", "OUT"],
+        ["play", "--game", "doom/aim", "--checkpoint", "no/such", "--out", "FILE/x"],
+        ["train", "--data", "no/such", "--out", "FILE/x"],
+        ["checkpoint", "export", "no/such", "FILE/x.ckpt"],
+    ],
+)
+def test_what_cannot_be_written_is_said_before_the_work(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("old")
+    given = [word.replace("FILE", str(tmp_path / "file")).replace("OUT", str(tmp_path)) for word in arguments]
+    assert main(given) == 2
+    assert f"Cannot write {given[-1]} (" in capsys.readouterr().err
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]

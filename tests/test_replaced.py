@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from eyehand.errors import UserError
-from eyehand.replaced import replaced
+from eyehand.replaced import check_writable, replaced
 
 
 def test_a_file_takes_the_place_of_the_old_one(tmp_path: Path) -> None:
@@ -110,3 +110,23 @@ def test_a_pipe_is_written_to(tmp_path: Path) -> None:
     reader.join()
     assert read == ["through"]
     assert (tmp_path / "pipe").is_fifo()
+
+
+def test_whether_a_place_can_be_written_is_known_before(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("old")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "folder")
+    before = sorted(tmp_path.rglob("*"))
+    good = ["file", "folder", "link", "new", "new/er/est", "folder/x", "link/x/y", "a" * 230]
+    for place in [*(tmp_path / name for name in good), Path("/dev/stdout"), Path("/dev/null")]:
+        check_writable(place)
+    for name, reason in [("file/x", "Not a directory"), ("file/x/y", "Not a directory"), ("a" * 250, "too long")]:
+        with pytest.raises(UserError, match=f"Cannot write .*{reason}.*: choose another place"):
+            check_writable(tmp_path / name)
+    for name in ("folder", "link"):
+        with pytest.raises(UserError, match="Is a directory"):
+            check_writable(tmp_path / name, as_file=True)
+    with pytest.raises(UserError, match="Cannot write /proc/x"):
+        check_writable(Path("/proc/x"))  # which refuses root too
+    assert sorted(tmp_path.rglob("*")) == before
+    assert (tmp_path / "file").read_text() == "old"

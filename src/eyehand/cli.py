@@ -23,13 +23,15 @@ import signal
 import sys
 from collections.abc import Sequence
 from itertools import pairwise
+from pathlib import Path
 from types import FrameType
 
 from eyehand.errors import UserError
+from eyehand.replaced import check_writable
 from eyehand.terminal import announce, print_line, show_what_python_prints
 from eyehand.version import __version__
 
-__all__ = ["COMMANDS", "RENAMED", "main", "module_of"]
+__all__ = ["COMMANDS", "RENAMED", "WRITTEN", "main", "module_of"]
 
 COMMANDS: dict[str, str] = {
     "games": "List the games and what there is to do in them.",
@@ -56,6 +58,9 @@ RENAMED = {
     "--perturb": "--noise-injection",
     "--hand-back-key": "--resume-key",
 }
+
+WRITTEN = ("out", "json", "html", "record")
+"""What options are called, of every command, that name a file or a folder to write; paths of other names are read."""
 
 _MAY_BE_EMPTY = "--instruction"
 """The one option whose text may be empty: no instruction."""
@@ -132,7 +137,7 @@ def _run(argv: list[str]) -> int:
     finally:
         for line in said.getvalue().removesuffix("\n").split("\n") if said.getvalue() else ():
             print_line(line)
-    _check_numbers(parsed)
+    _check_values(parsed)
     status: int = command.run(parsed)
     return status
 
@@ -144,15 +149,18 @@ def _check_empty(command: str, options: list[str]) -> None:
             raise UserError(f"The argument behind {option or before} is empty: is a variable of the shell unset?")
 
 
-def _check_numbers(options: object) -> None:
-    """Refuse what Python reads as a number and no option can be: nan, inf, a seed below 0."""
+def _check_values(options: object) -> None:
+    """Refuse, before any work, what Python reads as a number and no option can be (nan, inf, a seed below 0), and a
+    place where what comes of the work cannot be written."""
     for name, value in vars(options).items():
         if name == "seed" and value < 0:
             raise UserError(f"Option --seed must be 0 or more, not {value}.")
         if isinstance(value, float) and not math.isfinite(value):
             raise UserError(f"Option --{name.replace('_', '-')} cannot be {value}: give a number.")
+        if name in WRITTEN and isinstance(value, Path):
+            check_writable(value, as_file=name in ("json", "html"))
         if hasattr(value, "__dataclass_fields__"):
-            _check_numbers(value)
+            _check_values(value)
 
 
 def module_of(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import glob
 import os
 import shutil
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from eyehand.errors import UserError
 
-__all__ = ["replaced", "sync"]
+__all__ = ["check_writable", "replaced", "sync"]
 
 
 @contextlib.contextmanager
@@ -31,7 +32,7 @@ def replaced(
     """
     errors: tuple[type[Exception], ...] = (OSError, *also)
     real = Path(os.path.realpath(path))
-    new = real.parent / f".{real.name}.{os.getpid()}.partial"
+    new = _partial(real)
     try:
         is_stream = path.parent.as_posix() in ("/dev", "/dev/fd")  # /dev/stdout, even where it leads to a file
         if is_stream or (path.exists() and not path.is_file() and not path.is_dir()):
@@ -54,6 +55,39 @@ def replaced(
     finally:
         with contextlib.suppress(OSError):
             _remove(new)
+
+
+def check_writable(path: Path, as_file: bool = False) -> None:
+    """Find out, before hours of work, whether a file or folder can be written at its end; leaves nothing behind.
+
+    Args:
+        path: as of `replaced`.
+        as_file: it is to be a file, and may not be a folder.
+
+    Raises:
+        UserError: it cannot.
+    """
+    place = Path(os.path.realpath(path))
+    try:
+        if place.is_dir() and as_file:
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if place.exists() and not place.is_file() and not place.is_dir():
+            return  # a pipe, /dev/stdout: whoever reads it may not be there yet
+        probe = _partial(place).name
+        if not place.is_dir():
+            place = place.parent
+        while not place.exists():
+            place = place.parent
+        descriptor = os.open(place / probe, os.O_WRONLY | os.O_CREAT, 0o600)
+        os.close(descriptor)
+        (place / probe).unlink()
+    except OSError as error:
+        raise UserError(f"Cannot write {path} ({error.strerror or error}): choose another place.") from error
+
+
+def _partial(real: Path) -> Path:
+    """What a file or folder is called until it is whole."""
+    return real.parent / f".{real.name}.{os.getpid()}.partial"
 
 
 def _is_running(pid: int) -> bool:

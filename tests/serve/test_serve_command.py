@@ -96,7 +96,7 @@ def test_a_checkpoint_is_served_at_two_addresses_until_sigterm(
         (["--tcp", "0.0.0.0:0"], "give --token-file"),
         (["--tcp", "9999"], "is no address"),
         (["--token-file", "OUT/token"], "--token-file is for TCP"),
-        (["--tcp", "localhost:0", "--token-file", "OUT/token"], "Cannot read the token file"),
+        (["--tcp", "localhost:0", "--token-file", "OUT/token"], "The token file"),
         (["--socket", "OUT/s", "--checkpoint", "no/such"], "There is no checkpoint"),
         (["--socket", "OUT/s", "--temperature", "-1"], "temperature"),
     ],
@@ -120,7 +120,7 @@ def test_mistakes_get_one_sentence(
         (["--server", "host:"], "is no address"),
         (["--server", "OUT/s", "--player", "random"], "not both"),
         (["--token-file", "OUT/token"], "with --server"),
-        (["--server", "OUT/s", "--token-file", "OUT/token"], "Cannot read the token file"),
+        (["--server", "OUT/s", "--token-file", "OUT/token"], "The token file"),
     ],
 )
 def test_mistakes_of_playing_get_one_sentence(

@@ -51,3 +51,10 @@ def test_no_run_to_resume(tmp_path: Path) -> None:
     (tmp_path / CONFIG_FILE).write_text("{")
     with pytest.raises(UserError, match="damaged"):
         read_config(tmp_path)
+    (tmp_path / CONFIG_FILE).write_text("[" * 100_000)
+    with pytest.raises(UserError, match="damaged"):
+        read_config(tmp_path)
+    (tmp_path / CONFIG_FILE).unlink()
+    (tmp_path / CONFIG_FILE).mkdir()
+    with pytest.raises(UserError, match=r"config.json cannot be read \(Is a directory\)"):
+        read_config(tmp_path)

@@ -155,7 +155,10 @@ def test_who_can_reach_an_address(host: str, is_loopback: bool) -> None:
 
 def test_tokens(tmp_path: Path) -> None:
     file = tmp_path / "token"
-    with pytest.raises(UserError, match="Cannot read the token file"):
+    with pytest.raises(UserError, match=r"The token file .* cannot be read \(No such file or directory\)"):
+        read_token(file)
+    file.write_bytes(b"\xff" * 16)
+    with pytest.raises(UserError, match="is not text in UTF-8"):
         read_token(file)
     file.write_text("short\n")
     with pytest.raises(UserError, match="5 characters"):

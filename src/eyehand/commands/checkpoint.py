@@ -47,13 +47,13 @@ class Export:
 
     Attributes:
         checkpoint: a folder.
-        file: the .ckpt file to write; model_config.yaml is put beside it. Default: in a folder NAME-p2p beside the
+        out: the .ckpt file to write; model_config.yaml is put beside it. Default: in a folder NAME-p2p beside the
             checkpoint.
         to: which project's format. p2p: Open P2P.
     """
 
     checkpoint: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="CHECKPOINT")]
-    file: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[FILE]")] = None
+    out: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[FILE]")] = None
     to: Literal["p2p"] = "p2p"
 
 

@@ -299,6 +299,8 @@ def parse_profile(name: str, text: str) -> Profile:
             raise UserError("instructions must hold at least two ways to say what to do")
         if min(profile.timeout_s, profile.round_s) <= 0 or profile.px_per_degree < 0:
             raise UserError("timeout_s and round_s must be above 0, and px_per_degree not below it")
+    except RecursionError as error:
+        raise UserError(f"The profile {name} has a mistake: it is nested too deeply.") from error
     except (tomllib.TOMLDecodeError, ValueError, UserError) as error:
         raise UserError(f"The profile {name} has a mistake: {_sentence(str(error))}") from error
     return profile

@@ -15,9 +15,12 @@ from eyehand.errors import UserError
 from eyehand.recording.reader import is_hidden
 from eyehand.safe_path import SafePath
 
-__all__ = ["MANIFEST_FILE", "FileFacts", "parse_manifest", "serialise_manifest"]
+__all__ = ["MANIFEST_FILE", "MOST_MANIFEST_BYTES", "FileFacts", "parse_manifest", "serialise_manifest"]
 
 MANIFEST_FILE = "eyehand-manifest.json"
+MOST_MANIFEST_BYTES = 256 << 20
+"""Of a million and a half files."""
+
 _VERSION = 1
 
 

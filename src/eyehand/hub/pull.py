@@ -18,8 +18,9 @@ from pathlib import Path
 
 from eyehand.errors import UserError
 from eyehand.folder_lock import alone_in
+from eyehand.foreign import read_at_most, read_regular
 from eyehand.formats.importing import file_digest
-from eyehand.hub.manifest import MANIFEST_FILE, FileFacts, parse_manifest
+from eyehand.hub.manifest import MANIFEST_FILE, MOST_MANIFEST_BYTES, FileFacts, parse_manifest
 from eyehand.hub.retry import Wait, retried
 from eyehand.hub.store import Store, part_name
 from eyehand.replaced import replaced
@@ -122,7 +123,7 @@ def _pull(
 def _manifest(store: Store) -> bytes:
     try:
         with store.open(MANIFEST_FILE) as file:
-            return file.read()
+            return read_at_most(file, MOST_MANIFEST_BYTES, f"{store.url}/{MANIFEST_FILE}")
     except FileNotFoundError as error:
         raise UserError(
             f"{store.url} holds no {MANIFEST_FILE}: nothing was pushed there, or a push is not finished; if others put "
@@ -154,7 +155,7 @@ def _check_free(target: Path, wanted: dict[str, FileFacts]) -> None:
     if not there:
         return
     file = resolve_inside(target, MANIFEST_FILE)
-    pulled = parse_manifest(file.read_bytes(), str(target)) if file.exists() else {}
+    pulled = parse_manifest(read_regular(file, MOST_MANIFEST_BYTES), str(target)) if file.exists() else {}
     own = [name for name in there if name not in pulled or not _is_right(target / name, pulled[name])]
     if own:
         names = ", ".join(own[:3]) + (f" and {len(own) - 3} more" if len(own) > 3 else "")

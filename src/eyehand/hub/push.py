@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eyehand.errors import UserError
+from eyehand.foreign import read_at_most
 from eyehand.formats.importing import file_digest
-from eyehand.hub.manifest import MANIFEST_FILE, FileFacts, parse_manifest, serialise_manifest
+from eyehand.hub.manifest import MANIFEST_FILE, MOST_MANIFEST_BYTES, FileFacts, parse_manifest, serialise_manifest
 from eyehand.hub.retry import Wait, retried
 from eyehand.hub.store import Store, StoredFile
 from eyehand.jobs.journal import Journal
@@ -158,7 +159,7 @@ def _finish(store: Store, facts: dict[str, FileFacts], card: str, wait: Wait) ->
 
 def _read(store: Store, name: str) -> bytes:
     with store.open(name) as file:
-        return file.read()
+        return read_at_most(file, MOST_MANIFEST_BYTES, f"{store.url}/{name}")
 
 
 class _Journal(Journal):

@@ -18,7 +18,7 @@ Wait = Callable[[float], None]
 
 _Result = TypeVar("_Result")
 
-_HOPELESS = (errno.ENAMETOOLONG, errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
+_HOPELESS = (errno.EFBIG, errno.ENAMETOOLONG, errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS)
 
 _PATIENCE_ASKED = (408, 409, 412, 423, 425, 429)  # of HTTP
 

@@ -6,13 +6,13 @@ shapes the result. Imports no torch, so that the command line can show its optio
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
-from eyehand.errors import UserError
+from eyehand.errors import UserError, unreadable
+from eyehand.foreign import parse_json, read_regular
 
 __all__ = ["CONFIG_FILE", "TrainConfig", "check_resumable", "read_config"]
 
@@ -168,17 +168,23 @@ class TrainConfig:
         return {name: _plain(value) for name, value in asdict(self).items()}
 
 
+_MOST_BYTES = 1 << 20
+"""Of a run's configuration."""
+
+
 def read_config(run: Path) -> dict[str, Any]:
     """The configuration that a run was started with.
 
     Raises:
-        UserError: there is no run in this folder.
+        UserError: there is no run in this folder, or its configuration cannot be read.
     """
     path = run / CONFIG_FILE
     try:
-        values = json.loads(path.read_text())
+        values = parse_json(read_regular(path, _MOST_BYTES))
     except FileNotFoundError:
         raise UserError(f"There is no run to resume in {run}: leave out --resume to start one.") from None
+    except OSError as error:
+        raise unreadable(path, error) from error
     except ValueError as error:
         raise UserError(f"{path} is damaged ({error}): restore it, or start a new run in another folder.") from error
     if not isinstance(values, dict):

@@ -7,7 +7,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-from eyehand.errors import UserError
+from eyehand.errors import UserError, unreadable
 
 __all__ = ["Address", "read_token"]
 
@@ -82,8 +82,10 @@ def read_token(file: Path) -> str:
     """
     try:
         token = file.read_text(encoding="utf-8").strip()
-    except (OSError, ValueError) as error:
-        raise UserError(f"Cannot read the token file {file}: {error}.") from error
+    except OSError as error:
+        raise unreadable(f"The token file {file}", error) from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"The token file {file} cannot be read: it is not text in UTF-8.") from error
     if len(token) < _MIN_TOKEN:
         raise UserError(
             f"The token in {file} has {len(token)} characters: make one of at least {_MIN_TOKEN}, "
