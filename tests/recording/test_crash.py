@@ -101,6 +101,20 @@ def test_what_is_killed_before_its_first_fragment_is_passed_over(tmp_path, capsy
     assert f"left out: {cut_off} holds no frames" in capsys.readouterr().err
 
 
+class _StoppedFrame(Frame):
+    """Its first resize, which loads what it needs, is interrupted."""
+
+    def small(self) -> np.ndarray:
+        raise SystemExit(143)
+
+
+def test_a_recording_that_is_ended_within_its_first_frame_is_passed_over(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit), RecordingWriter(tmp_path, new_info("echo", "show", 20.0)) as writer:
+        writer.add(_StoppedFrame(np.zeros((64, 64, 3), np.uint8), 0, 0), None)
+    with pytest.raises(UserError, match=r"holds no frames \(it was cut off within the first second\)"):
+        Recording.open(writer.path)
+
+
 def test_sigkill_in_the_middle_of_writing(tmp_path):
     """Killed while it runs freely, so that the signal may fall into any write."""
     with _child(tmp_path, 0, 10_000) as child:

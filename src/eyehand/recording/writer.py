@@ -137,7 +137,7 @@ class RecordingWriter:
         self._guarded(lambda: self._append(self._note(change_id, facts)))
 
     def close(self, outcome: Mapping[str, float] | None = None) -> None:
-        """Finish the recording. May be called twice.
+        """Finish the recording; one that was ended in its first frame reads as cut off. May be called twice.
 
         Args:
             outcome: facts at the end of the episode (`score`...), stored with the closing message.
@@ -151,7 +151,8 @@ class RecordingWriter:
             facts = {"num_frames": self.num_frames, "outcome": dict(outcome or {})}
             self._append(self._note(FINISHED, facts))
 
-        self._guarded(finish)
+        if self.num_frames:
+            self._guarded(finish)
         self._abandon()
 
     def _write(self, frame: Frame, message: pb.FrameAnnotation) -> None:
