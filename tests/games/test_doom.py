@@ -67,7 +67,7 @@ def test_every_task_keeps_the_contract(name):
         assert game.task.name == f"doom/{name}"
         assert (game.task.env, game.task.env_subtype) == ("doom", name)
         assert len(set(game.task.instructions)) >= 2
-        assert 10.0 <= game.task.time_limit_s <= 60.0
+        assert 10.0 <= game.task.time_limit_s <= 300.0
         game.reset(3)
         first, outcome = game.observe(), game.outcome()
         assert first.pixels.shape == (240, 320, 3)

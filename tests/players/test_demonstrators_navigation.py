@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from eyehand.action import NOTHING
+from eyehand.games.doom.floor_plan import FloorPlan, Obstacle
 from eyehand.games.doom.state import DoomLine, DoomSector
 from eyehand.games.families import open_game
 from eyehand.player import Observation, Player
-from eyehand.players.demonstrators.geometry import FloorPlan, Obstacle
 from eyehand.players.demonstrators.motor import MotorLimits
 from eyehand.players.demonstrators.navigation import ExploreDemonstrator, HomeDemonstrator
 from eyehand.players.demonstrators.route import route_through
@@ -70,8 +70,10 @@ def test_a_low_ceiling_bars_the_way_and_a_closed_door_does_not() -> None:
     assert len(_way(FloorPlan(_two_rooms(middle_ceiling=48)), (40, 128), (540, 128))) == 0
     with_door = FloorPlan(_two_rooms(middle_ceiling=0))
     assert len(_way(with_door, (40, 128), (540, 128))) > 0
-    assert with_door.door_ahead(200, 128, 400, 128) == pytest.approx(56, abs=8)
-    assert with_door.door_ahead(200, 128, 100, 128) is None
+    (_, west), (to_door, door), (to_east, east) = with_door.sectors_ahead(200, 128, 400, 128)
+    assert (west, door, east) == (0, 1, 2)
+    assert (to_door, to_east) == (pytest.approx(56, abs=8), pytest.approx(120, abs=8))
+    assert with_door.sectors_ahead(200, 128, 100, 128) == [(0.0, 0)]
 
 
 def test_a_solid_thing_closes_a_passage_that_it_fills() -> None:

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from eyehand.errors import UserError
 from eyehand.games.doom.controls import ENGINE_BUTTONS, TURN
 from eyehand.games.doom.level import game_of_level, sectors_of_level
+from eyehand.games.doom.level_route import LevelRoute, level_route
 from eyehand.games.doom.process import EngineGuard, start_engine
-from eyehand.games.doom.scores import DoomFacts
+from eyehand.games.doom.scores import DoomFacts, WayToExit
 from eyehand.games.doom.state import DoomObject, DoomState
 from eyehand.games.doom.tasks import DoomTask
 
@@ -63,6 +64,9 @@ class DoomEngine:
         self._game: Any = None
         self._guard: EngineGuard | None = None
         self._look: Any = None
+        self._route: LevelRoute | None = None
+        if with_state and task.scorer is WayToExit:
+            self._route = level_route(task.wad, task.map, task.skill)
 
     def begin(self, seed: int) -> None:
         """Start an episode. One seed gives one episode, independent of earlier ones."""
@@ -98,6 +102,7 @@ class DoomEngine:
         game.set_objects_info_enabled(self._with_state or self._task.scorer.needs_monsters)
         game.set_labels_buffer_enabled(self._with_state)
         game.set_depth_buffer_enabled(self._with_state)
+        game.set_sectors_info_enabled(self._with_state)
         if self._task.num_bots:
             game.add_game_args(f"{_DEATHMATCH_ARGS} +viz_bots_path {package / 'bots.cfg'}")
         game.add_game_args(self._task.engine_args)
@@ -199,6 +204,8 @@ class DoomEngine:
             screen_width=self._screen[0],
             screen_height=self._screen[1],
             fov_deg=self._variable("CAMERA_FOV"),
+            heights=tuple((sector.floor_height, sector.ceiling_height) for sector in state.sectors),
+            route=self._route,
         )
 
     def close(self) -> None:

@@ -55,7 +55,7 @@ class DoomEpisode:
         self._buttons = held_buttons(NOTHING)
         self._turn, self._look = AngleMotion(), AngleMotion()
         self._start = self._engine.facts(0.0)
-        self._scorer = self._task.scorer(self._start)
+        self._scorer = self._task.scorer(self._start, self._task)
         self._moment = self._capture(self._start, index=0)
         return self._moment
 

@@ -10,23 +10,41 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from eyehand.errors import UserError
+from eyehand.formats.doom.wad import WadFile
 from eyehand.games.doom.process import EngineGuard, start_engine
 from eyehand.games.doom.state import DoomLine, DoomSector
 
-__all__ = ["game_of_level", "sectors_of_level"]
+__all__ = ["game_of_level", "sectors_of_level", "wad_path"]
+
+
+def wad_path(wad: str) -> Path:
+    """The file of a WAD: of the vizdoom package (a game of Freedoom or a scenario) by its name, another by its path.
+
+    Raises:
+        UserError: vizdoom is not installed, or the package has no such file.
+    """
+    import vizdoom
+
+    package = Path(vizdoom.__file__).parent
+    for path in (package / wad, package / "scenarios" / wad):
+        if path.is_file():
+            return path
+    raise UserError(f"The vizdoom package has no {wad}: install its newest version (`pip install -U vizdoom`).")
 
 
 def game_of_level(wad: str, level: str, guard: EngineGuard) -> Any:
     """A vizdoom.DoomGame, not started yet, that will play this level, step by step, without sound."""
     import vizdoom
 
-    package = Path(vizdoom.__file__).parent
+    package, path = Path(vizdoom.__file__).parent, wad_path(wad)
     game = vizdoom.DoomGame()
     game.set_vizdoom_path(str(guard.executable))
     game.set_doom_config_path(str(guard.settings))
-    game.set_doom_game_path(str(package / "freedoom2.wad"))
-    if wad != "freedoom2.wad":
-        game.set_doom_scenario_path(str(package / "scenarios" / wad))
+    is_game = WadFile(path).is_game
+    game.set_doom_game_path(str(path if is_game else package / "freedoom2.wad"))
+    if not is_game:
+        game.set_doom_scenario_path(str(path))
     game.set_doom_map(level)
     game.set_mode(vizdoom.Mode.PLAYER)
     game.set_sound_enabled(False)

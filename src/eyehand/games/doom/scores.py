@@ -9,10 +9,13 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from eyehand.games.doom.tasks import DoomTask
 
 __all__ = ["CellsVisited", "Closeness", "DoomFacts", "Frags", "Progress", "Reward", "Score", "SecondsSurvived"]
-__all__ += ["Treasure"]
+__all__ += ["Treasure", "WayToExit"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,7 @@ class Score(ABC):
 
     needs_monsters: ClassVar[bool] = False
 
-    def __init__(self, start: DoomFacts) -> None:
+    def __init__(self, start: DoomFacts, task: DoomTask) -> None:
         self.start = start
         self.value = 0.0
         self.is_won = False
@@ -93,8 +96,8 @@ class Closeness(Score):
     needs_monsters: ClassVar[bool] = True
     _TOUCH = 16.0 + 31.0 + 4.0
 
-    def __init__(self, start: DoomFacts) -> None:
-        super().__init__(start)
+    def __init__(self, start: DoomFacts, task: DoomTask) -> None:
+        super().__init__(start, task)
         self._way = self._gap(start)
         self._gap_now = self._way
         self._ammo = start.ammo
@@ -137,13 +140,34 @@ class Progress(Score):
             self.value = max(self.value, min(way, 99.0))
 
 
+class WayToExit(Score):
+    """Percent of the way to the exit that was walked at best, along the level's route; 100 only with the exit."""
+
+    def __init__(self, start: DoomFacts, task: DoomTask) -> None:
+        from eyehand.games.doom.level_route import level_route
+
+        super().__init__(start, task)
+        self._route = level_route(task.wad, task.map, task.skill)
+        self._leg = 0
+        self._way = self._route.remaining(0, start.x, start.y)
+        self.facts["exits"] = 0.0
+
+    def update(self, now: DoomFacts) -> None:
+        if now.is_left:
+            self.value, self.facts["exits"] = 100.0, 1.0
+            return
+        self._leg = self._route.after(self._leg, now.x, now.y)
+        share = 1.0 - self._route.remaining(self._leg, now.x, now.y) / self._way
+        self.value = max(self.value, min(100.0 * share, 99.0))
+
+
 class CellsVisited(Score):
     """Number of different squares of 128 x 128 map units walked on, the first not counted."""
 
     _CELL = 128.0
 
-    def __init__(self, start: DoomFacts) -> None:
-        super().__init__(start)
+    def __init__(self, start: DoomFacts, task: DoomTask) -> None:
+        super().__init__(start, task)
         self._cells = {self._cell(start)}
 
     def _cell(self, facts: DoomFacts) -> tuple[int, int]:

@@ -7,9 +7,13 @@ angle of 0 looks east and grows counter-clockwise. Knows nothing about the engin
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from eyehand.games.doom.level_route import LevelRoute
 
 __all__ = ["DoomLine", "DoomObject", "DoomSector", "DoomState"]
 
@@ -77,6 +81,8 @@ class DoomState:
         sectors: the level's geometry as it is when the episode begins (doors move, this does not).
         screen_width, screen_height: size of the picture that boxes and depth refer to, in pixels.
         fov_deg: horizontal angle of view.
+        heights: floor and ceiling of every sector now.
+        route: the way to the exit, where the score counts how much of it was walked.
     """
 
     tick: int
@@ -100,3 +106,5 @@ class DoomState:
     screen_width: int
     screen_height: int
     fov_deg: float = 90.0
+    heights: tuple[tuple[float, float], ...] = ()
+    route: LevelRoute | None = None

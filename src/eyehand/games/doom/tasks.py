@@ -1,6 +1,6 @@
 """The tasks of Doom: level, difficulty, time limit, score, and instructions in English, listed in `tasks.toml`.
 
-All levels come with the vizdoom package (its scenarios and Freedoom's Phase 2), nothing is downloaded. Importing this
+All levels come with the vizdoom package (its scenarios and Freedoom), nothing is downloaded. Importing this
 module does not load the engine, so that the command line can list tasks quickly.
 """
 
@@ -23,7 +23,7 @@ class DoomTask:
 
     Attributes:
         name: as typed after `doom/`.
-        wad: a file of the vizdoom package: a scenario's, or freedoom2.wad.
+        wad: a file of the vizdoom package (a scenario's, freedoom1.wad or freedoom2.wad), or the path of a game.
         instructions: the task in English, in several wordings; the first is the usual one.
         time_limit_s: an episode ends after this many seconds of game time.
         score: what the score counts, in words; scorer: its class.

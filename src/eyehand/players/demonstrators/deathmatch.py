@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from eyehand.games.doom.floor_plan import floor_plan, obstacles_of
 from eyehand.players.demonstrators.combat import Rocketeer
 from eyehand.players.demonstrators.eyes import Sighting
-from eyehand.players.demonstrators.geometry import floor_plan, obstacles_of
 from eyehand.players.demonstrators.roaming import roam
 from eyehand.players.demonstrators.scripted import Intent, Scene
 

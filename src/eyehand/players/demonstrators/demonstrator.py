@@ -26,6 +26,8 @@ DEMONSTRATORS: dict[str, tuple[str, str]] = {
     "deathmatch": ("deathmatch", "Deathmatch"),
     "home": ("navigation", "HomeDemonstrator"),
     "explore": ("navigation", "ExploreDemonstrator"),
+    "e1m1": ("level", "LevelDemonstrator"),
+    "map01": ("level", "LevelDemonstrator"),
 }
 """Module and class for each Doom task."""
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from eyehand.game import Game
+from eyehand.games.doom.floor_plan import FloorPlan, floor_plan
 from eyehand.games.doom.state import DoomState
 from eyehand.players.demonstrators.eyes import Sighting
-from eyehand.players.demonstrators.geometry import FloorPlan, floor_plan
 from eyehand.players.demonstrators.roaming import passes, roam
 from eyehand.players.demonstrators.scripted import Demonstrator, Intent, Scene
 

@@ -1,8 +1,8 @@
 """Path following: `Navigator` turns a goal or a way into a turn of the view and keys to hold.
 
-It walks towards the farthest point a little ahead that a straight walk reaches, opens closed doors, and frees itself
-where it is stuck. Its output depends on the player's pose and on the last two seconds (positions, doors opened), as
-executed and not as requested, so that it can also label the play of another player. `motor.py` makes Actions of it.
+It walks towards the farthest point a little ahead that a straight walk reaches, opens doors, calls and rides lifts, and
+frees itself where it is stuck. Its output depends on the player's pose and on the last two seconds (positions, pushes),
+as executed and not as requested, so that it can also label the play of another player. `motor.py` makes Actions of it.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyehand.action import Action
+from eyehand.games.doom.floor_plan import CELL, HEADROOM, STEP_UP, DistanceField, FloorPlan, floor_plan, obstacles_of
 from eyehand.games.doom.state import DoomState
 from eyehand.players.demonstrators.eyes import bearing_deg, wrap_deg
-from eyehand.players.demonstrators.geometry import CELL, FloorPlan, floor_plan, obstacles_of
 
 __all__ = ["Gait", "Navigator", "Steering"]
 
 _USE_REACH = 60.0
-"""Doors are pushed from nearer than this; the engine allows 64 units from the middle of the body."""
-_DOOR_OPEN_TICKS = 90
-"""For so long a pushed door counts as open (the engine keeps it open for 4.3 s)."""
+"""Doors and lifts are pushed from nearer than this; the engine allows 64 units from the middle of the body."""
+_WAIT_REACH = 44.0
+"""Nearer than this to what is still closed or up, nobody walks on."""
 _PUSH_AGAIN_TICKS = 20
 _STUCK_TICKS = 12
 _STUCK_DISTANCE = 12.0
@@ -64,15 +64,17 @@ class Steering:
 class Navigator:
     """Walks over a level. Call `reset` at the start of an episode, and `go_to` or `follow` at every tick."""
 
-    def __init__(self, gait: Gait | None = None) -> None:
+    def __init__(self, gait: Gait | None = None, plan: FloorPlan | None = None) -> None:
         self.gait = gait or Gait()
+        self._given_plan = plan
         self.reset()
 
     def reset(self) -> None:
         """Forget the last episode and its level."""
-        self._plan: FloorPlan | None = None
+        self._plan = self._given_plan
         self._spots: deque[tuple[float, float, bool]] = deque(maxlen=_STUCK_TICKS)
-        self._pushed_tick = -_DOOR_OPEN_TICKS
+        self._pushed_tick = -_PUSH_AGAIN_TICKS
+        self._heights: tuple[tuple[float, float], ...] = ()
         self._was_pushing = False
         self._recovery: tuple[int, frozenset[str]] | None = None
 
@@ -88,23 +90,33 @@ class Navigator:
         goal = plan.nearest_free(x, y)
         if goal is None:
             return self.follow(state, executed, np.zeros((0, 2)))
-        num_cells = int(self.gait.look_ahead / CELL) + 4
+        return self.descend(state, executed, plan.field(goal))
+
+    def descend(self, state: DoomState, executed: Action, field: DistanceField) -> Steering:
+        """Walk the shortest way to the goal of a field."""
         soon = self._soon(state)
-        return self.follow(state, executed, plan.field(goal).way(soon.x, soon.y, num_cells))
+        return self.follow(state, executed, field.way(soon.x, soon.y, int(self.gait.look_ahead / CELL) + 4))
+
+    def push(self, state: DoomState, executed: Action, x: float, y: float) -> Steering:
+        """Face a switch in reach and push it, again and again."""
+        self._note(state, executed)
+        turn_deg = bearing_deg(state, x, y)
+        since_ticks = state.tick - self._pushed_tick
+        must_push = since_ticks <= 2 or (abs(turn_deg) < 15.0 and since_ticks > _PUSH_AGAIN_TICKS)
+        return Steering(turn_deg, frozenset({"Space"} if must_push else ()))
 
     def follow(self, state: DoomState, executed: Action, way_N2: NDArray[np.float64]) -> Steering:
         """Walk along points, the first of which is near the player and the last of which is the goal."""
-        self._spots.append((state.x, state.y, "w" in executed.keys))
-        is_pushing = not executed.keys.isdisjoint({"Space", "e"})
-        if is_pushing and not self._was_pushing:
-            self._pushed_tick = state.tick
-        self._was_pushing = is_pushing
+        self._note(state, executed)
         soon = self._soon(state)
         target = self._target(soon, way_N2)
         if target is None:
             return Steering(0.0, frozenset())  # at the end of the way, or there is none
         turn_deg = self._turn(soon, *target)
-        must_push = self._must_push(state, *target)
+        must_push, must_wait = self._meet_what_moves(state, *target)
+        if must_wait:
+            self._spots.clear()
+            return Steering(turn_deg, frozenset({"Space"} if must_push else ()))
         if not must_push and (recovery_keys := self._free_oneself(state)):
             return Steering(turn_deg, recovery_keys)
         keys = set()
@@ -115,6 +127,14 @@ class Navigator:
         if must_push:
             keys.add("Space")
         return Steering(turn_deg, frozenset(keys))
+
+    def _note(self, state: DoomState, executed: Action) -> None:
+        """Remember where the player was, and when it pushed."""
+        self._spots.append((state.x, state.y, "w" in executed.keys))
+        is_pushing = not executed.keys.isdisjoint({"Space", "e"})
+        if is_pushing and not self._was_pushing:
+            self._pushed_tick = state.tick
+        self._was_pushing = is_pushing
 
     def _target(self, state: DoomState, way_N2: NDArray[np.float64]) -> tuple[float, float] | None:
         """The farthest point of the way within `look_ahead` that a straight walk reaches."""
@@ -173,17 +193,27 @@ class Navigator:
             return state
         return replace(state, x=x, y=y)
 
-    def _must_push(self, state: DoomState, x: float, y: float) -> bool:
-        """Whether to push Space: a closed door is on the way, in reach, in front, and was not pushed a moment ago."""
-        ahead = self.plan(state).door_ahead(state.x, state.y, x, y)
-        if not ahead or ahead > _USE_REACH or abs(bearing_deg(state, x, y)) > 30.0:
-            return False
-        since_ticks = state.tick - self._pushed_tick
-        if since_ticks <= 2:
-            return True  # A push lasts three ticks, as a person's does.
-        if since_ticks > _DOOR_OPEN_TICKS:
-            return True
-        return since_ticks > _PUSH_AGAIN_TICKS and math.hypot(state.vx, state.vy) < 1.0
+    def _meet_what_moves(self, state: DoomState, x: float, y: float) -> tuple[bool, bool]:
+        """Whether to push Space, and whether to stand still: a door on the way is closed, or a lift is not here."""
+        before, self._heights = self._heights or state.heights, state.heights
+        if abs(bearing_deg(state, x, y)) > 30.0:
+            return False, False
+        own, level = -1, state.z
+        for distance, sector in self.plan(state).sectors_ahead(state.x, state.y, x, y):
+            own = sector if own < 0 else own
+            floor, ceiling = state.heights[sector]
+            is_high, is_shut = floor > level + STEP_UP, ceiling - max(floor, level) < HEADROOM
+            if distance > _USE_REACH:
+                break
+            if sector != own and (is_high or is_shut):
+                rides = is_high and state.heights[own][0] < state.sectors[own].floor_height
+                rests = floor == before[sector][0] and ceiling <= before[sector][1]
+                since_ticks = state.tick - self._pushed_tick
+                # A push lasts three ticks, as a person's does. Another push would close a door that is opening.
+                must_push = not rides and (since_ticks <= 2 or (rests and since_ticks > _PUSH_AGAIN_TICKS))
+                return must_push, rides or distance < _WAIT_REACH
+            level = max(level, floor) if sector == own else floor
+        return False, False
 
     def _free_oneself(self, state: DoomState) -> frozenset[str]:
         """Keys that free a player whom W has not moved for a while; none if it has."""

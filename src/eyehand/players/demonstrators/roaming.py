@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from eyehand.games.doom.floor_plan import FloorPlan
 from eyehand.games.doom.state import DoomState
 from eyehand.players.demonstrators.eyes import Sighting
-from eyehand.players.demonstrators.geometry import FloorPlan
 from eyehand.players.demonstrators.scripted import Intent
 
 __all__ = ["has_room", "passes", "roam"]

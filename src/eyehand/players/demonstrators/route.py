@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from eyehand.players.demonstrators.geometry import FloorPlan
+from eyehand.games.doom.floor_plan import FloorPlan
 
 __all__ = ["Route", "route_through"]
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+from eyehand.action import Action
 from eyehand.game import Game
 from eyehand.games.doom.state import DoomState
 from eyehand.player import Decision, Observation
@@ -27,11 +28,13 @@ class Scene:
         state: the newest privileged state; only the player's own pose, health and weapon may be used without delay.
         sightings: the objects around, from `Eyes`.
         trigger_ticks: ticks since the trigger was pulled: the weapon fires and recovers for a while.
+        executed: the action executed in the tick before.
     """
 
     state: DoomState
     sightings: tuple[Sighting, ...]
     trigger_ticks: int
+    executed: Action
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,4 +98,4 @@ class Demonstrator(ABC):
     def _scene(self, state: DoomState, observation: Observation) -> Scene:
         if "0" in observation.executed.buttons and state.tick - self._trigger_tick >= self.trigger_cycle_ticks:
             self._trigger_tick = state.tick
-        return Scene(state, tuple(self.eyes.look(state)), state.tick - self._trigger_tick)
+        return Scene(state, tuple(self.eyes.look(state)), state.tick - self._trigger_tick, observation.executed)

@@ -1,8 +1,8 @@
 """Path planning in Doom: a walkable grid made from the level's lines, shortest ways over it, and straight walks.
 
 The grid follows the engine's own rule (a body is a square box 32 units wide that stands on the highest floor that it
-touches, climbs at most 24 units, needs 56 units of headroom, may drop any depth). Closed doors count as passable and
-are marked, because a player can open them. Everything is numpy over whole maps: a level takes well under a second,
+touches, climbs at most 24 units, needs 56 units of headroom, may drop any depth). Closed doors count as passable,
+because a player can open them. Everything is numpy over whole maps: a level takes well under a second,
 and `floor_plan` keeps the last ones. Knows nothing about actions or ticks. Lengths are map units, as in `DoomState`.
 """
 
@@ -72,13 +72,18 @@ class FloorPlan:
     Attributes:
         stand_HW: height at which a body centred in the cell stands (the highest floor that it touches).
         is_free_HW: whether a body fits there (a closed door counts as open).
-        is_door_HW: whether the cell itself lies in a closed door.
+        sector_HW: number of the sector that the cell's middle lies in, -1 outside.
         clearance_HW: cells to the nearest place where a body does not fit or would fall or bump, at most
             `len(_WALL_COST)` + 1.
     """
 
-    def __init__(self, sectors: Sequence[DoomSector], obstacles: Sequence[Obstacle] = ()) -> None:
+    def __init__(
+        self, sectors: Sequence[DoomSector], obstacles: Sequence[Obstacle] = (), lifts: Iterable[DoomLine] = ()
+    ) -> None:
         """Rasterise the level.
+
+        Args:
+            lifts: lines at which a lift can be called: there one gets up to any height.
 
         Raises:
             ValueError: there are no sectors.
@@ -90,12 +95,15 @@ class FloorPlan:
         self._x0, self._y0 = (low * CELL).tolist()
         size = np.ceil(corners.max(axis=0) / CELL) - low + _REACH + 1
         self.width, self.height = int(size[0]), int(size[1])
-        floor_HW, ceiling_HW, self.is_door_HW = self._rasterise(sectors)
+        floor_HW, ceiling_HW, self.sector_HW = self._rasterise(sectors)
         self.stand_HW = _window_max(np.where(np.isfinite(floor_HW), floor_HW, np.float32(_NOWHERE)))
         self._ceiling_HW = -_window_max(-ceiling_HW)
         headroom_HW = self._ceiling_HW - self.stand_HW
         is_inside_HW = np.isfinite(floor_HW)
-        self.is_free_HW = is_inside_HW & (headroom_HW >= HEADROOM) & ~self._walls(sectors) & ~self._solids(obstacles)
+        self.is_free_HW = is_inside_HW & (headroom_HW >= HEADROOM) & ~self._solids(obstacles)
+        walls = {_ends(line): line for sector in sectors for line in sector.lines if line.is_blocking}
+        self.is_free_HW &= ~self._touched(walls.values(), RADIUS)
+        self._is_lift_HW = self._touched(lifts, RADIUS + CELL)
         self.clearance_HW = self._clearance()
 
     # ---- cells and points -------------------------------------------------------------------------------------
@@ -136,6 +144,12 @@ class FloorPlan:
         best = int(distances.argmin())
         return int(cells[best]) if distances[best] <= reach else None
 
+    def touched(self, x: float, y: float) -> frozenset[int]:
+        """The numbers of the sectors that a body at a point touches."""
+        row, column = divmod(self.cell(x, y), self.width)
+        around = self.sector_HW[max(0, row - _REACH) : row + _REACH + 1, max(0, column - _REACH) : column + _REACH + 1]
+        return frozenset(around[around >= 0].tolist())
+
     # ---- walking ----------------------------------------------------------------------------------------------
 
     def is_walk_clear(self, x1: float, y1: float, x2: float, y2: float, clearance: int = 1) -> bool:
@@ -149,28 +163,33 @@ class FloorPlan:
         if not (self.clearance_HW[rows, columns][1:] >= clearance).all():
             return False
         stand = self.stand_HW[rows, columns]
-        return bool((np.diff(stand) <= STEP_UP).all())
+        return bool(((np.diff(stand) <= STEP_UP) | self._is_lift_HW[rows, columns][1:]).all())
 
-    def door_ahead(self, x1: float, y1: float, x2: float, y2: float) -> float | None:
-        """Distance along the straight line at which a closed door begins; None if it crosses none."""
+    def sectors_ahead(self, x1: float, y1: float, x2: float, y2: float) -> list[tuple[float, int]]:
+        """The sectors along the straight line between two points: the distance at which each begins, and its number."""
         length = math.hypot(x2 - x1, y2 - y1)
         count = max(2, math.ceil(length / (CELL / 2)) + 1)
         columns = ((np.linspace(x1, x2, count) - self._x0) // CELL).astype(np.int64).clip(0, self.width - 1)
         rows = ((np.linspace(y1, y2, count) - self._y0) // CELL).astype(np.int64).clip(0, self.height - 1)
-        hits = np.flatnonzero(self.is_door_HW[rows, columns])
-        return float(hits[0] * length / (count - 1)) if len(hits) else None
+        sectors = self.sector_HW[rows, columns]
+        begins = np.flatnonzero(np.diff(sectors, prepend=-2))
+        return [(float(n * length / (count - 1)), int(sectors[n])) for n in begins if sectors[n] >= 0]
 
     @lru_cache(maxsize=256)  # noqa: B019 - plans live as long as the process (see floor_plan)
-    def field(self, goal: int, limit: float = math.inf) -> DistanceField:
-        """Ways to a cell from everywhere that costs at most `limit`."""
-        return DistanceField(self, goal, limit)
+    def field(self, goal: int, limit: float = math.inf, closed_sectors: frozenset[int] = frozenset()) -> DistanceField:
+        """Ways to a cell from everywhere that costs at most `limit`, touching no sector of `closed_sectors`."""
+        return DistanceField(self, goal, limit, closed_sectors)
 
-    def spread(self, cell: int, *, leaving: bool, limit: float = math.inf) -> NDArray[np.float32]:
+    def spread(
+        self, cell: int, *, leaving: bool, limit: float = math.inf, closed_sectors: frozenset[int] = frozenset()
+    ) -> NDArray[np.float32]:
         """Walking costs from a cell to all others (`leaving`) or from all others to it, shape (H * W,).
 
         A wave that re-visits whatever it improved (Bellman-Ford over the frontier). What costs more than `limit` is
         infinite, as is what cannot be reached.
         """
+        is_closed_HW = np.isin(self.sector_HW, list(closed_sectors)).astype(np.float32)
+        is_open_N = ~(_window_max(is_closed_HW) > 0).ravel()
         step_cost_N8 = self.leave_cost if leaving else self.enter_cost
         cost_N = np.full(self.height * self.width, np.inf, dtype=np.float32)
         cost_N[cell] = 0
@@ -178,7 +197,7 @@ class FloorPlan:
         while frontier.size:
             around = self.neighbours[frontier]
             through = cost_N[frontier][:, None] + step_cost_N8[frontier]
-            is_better = (through < cost_N[around] - 1e-3) & (through <= limit)
+            is_better = (through < cost_N[around] - 1e-3) & (through <= limit) & is_open_N[around]
             reached = around[is_better]
             np.minimum.at(cost_N, reached, through[is_better])
             frontier = np.unique(reached)
@@ -210,7 +229,8 @@ class FloorPlan:
         here, there = np.arange(free.size)[:, None], self.neighbours
         start, end = (here, there) if leaving else (there, here)
         climb = stand[end] - stand[start]
-        passable = free[end] & free[start] & (climb <= STEP_UP) & (here != there)
+        is_climbable = (climb <= STEP_UP) | self._is_lift_HW.ravel()[end]
+        passable = free[end] & free[start] & is_climbable & (here != there)
         passable &= np.minimum(ceiling[end], ceiling[start]) - np.maximum(stand[end], stand[start]) >= HEADROOM
         # No cutting of corners: a diagonal step needs both cells beside it.
         for d in range(1, 8, 2):
@@ -225,21 +245,21 @@ class FloorPlan:
 
     def _rasterise(
         self, sectors: Sequence[DoomSector]
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
-        """Floor and ceiling at every cell centre (-inf and inf outside) and whether it lies in a closed door."""
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int16]]:
+        """Floor and ceiling at every cell centre (-inf and inf outside), and its sector."""
         floor_HW = np.full((self.height, self.width), -np.inf, dtype=np.float32)
         ceiling_HW = np.full((self.height, self.width), np.inf, dtype=np.float32)
-        is_door_HW = np.zeros((self.height, self.width), dtype=bool)
+        sector_HW = np.full((self.height, self.width), -1, dtype=np.int16)
         num_sectors = _sectors_per_line(sectors)
-        for sector in sectors:
+        for number, sector in enumerate(sectors):
             # A line inside one sector has that sector on both sides: it bounds nothing.
             bounds = [li for li in sector.lines if li.is_blocking or num_sectors[_ends(li)] > 1]
             inside_HW = self._inside(bounds)
             is_door = sector.ceiling_height <= sector.floor_height
             floor_HW[inside_HW] = sector.floor_height
             ceiling_HW[inside_HW] = np.inf if is_door else sector.ceiling_height
-            is_door_HW[inside_HW] = is_door
-        return floor_HW, ceiling_HW, is_door_HW
+            sector_HW[inside_HW] = number
+        return floor_HW, ceiling_HW, sector_HW
 
     def _inside(self, lines: Sequence[DoomLine]) -> NDArray[np.bool_]:
         """Cells whose centre lies inside the closed outline (even-odd rule, one pass per line)."""
@@ -255,17 +275,16 @@ class FloorPlan:
             flips_HW[rows, columns] ^= True
         return np.logical_xor.accumulate(flips_HW, axis=1)
 
-    def _walls(self, sectors: Sequence[DoomSector]) -> NDArray[np.bool_]:
-        """Cells in which a body would cut a blocking line (box against segment)."""
-        blocked_HW = np.zeros((self.height, self.width), dtype=bool)
-        lines = {_ends(li): li for s in sectors for li in s.lines if li.is_blocking}
-        for line in lines.values():
-            rows, columns = self._cells_around(line.x1, line.y1, line.x2, line.y2, RADIUS)
+    def _touched(self, lines: Iterable[DoomLine], radius: float) -> NDArray[np.bool_]:
+        """Cells in which a box so far to every side would cut one of these lines."""
+        touched_HW = np.zeros((self.height, self.width), dtype=bool)
+        for line in lines:
+            rows, columns = self._cells_around(line.x1, line.y1, line.x2, line.y2, radius)
             x, y = self._x0 + (columns + 0.5) * CELL, self._y0 + (rows[:, None] + 0.5) * CELL
             dx, dy = line.x2 - line.x1, line.y2 - line.y1
             cross = np.abs(dx * (y - line.y1) - dy * (x - line.x1))
-            blocked_HW[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] |= cross < RADIUS * (abs(dx) + abs(dy))
-        return blocked_HW
+            touched_HW[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] |= cross < radius * (abs(dx) + abs(dy))
+        return touched_HW
 
     def _solids(self, obstacles: Sequence[Obstacle]) -> NDArray[np.bool_]:
         blocked_HW = np.zeros((self.height, self.width), dtype=bool)
@@ -311,17 +330,22 @@ class DistanceField:
             where it costs more than the limit.
     """
 
-    def __init__(self, plan: FloorPlan, goal: int, limit: float = math.inf) -> None:
+    def __init__(
+        self, plan: FloorPlan, goal: int, limit: float = math.inf, closed_sectors: frozenset[int] = frozenset()
+    ) -> None:
         self.plan = plan
         self.goal = goal
-        self.cost_N = plan.spread(goal, leaving=False, limit=limit)
+        self.cost_N = plan.spread(goal, leaving=False, limit=limit, closed_sectors=closed_sectors)
+
+    def cost(self, x: float, y: float) -> float:
+        """Cost to the goal from a point, or from the free cell next to it; infinite where there is no way."""
+        cell = self._begin(x, y)
+        return math.inf if cell is None else float(self.cost_N[cell])
 
     def way(self, x: float, y: float, max_cells: int | None = None) -> NDArray[np.float64]:
         """Points (N, 2) one cell apart on the way from a point to the goal; empty if there is none."""
-        cell: int | None = self.plan.cell(x, y)
-        if cell is not None and not np.isfinite(self.cost_N[cell]):
-            cell = self.plan.nearest_free(x, y)
-        if cell is None or not np.isfinite(self.cost_N[cell]):
+        cell = self._begin(x, y)
+        if cell is None:
             return np.zeros((0, 2))
         cells = [cell]
         while cells[-1] != self.goal and (max_cells is None or len(cells) < max_cells):
@@ -329,6 +353,13 @@ class DistanceField:
             through = self.plan.leave_cost[cells[-1]] + self.cost_N[around]
             cells.append(int(around[through.argmin()]))
         return self.plan.points(np.array(cells))
+
+    def _begin(self, x: float, y: float) -> int | None:
+        """The cell from which a way from this point begins; None: there is none."""
+        cell: int | None = self.plan.cell(x, y)
+        if cell is not None and not np.isfinite(self.cost_N[cell]):
+            cell = self.plan.nearest_free(x, y)
+        return None if cell is None or not np.isfinite(self.cost_N[cell]) else cell
 
 
 def _window_max(values_HW: NDArray[np.float32]) -> NDArray[np.float32]:
