@@ -109,12 +109,13 @@ def open_lockable(path: Path) -> IO[bytes]:
     return open(path, "a+b", buffering=0, opener=lambda name, flags: os.open(name, flags | _FLAGS, 0o644))
 
 
-def locked(file: IO[bytes], waits: bool = False) -> bool:
+def locked(file: IO[bytes], waits: bool = False, otherwise: bool = True) -> bool:
     """Lock an open file until it is closed. Where the file system has no locks nothing is locked, and a line says so.
 
     Args:
         file: opened for writing.
         waits: while another process has it locked.
+        otherwise: what to return where there are no locks.
 
     Returns:
         Whether no other process has it locked.
@@ -123,7 +124,7 @@ def locked(file: IO[bytes], waits: bool = False) -> bool:
         OSError: it cannot be locked for another reason.
     """
     if fcntl is None:
-        return True
+        return otherwise
     try:
         fcntl.flock(file, fcntl.LOCK_EX if waits else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -132,6 +133,7 @@ def locked(file: IO[bytes], waits: bool = False) -> bool:
         if error.errno not in _NO_LOCKS:
             raise
         _say_without_locks(Path(file.name).parent)
+        return otherwise
     return True
 
 

@@ -4,7 +4,6 @@ pictures are kept.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from eyehand.model.policy_config import PolicyConfig
 from eyehand.players.kinds import open_player, player_kind
 from eyehand.recording.reader import Recording
 from eyehand.session import EpisodeEnd, EpisodeStart, Session, Tick
+from eyehand.temporary_folder import TemporaryFolder
 
 __all__ = ["PlayedClips", "play_and_record", "recorded_clips"]
 
@@ -86,10 +86,10 @@ def play_and_record(game_name: str, player_name: str, config: PolicyConfig, num_
                 f"{game_name} does not wait for its player, so no play is like another: choose a task of doom."
             )
         player, raw = open_player(player_name, game), _Raw(config.frame_size)
-        with tempfile.TemporaryDirectory(prefix="eyehand-gap-") as folder:
+        with TemporaryFolder("gap") as folder:
             for episode_seed in range(seed, seed + _MAX_EPISODES):
                 instruction = str(np.random.default_rng(episode_seed).choice(game.task.instructions))
-                recorder = Recorder(Path(folder), user=player_name)
+                recorder = Recorder(folder, user=player_name)
                 Session(game, player, [recorder, raw], instruction=instruction).run_episode(episode_seed, _EPISODE_S)
                 with Recording.open(recorder.recordings[-1]) as recording:
                     for clip in read_policy_clips(

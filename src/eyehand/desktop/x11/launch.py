@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import subprocess
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +19,7 @@ from eyehand.desktop.x11.guard import Guard
 from eyehand.desktop.x11.watchdog import end_process_group
 from eyehand.desktop.x11.windows import WindowInfo, WindowQuery, list_windows, matching
 from eyehand.errors import UserError
+from eyehand.temporary_folder import TemporaryFolder
 
 __all__ = ["LaunchedGame"]
 
@@ -50,7 +49,8 @@ class LaunchedGame:
         self.profile = profile
         self._guard = guard
         self._names = _names(profile, size_px)
-        self._folder = Path(tempfile.mkdtemp(prefix=f"eyehand-{profile.name}-"))
+        self._temporary = TemporaryFolder(profile.name)
+        self._folder = self._temporary.path
         self._names["folder"] = str(self._folder)
         self._log = self._folder / "eyehand-log"
         try:
@@ -68,7 +68,7 @@ class LaunchedGame:
                 start_new_session=True,
             )
         except OSError as error:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._temporary.remove()
             raise UserError(f"{program} does not start: {error.strerror}.") from error
         guard.will_end(self._process.pid, self._folder)
 
@@ -121,7 +121,7 @@ class LaunchedGame:
         """End it with everything that it started. May be called twice."""
         end_process_group_of(self._process)
         self._guard.has_ended(self._process.pid)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._temporary.remove()
 
     def _is_ours(self, window: WindowInfo) -> bool:
         """Whether the window belongs to a process of the game's session, or to an unknown one."""

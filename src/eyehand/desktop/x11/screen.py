@@ -13,12 +13,12 @@ import select
 import shutil
 import struct
 import subprocess
-import tempfile
 from pathlib import Path
 
 from eyehand.desktop.x11.guard import Guard
 from eyehand.desktop.x11.watchdog import end_process_group
 from eyehand.errors import UserError
+from eyehand.temporary_folder import TemporaryFolder
 
 __all__ = ["OwnScreen"]
 
@@ -53,8 +53,9 @@ class OwnScreen:
             raise UserError("There is no display to show the own screen on (DISPLAY is not set): leave out --visible.")
         self.size_px = size_px
         self._guard = guard
-        self._folder = Path(tempfile.mkdtemp(prefix="eyehand-screen-"))
-        self.authority = str(self._folder / "authority")
+        self._folder = TemporaryFolder("screen")
+        self._log = self._folder.path / "log"
+        self.authority = str(self._folder.path / "authority")
         Path(self.authority).write_bytes(_authority(secrets.token_bytes(16)))  # the folder is ours alone
         reading, writing = os.pipe()
         try:
@@ -62,11 +63,11 @@ class OwnScreen:
                 _command(program, size_px, self.authority, writing),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                stderr=(self._folder / "log").open("wb"),
+                stderr=self._log.open("wb"),
                 pass_fds=(writing,),
                 start_new_session=True,
             )
-            guard.will_end(self._process.pid, self._folder)
+            guard.will_end(self._process.pid, self._folder.path)
             os.close(writing)
             writing = -1
             self.name = f":{self._display_number(reading)}"
@@ -95,7 +96,7 @@ class OwnScreen:
                 end_process_group(process.pid, patience_s=0)
                 process.wait()
             self._guard.has_ended(process.pid)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.remove()
 
     def _display_number(self, descriptor: int) -> int:
         """The display number, which the server writes to `descriptor` when it is ready."""
@@ -107,7 +108,7 @@ class OwnScreen:
                 break
             written += data
         if not written.strip().isdigit():
-            log = (self._folder / "log").read_text(errors="replace").strip().splitlines()
+            log = self._log.read_text(errors="replace").strip().splitlines()
             raise UserError(f"The own screen did not start: {log[-1] if log else 'it says nothing'}.")
         return int(written)
 

@@ -14,7 +14,6 @@ import select
 import shutil
 import signal
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 
 from eyehand.errors import UserError
 from eyehand.formats.doom.lmp import LmpDemo
+from eyehand.temporary_folder import TemporaryFolder
 
 __all__ = ["Replay", "Wads", "dsda_version", "pictures", "replay"]
 
@@ -188,9 +188,9 @@ def dsda_version() -> str:
     Raises:
         UserError: it is not installed.
     """
-    with tempfile.TemporaryDirectory(prefix="eyehand-dsda-") as folder:
+    with TemporaryFolder("dsda") as folder:
         said = subprocess.run(
-            [_program(), "-help"], cwd=folder, env=_environment(Path(folder)), capture_output=True, check=False
+            [_program(), "-help"], cwd=folder, env=_environment(folder), capture_output=True, check=False
         )
     found = re.search(rb"dsda-doom v(\S+)", said.stdout + said.stderr)
     return f"dsda-doom {found[1].decode()}" if found else "dsda-doom"
@@ -231,8 +231,7 @@ def _environment(folder: Path) -> dict[str, str]:
 
 @contextlib.contextmanager
 def _folder(demo: LmpDemo) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="eyehand-dsda-") as name:
-        folder = Path(name)
+    with TemporaryFolder("dsda") as folder:
         (folder / "demo.lmp").write_bytes(demo.data)
         yield folder
 

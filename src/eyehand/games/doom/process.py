@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
-import tempfile
 import threading
 from pathlib import Path
 from typing import Any
+
+from eyehand.temporary_folder import TemporaryFolder
 
 __all__ = ["EngineGuard", "start_engine"]
 
@@ -46,16 +46,17 @@ class EngineGuard:
     """
 
     def __init__(self, engine: Path) -> None:
-        self._directory = Path(tempfile.mkdtemp(prefix="eyehand-doom-"))
-        fifo = self._directory / "alive"
+        self._folder = TemporaryFolder("doom")
+        directory = self._folder.path
+        fifo = directory / "alive"
         os.mkfifo(fifo, mode=0o600)
         # Opened for both, so that opening waits for nobody; Python's descriptors are not inherited by the engine.
         self._descriptor = os.open(fifo, os.O_RDWR)
-        script = _SCRIPT.format(directory=shlex.quote(str(self._directory)), engine=shlex.quote(str(engine)))
-        self.executable = self._directory / "engine"
+        script = _SCRIPT.format(directory=shlex.quote(str(directory)), engine=shlex.quote(str(engine)))
+        self.executable = directory / "engine"
         self.executable.write_text(script)
         self.executable.chmod(0o700)
-        self.settings = self._directory / "engine.ini"
+        self.settings = directory / "engine.ini"
         """Where the engine may write its settings (it would write them into the current directory)."""
 
     def release(self) -> None:
@@ -72,4 +73,4 @@ class EngineGuard:
         os.write(self._descriptor, word)
         os.close(self._descriptor)
         self._descriptor = -1
-        shutil.rmtree(self._directory, ignore_errors=True)
+        self._folder.remove()
