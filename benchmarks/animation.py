@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import sys
 from pathlib import Path
 
 import numpy as np
 import tyro
 from PIL import Image
 
+from eyehand.cli import exit_status
 from eyehand.errors import UserError
 from eyehand.replaced import replaced
 
@@ -96,4 +98,4 @@ def _saved(pictures: list[Image.Image], form: str, fps: float, **options: int) -
 
 
 if __name__ == "__main__":
-    tyro.cli(make_animation)
+    sys.exit(exit_status(lambda: tyro.cli(make_animation)))

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 import torch
 
+from eyehand.cli import exit_status
 from eyehand.collect.recorder import Recorder
 from eyehand.games.families import game_names, open_game
 from eyehand.machine import MachineWatch
@@ -60,4 +62,4 @@ def measure(name: str, num_ticks: int) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_status(main))

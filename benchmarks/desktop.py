@@ -11,12 +11,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import sys
 import time
 from collections.abc import Callable
 
 import xcffib.xproto as x
 
 from eyehand.action import NOTHING, Action
+from eyehand.cli import exit_status
 from eyehand.desktop.x11.display import XDisplay
 from eyehand.desktop.x11.guard import Guard
 from eyehand.desktop.x11.played_window import PlayedWindow
@@ -84,4 +86,4 @@ def timed(call: Callable[[], object], samples: int, prepare: Callable[[], None])
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_status(main))

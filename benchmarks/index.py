@@ -15,6 +15,7 @@ import itertools
 import json
 import resource
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from pathlib import Path
 import numpy as np
 
 from eyehand.action_space import P2P
+from eyehand.cli import exit_status
 from eyehand.data.dataset import load_dataset
 from eyehand.data.index import IndexRow, read_index, write_index
 from eyehand.data.indexing import build_index
@@ -54,9 +56,10 @@ def main() -> None:
     parser.add_argument("--recordings", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
+    recordings = find_recordings(options.data)
     with tempfile.TemporaryDirectory() as folder:
         conditions(Path(folder), options.hours, options.rounds)
-        first_batch(Path(folder), options.data, options.recordings, options.rounds)
+        first_batch(Path(folder), recordings, options.recordings, options.rounds)
 
 
 def conditions(folder: Path, hours: float, rounds: int) -> None:
@@ -100,10 +103,10 @@ def made_up(hours: float) -> list[IndexRow]:
     return rows
 
 
-def first_batch(folder: Path, data: Path, num_recordings: int, rounds: int) -> None:
+def first_batch(folder: Path, recordings: list[Path], num_recordings: int, rounds: int) -> None:
     """Print what training waits for before its first batch, of so many recordings."""
     index = folder / "copies.parquet"
-    copies(find_recordings(data), folder / "copies", num_recordings)
+    copies(recordings, folder / "copies", num_recordings)
     started = time.perf_counter()
     rows = build_index([str(folder / "copies")], index)
     indexed_s = round(time.perf_counter() - started, 1)
@@ -154,4 +157,4 @@ def memory_mb() -> int:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_status(main))

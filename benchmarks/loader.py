@@ -13,6 +13,7 @@ import itertools
 import json
 import resource
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from eyehand.action_space import P2P
+from eyehand.cli import exit_status
 from eyehand.data.dataset import Dataset, load_dataset
 from eyehand.data.loader import ClipLoader
 from eyehand.data.sampler import ClipKey, ClipSampler
@@ -143,4 +145,4 @@ def _cpu_s() -> float:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_status(main))

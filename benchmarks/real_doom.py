@@ -15,6 +15,7 @@ import argparse
 import contextlib
 import json
 import os
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, fields, replace
@@ -25,9 +26,11 @@ from typing import Any
 
 from doom_run import DoomRun, run_of
 
+from eyehand.cli import exit_status
 from eyehand.desktop.profile import Profile, Step, load_profile, parse_size
 from eyehand.errors import UserError
 from eyehand.evaluate.statistics import mean_estimate
+from eyehand.foreign import problem_of
 from eyehand.formats.doom.dsda import Wads
 from eyehand.formats.doom.lmp import parse_lmp
 from eyehand.games.desktop.x11 import LaunchedDesktopGame
@@ -107,6 +110,12 @@ def _plan(options: argparse.Namespace) -> Iterator[tuple[int, str, Player, str]]
     from eyehand.players.random import RandomPlayer
 
     opened = PlayerOptions(threads=options.threads)
+    if options.players:
+        load_profile(options.game)
+        for level in options.levels:
+            file = options.wads / _IWADS.get(level[:1], level)
+            if not file.is_file():
+                raise UserError(f"There is no level {level!r}: {file} is missing; levels are called E1M1 or MAP01.")
     players = [(RandomPlayer() if path == "random" else open_policy(path, opened), path) for path in options.players]
     for seed in range(options.runs):
         for level in options.levels:
@@ -198,7 +207,11 @@ def summary(runs: list[Run]) -> list[dict[str, Any]]:
 
 def read(options: argparse.Namespace, folder: Path, runs: list[Run], failures: list[str]) -> None:
     """Add what another benchmark found, and take over how it was made."""
-    result = json.loads((folder / "real_doom.json").read_text(encoding="utf-8"))
+    file = folder / "real_doom.json"
+    try:
+        result = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise problem_of(file, error) from error
     for name in ("game", "seconds", "skill", "instruction"):
         setattr(options, name, result[name])
     runs += [Run(**{**run, "facts": DoomRun(**run["facts"])}) for run in result["runs"]]
@@ -244,4 +257,4 @@ def page(options: argparse.Namespace, rows: list[dict[str, Any]], failures: list
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_status(main))

@@ -29,6 +29,7 @@ import numpy as np
 import xcffib.xproto
 import xcffib.xtest
 
+from eyehand.cli import exit_status
 from eyehand.collect.person import PersonReport, record_person
 from eyehand.collect.record_options import RecordPersonOptions
 from eyehand.desktop.x11.display import XDisplay
@@ -41,6 +42,7 @@ from eyehand.games.desktop.x11 import WindowGame
 from eyehand.input_event import InputEvent
 from eyehand.machine import MachineWatch, cpu_name, num_cores
 from eyehand.recording.reader import Recording
+from eyehand.replaced import check_writable
 
 TIC_NS = 1_000_000_000 // 35
 TICK_NS = 50_000_000
@@ -306,6 +308,8 @@ def main() -> None:
     if options.engine is not None:
         run_engine(options.engine)
         return
+    if options.out is not None:
+        check_writable(options.out, as_file=True)
     with tempfile.TemporaryDirectory(prefix="eyehand-recording-") as folder:
         figures = measure(options.seconds, Path(folder))
     print(json.dumps(figures, indent=2))
@@ -314,4 +318,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_status(main))

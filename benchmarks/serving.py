@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from eyehand.checkpoint import load_checkpoint
+from eyehand.cli import exit_status
 from eyehand.clock import SystemClock
 from eyehand.frame import Frame
 from eyehand.machine import MachineWatch
@@ -180,4 +181,4 @@ def spread(values_ms: Sequence[float]) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_status(main))

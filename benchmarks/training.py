@@ -10,11 +10,13 @@ import argparse
 import json
 import resource
 import statistics
+import sys
 import tempfile
 from pathlib import Path
 
 import torch
 
+from eyehand.cli import exit_status
 from eyehand.train.log import read_log
 from eyehand.train.loop import train
 from eyehand.train.train_config import TrainConfig
@@ -64,4 +66,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_status(main))

@@ -21,7 +21,7 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from types import FrameType
@@ -31,7 +31,7 @@ from eyehand.replaced import check_writable
 from eyehand.terminal import announce, print_line, show_what_python_prints
 from eyehand.version import __version__
 
-__all__ = ["COMMANDS", "RENAMED", "WRITTEN", "main", "module_of"]
+__all__ = ["COMMANDS", "RENAMED", "WRITTEN", "exit_status", "main", "module_of"]
 
 COMMANDS: dict[str, str] = {
     "games": "List the games and what there is to do in them.",
@@ -69,6 +69,11 @@ _MAY_BE_EMPTY = "--instruction"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     argv = list(sys.argv[1:] if arguments is None else arguments)
+    return exit_status(lambda: _run(argv))
+
+
+def exit_status(do: Callable[[], int | None]) -> int:
+    """Do what a command, or a script of ours, does; what the user can fix is said in a sentence. None: 0."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # names of files may be no text
     show_what_python_prints()
@@ -79,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             signal.signal(number, _on_signal)
     try:
         try:
-            return _run(argv)
+            return do() or 0
         finally:
             if sys.stdout is not None:
                 sys.stdout.flush()  # at exit nobody could answer to what comes of it
