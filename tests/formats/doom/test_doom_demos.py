@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import signal
@@ -123,6 +124,23 @@ def test_demos_for_other_files_are_refused_in_a_sentence(tmp_path: Path) -> None
             raise UserError(report.problems[0])
         assert not report.written
     assert not list((tmp_path / "out").rglob("annotation.proto"))
+
+
+@needs_dsda
+def test_one_bad_file_leaves_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No WAD, one that is cut off, a pipe, and a demo that is none, beside a sound one."""
+    monkeypatch.chdir(tmp_path)
+    whole = wad(tmp_path / "cut.wad", [("DEMO1", lmp([commands(40)]))])
+    whole.write_bytes(whole.read_bytes()[:-8])
+    os.mkfifo(tmp_path / "pipe.wad")
+    os.mkfifo(tmp_path / "pipe.lmp")
+    names = ["none.wad", "cut.wad", "pipe.wad", "pipe.lmp", "none.lmp"]
+    for name in ("none.wad", "none.lmp"):
+        written(tmp_path, name, b"nothing at all")
+    good = written(tmp_path, "good.lmp", lmp([commands(NUM_TICS, {40: (0, 0, -8, 0)})]))
+    report = bring_in([*map(Path, names), good], tmp_path / "out")
+    assert len(report.written) == 1
+    assert sorted(problem.split()[0] for problem in report.problems) == sorted(names)
 
 
 @needs_dsda

@@ -17,6 +17,7 @@ import numpy as np
 
 from eyehand.clock import SECOND_NS
 from eyehand.errors import UserError, unreadable
+from eyehand.foreign import read_regular
 from eyehand.formats.doom.dsda import Replay, Wads, dsda_version, pictures, replay
 from eyehand.formats.doom.lmp import LmpDemo, parse_lmp
 from eyehand.formats.doom.lmp_actions import DemoTick, ticks_of
@@ -36,6 +37,8 @@ Part = Literal["all", "train", "test"]
 
 INSTRUCTIONS = {False: "fight your way through the level", True: "win the deathmatch against the other players"}
 """Instruction that a recording states, by whether its game is a deathmatch."""
+
+_MOST_BYTES = 64 << 20  # of a demo: five days of one player
 
 _MONSTERS = (7, 9, 16, 58, 64, 65, 66, 67, 68, 69, 71, 72, 84, 88, 89, 3001, 3002, 3003, 3004, 3005, 3006)
 """Numbers of the kinds of monsters in a level's THINGS (Doom's editor numbers)."""
@@ -89,25 +92,30 @@ class DoomDemoImporter:
         self._instruction = instruction
         self._anyway = anyway
         self._sources: dict[str, _Source] = {}
+        self._bad: dict[str, UserError] = {}
 
     def sources(self) -> list[str]:
-        """The demos, in the order of paths and lumps.
+        """The demos, in the order of paths and lumps; of a path that holds none, the path, whose `takes` say why.
 
         Raises:
-            UserError: a file is missing, no WAD and no demo, or holds no demo; a game is needed and not given.
+            UserError: there is no demo for this part.
         """
+        self._bad = {}
         loose = [path for path in self._paths if path.suffix.lower() == ".lmp"]
         found: list[_Source] = []
         for path in self._paths:
-            if path in loose:
-                found.append(_Source(str(path), self._wads((), path), path, None, path == loose[-1]))
-            else:
-                found += self._in_wad(path)
+            try:
+                if path in loose:
+                    found.append(_Source(str(path), self._wads((), path), path, None, path == loose[-1]))
+                else:
+                    found += self._in_wad(path)
+            except UserError as error:
+                self._bad[str(path)] = error
         wanted = [source for source in found if self._part in ("all", "test" if source.is_last else "train")]
-        if not wanted:
+        if not wanted and not self._bad:
             raise UserError(f"There is no demo for `--part {self._part}`: a WAD's last demo is its test part.")
         self._sources = {source.name: source for source in wanted}
-        return list(self._sources)
+        return [*self._sources, *self._bad]
 
     def takes(self, source: str) -> Iterator[Take]:
         """One take for each player.
@@ -115,6 +123,8 @@ class DoomDemoImporter:
         Raises:
             UserError: the demo is damaged, is for other WADs or another version of Doom, or cannot be played.
         """
+        if source in self._bad:
+            raise self._bad[source]
         origin = self._sources[source]
         demo = self._parse(origin)
         level = _level(demo, origin.wads)
@@ -178,7 +188,7 @@ class DoomDemoImporter:
     def _parse(self, origin: _Source) -> LmpDemo:
         if origin.lump is None:
             try:
-                return parse_lmp(origin.path.read_bytes(), origin.name)
+                return parse_lmp(read_regular(origin.path, _MOST_BYTES), origin.name)
             except OSError as error:
                 raise unreadable(origin.path, error) from error
         wad = WadFile(origin.path)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eyehand.errors import UserError, unreadable
+from eyehand.foreign import open_regular
 
 __all__ = ["Lump", "WadFile"]
 
@@ -42,7 +43,7 @@ class WadFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            with open(path, "rb") as file:
+            with open_regular(path) as file:
                 size = file.seek(0, 2)
                 file.seek(0)
                 header = file.read(12)
@@ -67,7 +68,7 @@ class WadFile:
         Raises:
             UserError: the file is cut off.
         """
-        with open(self.path, "rb") as file:
+        with open_regular(self.path) as file:
             file.seek(max(0, lump.offset))
             data = file.read(max(0, lump.size))
         if len(data) != lump.size:
