@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import heapq
 import io
+import os
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -97,7 +98,7 @@ class OwaImporter:
     def takes(self, source: str) -> Iterator[Take]:
         path = found_file(Path(source), self._paths)
         digest = file_digest(path)
-        with open_regular(path) as file:
+        with _Bounded(open_regular(path).detach()) as file:
             stretches = _stretches(file, path)
             for number, stretch in enumerate(stretches, 1):
                 is_part = len(stretches) > 1
@@ -113,6 +114,14 @@ class OwaImporter:
                 )
                 pictures = _Pictures(path, self._paths)
                 yield Take(info, _moments(file, path, stretch, pictures, notes), notes=notes)
+
+
+class _Bounded(io.BufferedReader):
+    """A file that makes room for what is in it, and not for what is asked of it: a damaged length may say anything."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        left = os.fstat(self.fileno()).st_size - self.tell()
+        return super().read(left if size is None or size < 0 else max(0, min(size, left)))
 
 
 @dataclass
