@@ -40,7 +40,7 @@ def path_problem(name: str) -> str | None:
         return "leads out of its folder or is no plain path"
     is_device = any(part.partition(".")[0].strip().upper() in _DEVICES for part in there.parts)
     if is_device or (os.name == "nt" and not _NOT_ON_WINDOWS.isdisjoint(name)):
-        return "Windows reserves"
+        return "is reserved by Windows"
     if num_bytes > _MAX_BYTES or any(len(part.encode()) > _MAX_COMPONENT_BYTES for part in parts):
         return f"is too long (a part of it has at most {_MAX_COMPONENT_BYTES} bytes, all of it {_MAX_BYTES:,})"
     return None
