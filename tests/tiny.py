@@ -29,6 +29,14 @@ TINY = PolicyConfig(
     text_encoder="wordllama",
 )
 RICH = replace(TINY, layer_history=(2, 4), num_sinks=2, num_text_tokens=2, num_image_tokens=2, num_thinking_tokens=3)
+BLIND = replace(TINY, action_lag=0)
+SLOW = replace(RICH, action_lag=3)
+INDEPENDENT = replace(TINY, decoder="independent", num_sinks=1)
+INDEPENDENT_SLOW = replace(INDEPENDENT, action_lag=2)
+FUSED = replace(INDEPENDENT, num_thinking_tokens=0, action_lag=0, is_step_fused=True)
+KINDS = {"reference": TINY, "rich": RICH, "blind": BLIND, "slow": SLOW}
+KINDS |= {"independent": INDEPENDENT, "independent slow": INDEPENDENT_SLOW, "fused": FUSED}
+"""Every kind of step and decoder."""
 
 
 def tiny_policy(config: PolicyConfig = TINY, seed: int = 0) -> Policy:

@@ -2,7 +2,8 @@
 
 An `ActionSpace` is a fixed list of slots. Each slot takes its id from one of the heads (keys, mouse buttons, dx, dy,
 and for `FULL` the two scroll axes); several slots may share a head. `P2P` is the reference's vocabulary, so that its
-weights and ours mean the same numbers; `FULL` reaches every key. A checkpoint names its space, nothing else needs it.
+weights and ours mean the same numbers; `FULL` reaches every key. `ActionSpace.independent` is the same vocabulary with
+a slot of its own for every key and button. A checkpoint names its space, nothing else needs it.
 
 Source of the P2P tables and rules: Open Pixels2Play, arXiv 2601.04575, and its public code.
 """
@@ -32,11 +33,15 @@ MouseSampling = Literal["mean", "conservative", "truncated_normal"]
 
 @dataclass(frozen=True)
 class Head:
-    """One softmax: its name, its number of choices, and how many consecutive slots draw from it."""
+    """One softmax: its name, its number of choices, how many consecutive slots draw from it, its weight in the loss.
+
+    `weight` multiplies the mean cross-entropy of its slots divided by ln(choices).
+    """
 
     name: str
     num_choices: int
     num_slots: int
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -117,6 +122,7 @@ class ActionSpace:
         num_key_slots, num_button_slots: of the keys and buttons held at once; ids are sorted, the rest is cut off.
         dx, dy: the motion axes.
         scroll: the axis of both scroll slots, or None for a space without scrolling.
+        is_independent: every key and button has a slot of its own: 0 is up, 1 is held. No slot depends on another.
     """
 
     name: str
@@ -127,19 +133,32 @@ class ActionSpace:
     dx: Axis
     dy: Axis
     scroll: Axis | None = None
+    is_independent: bool = False
+
+    def independent(self) -> ActionSpace:
+        """The same vocabulary with a slot of its own for every key and button."""
+        return replace(self, num_key_slots=len(self.keys), num_button_slots=len(self.buttons), is_independent=True)
 
     @cached_property
     def heads(self) -> tuple[Head, ...]:
         """The softmaxes in slot order."""
-        heads = [
-            Head("keys", len(self.keys) + 1, self.num_key_slots),
-            Head("buttons", len(self.buttons) + 1, self.num_button_slots),
-            Head("dx", self.dx.num_bins, 1),
-            Head("dy", self.dy.num_bins, 1),
-        ]
+        axes = {"dx": self.dx, "dy": self.dy}
         if self.scroll is not None:
-            heads += [Head("scroll_dx", self.scroll.num_bins, 1), Head("scroll_dy", self.scroll.num_bins, 1)]
-        return tuple(heads)
+            axes |= {"scroll_dx": self.scroll, "scroll_dy": self.scroll}
+        if self.is_independent:
+            # The loss is the action's negative log-likelihood in nats, that of motion by half: a bin off is no miss.
+            held = [
+                Head(name, 2, count, count * math.log(2))
+                for name, count in (("keys", self.num_key_slots), ("buttons", self.num_button_slots))
+            ]
+            moved = [Head(name, axis.num_bins, 1, 0.5 * math.log(axis.num_bins)) for name, axis in axes.items()]
+        else:
+            held = [
+                Head("keys", len(self.keys) + 1, self.num_key_slots),
+                Head("buttons", len(self.buttons) + 1, self.num_button_slots),
+            ]
+            moved = [Head(name, axis.num_bins, 1) for name, axis in axes.items()]
+        return (*held, *moved)
 
     @cached_property
     def num_slots(self) -> int:
@@ -157,8 +176,12 @@ class ActionSpace:
 
     def encode(self, action: Action) -> NDArray[np.int64]:
         """Token ids of an Action, shape (num_slots,). Keys and buttons that the space lacks are dropped."""
-        ids = _held_ids(action.keys, _ids(self.keys), self.num_key_slots)
-        ids += _held_ids(action.buttons, _ids(self.buttons), self.num_button_slots)
+        if self.is_independent:
+            ids = [int(key in action.keys) for key in self.keys]
+            ids += [int(button in action.buttons) for button in self.buttons]
+        else:
+            ids = _held_ids(action.keys, _ids(self.keys), self.num_key_slots)
+            ids += _held_ids(action.buttons, _ids(self.buttons), self.num_button_slots)
         ids += [self.dx.bin_of(action.dx), self.dy.bin_of(action.dy)]
         if self.scroll is not None:
             ids += [self.scroll.bin_of(action.scroll_dx), self.scroll.bin_of(action.scroll_dy)]
@@ -190,6 +213,8 @@ class ActionSpace:
         scroll_dx, scroll_dy = 0, 0
         if self.scroll is not None:  # a wheel turns by whole notches: nothing is drawn
             scroll_dx, scroll_dy = (self.scroll.pixels_of(token, "mean", None) for token in motion[2:4])
+        if self.is_independent:
+            key_ids, button_ids = ([i * held for i, held in enumerate(ids, 1)] for ids in (key_ids, button_ids))
         return Action(
             keys=frozenset(self.keys[i - 1] for i in key_ids if i),
             buttons=frozenset(self.buttons[i - 1] for i in button_ids if i),

@@ -26,7 +26,7 @@ from eyehand.inference.torch_live import LivePolicy
 from eyehand.model.policy_config import PolicyConfig
 from eyehand.player import Observation
 from eyehand.players.policy import PolicyPlayer
-from tiny import RICH, TINY, random_clip, tiny_policy
+from tiny import KINDS, RICH, TINY, random_clip, tiny_policy
 
 P2P = replace(TINY, vision="p2p", vision_widths=(), decoder_sinks=0)
 SAMPLING = [(1.0, 1.0), (0.9, 0.7), (1.3, 0.2), (0.0, 1.0), (0.0, 0.5)]
@@ -63,7 +63,7 @@ class Pair:
         return drawn.tokens_BA[0].tolist()
 
 
-@pytest.mark.parametrize("config", [TINY, RICH, P2P])
+@pytest.mark.parametrize("config", [*KINDS.values(), P2P], ids=[*KINDS, "p2p"])
 @pytest.mark.parametrize(("temperature", "top_p"), SAMPLING)
 def test_the_same_actions_beyond_the_window(config: PolicyConfig, temperature: float, top_p: float) -> None:
     pair, clip = Pair(config), random_clip(config, 1, 3 * config.history_steps + 2)
@@ -274,7 +274,7 @@ def test_inputs_and_tokens_travel_and_the_host_waits_once_a_tick(monkeypatch: py
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("config", [TINY, RICH, P2P])
+@pytest.mark.parametrize("config", [*KINDS.values(), P2P], ids=[*KINDS, "p2p"])
 @pytest.mark.parametrize(("temperature", "top_p"), SAMPLING)
 def test_a_graph_gives_the_numbers_of_the_eager_network(config: PolicyConfig, temperature: float, top_p: float) -> None:
     pair, clip = Pair(config, "cuda"), random_clip(config, 1, 3 * config.history_steps + 2)

@@ -21,7 +21,7 @@ from eyehand.inference.tick import DecodeAction
 from eyehand.inference.torch_live import LivePolicy
 from eyehand.model.policy import Policy
 from eyehand.model.policy_config import PolicyConfig
-from tiny import RICH, TINY, random_clip, tiny_policy
+from tiny import KINDS, RICH, TINY, random_clip, tiny_policy
 
 pytest.importorskip("openvino", reason="the runtime OpenVINO is not installed (pip install 'eyehand[fast]')")
 from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
@@ -60,7 +60,7 @@ def played(
     return torch.stack(outputs), torch.stack(drawn)
 
 
-@pytest.mark.parametrize("config", [TINY, RICH, P2P])
+@pytest.mark.parametrize("config", [*KINDS.values(), P2P], ids=[*KINDS, "p2p"])
 @pytest.mark.parametrize("top_p", [1.0, 0.7])
 def test_float32_draws_the_same_actions_beyond_the_window(config: PolicyConfig, top_p: float) -> None:
     policy, clip = tiny_policy(config), random_clip(config, 1, 3 * config.history_steps + 2)

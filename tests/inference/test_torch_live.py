@@ -14,7 +14,7 @@ from eyehand.inference.torch_live import LivePolicy
 from eyehand.model.block import rope_table
 from eyehand.model.policy import Policy
 from eyehand.model.policy_config import PolicyConfig
-from tiny import RICH, TINY, random_clip, tiny_policy
+from tiny import KINDS, RICH, TINY, random_clip, tiny_policy
 
 
 def _stepped(live: LivePolicy, state: LiveState, clip: tuple[Tensor, ...], steps: range) -> Tensor:
@@ -34,10 +34,10 @@ def _full(policy: Policy, clip: tuple[Tensor, ...]) -> Tensor:
     handle = policy.backbone.register_forward_hook(lambda module, inputs, output: captured.append(output))
     policy(*clip)
     handle.remove()
-    return captured[0].unflatten(1, (clip[0].shape[1], -1))[:, :, policy.config.num_seen_tokens]
+    return captured[0].unflatten(1, (clip[0].shape[1], -1))[:, :, policy.config.out_place]
 
 
-@pytest.mark.parametrize("config", [TINY, RICH])
+@pytest.mark.parametrize("config", KINDS.values(), ids=KINDS)
 def test_cached_equals_full_beyond_the_window(config: PolicyConfig) -> None:
     policy, clip = tiny_policy(config), random_clip(config, 2, 3 * config.history_steps + 2)
     live = LivePolicy(policy)
@@ -46,12 +46,13 @@ def test_cached_equals_full_beyond_the_window(config: PolicyConfig) -> None:
 
 
 @torch.no_grad()
-def test_decoder_draws_from_the_logits_of_the_full_forward() -> None:
+@pytest.mark.parametrize("config", KINDS.values(), ids=KINDS)
+def test_decoder_draws_from_the_logits_of_the_full_forward(config: PolicyConfig) -> None:
     """With the drawn tokens as expert, the full forward's distributions put every token at its uniform."""
-    policy, (frames, text, executed, _) = tiny_policy(), random_clip(TINY, 3, 1)
+    policy, (frames, text, executed, _) = tiny_policy(config), random_clip(config, 3, 1)
     live = LivePolicy(policy)
     state = live.new_state(3)
-    uniforms = torch.rand(3, 8, generator=torch.Generator().manual_seed(5))
+    uniforms = torch.rand(3, config.space.num_slots, generator=torch.Generator().manual_seed(5))
     out = _stepped(live, state, (frames, text, executed, executed), range(1))[:, 0]
     ids = live.decode_action(out, uniforms)
     slots = [row for head in policy(frames, text, executed, ids[:, None]) for row in head[:, 0].unbind(1)]

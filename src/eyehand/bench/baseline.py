@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from eyehand.inference.sampling import draw
+from eyehand.model.action_decoder import ActionDecoder
 from eyehand.model.backbone import attention_mask
 from eyehand.model.block import Block, rope_table
 from eyehand.model.policy import Policy
@@ -98,6 +99,7 @@ class Baseline:
     def _decode(self, out_D: Tensor, uniforms_A: Tensor, temperature: float) -> Tensor:
         """Sample the action tokens autoregressively, each from all inputs so far, without a cache."""
         policy, decoder = self.policy, self.policy.decoder
+        assert isinstance(decoder, ActionDecoder)
         x_LD = decoder.input(out_D)[None]
         ids: list[Tensor] = []
         for slot, head in enumerate(policy.space.head_of_slot):

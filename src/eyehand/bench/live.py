@@ -121,6 +121,10 @@ def bench_live(
     chosen = resolved(runtime, policy)
     if is_baseline and chosen == "cuda-graph":
         raise UserError("The baseline runs on the CPU: leave out --baseline with --runtime cuda-graph.")
+    if is_baseline and (policy.space.is_independent or policy.config.action_lag != 1 or policy.config.is_step_fused):
+        raise UserError(
+            "The baseline plays networks of the reference's kind, and this is another: leave out --baseline."
+        )
     num_threads = quickest_threads(policy, chosen, threads)
     torch.set_num_threads(num_threads)
     player = BatchPolicyPlayer(opened, 1, threads=num_threads, runtime=chosen)

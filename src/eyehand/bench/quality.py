@@ -102,7 +102,7 @@ def compare(policy: Policy, engine: ScoredEngine, clips: Sequence[Clip], tempera
                 live.tick(state, frame_1CHW, live.embed_text(text_1ND), previous_1A, uniforms_1A, temperature)
                 for live, state in zip(engines, states, strict=True)
             )
-            expected = policy.logits(policy.decoder(theirs.out_BD, policy.embed(executed_1A)))
+            expected = policy.action_logits(theirs.out_BD, executed_1A)
             truth = [slot_1C for head_1SC in expected for slot_1C in head_1SC.unbind(1)]
             for true_1C, ours_1C in zip(truth, engine.score(ours.out_BD, executed_1A), strict=True):
                 divergences.append(_divergence(true_1C, ours_1C))

@@ -24,7 +24,7 @@ from eyehand.inference.packed import Packing, new_cache
 from eyehand.inference.packed_vision import packed
 from eyehand.inference.rolling_cache import RollingCache
 from eyehand.inference.sampling import draw_by_tensors
-from eyehand.inference.tick import BackboneStep, DecodeAction
+from eyehand.inference.tick import BackboneStep, decode_action
 from eyehand.model.policy import Policy
 from eyehand.model.policy_config import PolicyConfig
 
@@ -96,7 +96,7 @@ class TickGraph:
         encoder = packed(policy.image_encoder, device, dtype)
         self._encoder = encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._packing = Packing(device, dtype)
-        self.backbone, self._decode_action = BackboneStep(policy, self._packing), DecodeAction(policy, self._packing)
+        self.backbone, self._decode_action = BackboneStep(policy, self._packing), decode_action(policy, self._packing)
         self._ring = RollingCache(self.config, device, dtype)
         self.inputs = Inputs(self.config, device)
         width = self.config.width
@@ -114,7 +114,7 @@ class TickGraph:
         image_BKD = self._encoder(self.inputs.frame_BHWC.permute(0, 3, 1, 2))
         self.out_BD.copy_(self._step(image_BKD))
         _, drawn = self.decode_action(self.out_BD)
-        self.tokens_BA.copy_(torch.stack(drawn, dim=1))
+        self.tokens_BA.copy_(torch.cat(drawn, dim=1))
 
     def _step(self, image_BKD: Tensor) -> Tensor:
         ring = self._ring
@@ -131,13 +131,13 @@ class TickGraph:
         return out_BD
 
     def decode_action(self, out_BD: Tensor, target_BA: Tensor | None = None) -> tuple[list[Tensor], list[Tensor]]:
-        """Every slot's logits (1, choices) and token (1,), drawn unless it is given."""
+        """Logits (1, S, choices) and tokens (1, S) of neighbouring slots, drawn unless they are given."""
         uniforms_BA, sampling_2 = self.inputs.uniforms_BA, self.inputs.sampling_2
 
-        def pick(slot: int, logits_BC: Tensor) -> Tensor:
+        def pick(slots: slice, logits_BSC: Tensor) -> Tensor:
             if target_BA is not None:
-                return target_BA[:, slot]
-            return draw_by_tensors(logits_BC, uniforms_BA[:, slot], sampling_2[:1], sampling_2[1:])
+                return target_BA[:, slots]
+            return draw_by_tensors(logits_BSC, uniforms_BA[:, slots], sampling_2[:1], sampling_2[1:])
 
         logits, ids = self._decode_action(out_BD, pick)
         return logits, ids
@@ -216,7 +216,7 @@ class GraphLive:
     def score(self, out_BD: Tensor, target_BA: Tensor) -> list[Tensor]:
         """Logits (1, choices) of every slot, were the slots before it drawn as `target_BA`: to compare runtimes."""
         logits, _ = self._tick.decode_action(out_BD, target_BA.to(self.device))
-        return [logits_1C.cpu() for logits_1C in logits]
+        return [logits_1C.cpu() for logits_1SC in logits for logits_1C in logits_1SC.unbind(1)]
 
     def _hold(self, state: LiveState) -> None:
         """Let the TickGraph's memory be this state's, and leave the state before it with a copy of its own."""

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from eyehand.inference.packed_vision import folded
 from eyehand.inference.sampling import draw
-from eyehand.inference.tick import BackboneStep, DecodeAction
+from eyehand.inference.tick import BackboneStep, DecodeAction, DecodeIndependent
 from eyehand.model.policy import Policy
 
 __all__ = ["DecodeActionGraph", "EncodeImageGraph", "StepGraph", "exported"]
@@ -47,21 +47,22 @@ class EncodeImageGraph(nn.Module):
 class StepGraph(nn.Module):
     """`BackboneStep` on caches (1, 2 x kv heads, C, E) that it only reads.
 
-    Takes previous (1, A) int32, text (1, N, D), image (1, K, D), cos and sin (Q, 1, F, 1), of each history limit in
-    `histories` (of the layers) from the smallest on a mask (group x Q, C) of what the cache holds and one (group x Q,
-    Q) of the new tokens, and each layer's cache. Gives the output at action_out (1, D), and of each layer the new keys
-    and values (1, 2 x kv heads, Q, E).
+    Takes previous (1, A) int32 if the network sees actions, text (1, N, D), image (1, K, D), cos and sin (Q, 1, F, 1),
+    of each history limit in `histories` (of the layers) from the smallest on a mask (group x Q, C) of what the cache
+    holds and one (group x Q, Q) of the new tokens, and each layer's cache. Gives the last token's output (1, D), and
+    of each layer the new keys and values (1, 2 x kv heads, Q, E).
     """
 
     def __init__(self, step: BackboneStep, num_places: int, histories: Sequence[int]) -> None:
         super().__init__()
         limits = sorted(set(histories))
         self.step, self.num_places, self.num_masks = step, num_places, 2 * len(limits)
+        self.has_actions = step.tokens.has_actions
         self.mask_of = [2 * limits.index(history) for history in histories]
 
-    def forward(
-        self, previous: Tensor, text: Tensor, image: Tensor, cos: Tensor, sin: Tensor, *given: Tensor
-    ) -> tuple[Tensor, ...]:
+    def forward(self, *given: Tensor) -> tuple[Tensor, ...]:
+        previous, given = (given[0], given[1:]) if self.has_actions else (torch.empty(0), given)
+        (text, image, cos, sin), given = given[:4], given[4:]
         masks, caches = given[: self.num_masks], given[self.num_masks :]
         written: list[Tensor] = []
 
@@ -81,26 +82,26 @@ class StepGraph(nn.Module):
 
 
 class DecodeActionGraph(nn.Module):
-    """`DecodeAction` with its draw.
+    """What decodes actions, with its draw.
 
     Takes out (1, D) and what `given` names: uniforms (1, A), temperature (1) and, if at all, top_p (1), to token ids
-    (1, A); or targets (1, A) int32, which are what the next slot sees, to every slot's logits (1, choices).
+    (1, A); or targets (1, A) int32, which are what the next slot sees, to logits (1, S, choices) of neighbouring slots.
     """
 
-    def __init__(self, decode: DecodeAction, given: Sequence[str]) -> None:
+    def __init__(self, decode: DecodeAction | DecodeIndependent, given: Sequence[str]) -> None:
         super().__init__()
         self.decode, self.given = decode, given
 
     def forward(self, out: Tensor, *values: Tensor) -> tuple[Tensor, ...]:
         given = dict(zip(self.given, values, strict=True))
 
-        def pick(slot: int, logits_1C: Tensor) -> Tensor:
+        def pick(slots: slice, logits_1SC: Tensor) -> Tensor:
             if "targets" in given:
-                return given["targets"].select(1, slot)
-            return draw(logits_1C, given["uniforms"].select(1, slot), given["temperature"], given.get("top_p", 1.0))
+                return given["targets"][:, slots]
+            return draw(logits_1SC, given["uniforms"][:, slots], given["temperature"], given.get("top_p", 1.0))
 
         logits, ids = self.decode(out, pick)
-        return tuple(logits) if "targets" in given else (torch.stack(ids, dim=1),)
+        return tuple(logits) if "targets" in given else (torch.cat(ids, dim=1),)
 
 
 _MIN_INT8_SIZE = 4096

@@ -21,7 +21,7 @@ from eyehand.inference.engine import LiveState, StagedEngine
 from eyehand.inference.openvino_export import DecodeActionGraph, EncodeImageGraph, StepGraph, exported
 from eyehand.inference.packed import Packing, new_cache
 from eyehand.inference.rolling_cache import POSITION_PERIOD, RollingCache
-from eyehand.inference.tick import BackboneStep, DecodeAction
+from eyehand.inference.tick import BackboneStep, decode_action
 from eyehand.model.block import ROPE_BASE
 from eyehand.model.policy import Policy
 
@@ -74,7 +74,7 @@ class OpenVinoLive(StagedEngine):
         )
         del step  # with int8 its weights in float32 are of no more use
         self._step = self._compiled(graph, inputs)
-        self._decode_action = DecodeAction(policy, self._packing)
+        self._decode_action = decode_action(policy, self._packing)
         self._decoders: dict[tuple[str, ...], _Request] = {}
         self._decoder("uniforms", "temperature")
         self._bound_state: LiveState | None = None
@@ -89,8 +89,9 @@ class OpenVinoLive(StagedEngine):
     def _step_inputs(self) -> dict[str, Tensor]:
         config, ring, state = self.config, self._ring, self.new_state()
         turns = torch.zeros(ring.num_new, 1, config.width // config.num_q_heads // 2, 1)
+        previous = torch.zeros(1, self.space.num_slots, dtype=torch.int32)
         return {
-            "previous": torch.zeros(1, self.space.num_slots, dtype=torch.int32),
+            **({"previous": previous} if config.num_action_tokens else {}),
             "text": torch.zeros(1, config.num_text_tokens, config.width),
             "image": torch.zeros(1, config.num_image_tokens, config.width),
             "cos": turns,
@@ -145,7 +146,7 @@ class OpenVinoLive(StagedEngine):
             self._step.bind(name, mask_QK)
         cos_QF, sin_QF = self._rope(tick - state.starts[0])
         out_1D, *new = self._step.run(
-            previous=previous_BA.numpy(),
+            **({"previous": previous_BA.numpy()} if self.config.num_action_tokens else {}),
             text=text_BND.numpy(),
             image=image_BKD.numpy(),
             cos=cos_QF[:, None, :, None],
@@ -174,7 +175,7 @@ class OpenVinoLive(StagedEngine):
     def score(self, out_BD: Tensor, target_BA: Tensor) -> list[Tensor]:
         """Logits (1, choices) of every slot, were the slots before it drawn as `target_BA`: to compare runtimes."""
         logits = self._decoder("targets").run(out=out_BD.numpy(), targets=target_BA.numpy())
-        return [torch.from_numpy(logits_1C.copy()) for logits_1C in logits]
+        return [torch.from_numpy(slot_1C.copy()) for head_1SC in logits for slot_1C in head_1SC.swapaxes(0, 1)]
 
     def _rope(self, since: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Cosines and sines (Q, F) of this tick's positions, as `RollingCache.rope`."""

@@ -17,17 +17,19 @@ POSITION_PERIOD = 72_000
 class RollingCache:
     """Where a tick's keys lie and who sees them.
 
-    Unit t (of T + 1) holds [A of step t - 1 | S of step t]: one contiguous range per tick. O is written behind it, onto
-    the A of the step that has just left the window, where the next tick's A will be; only O itself sees it there.
+    Unit t (of T + 1) holds [A of step t - 1 | S of step t]: one contiguous range per tick. O, if there is one, is
+    written behind it, where the next tick's A or S will be, onto a step that has just left the window; only O itself
+    sees it there.
     """
 
     def __init__(self, config: PolicyConfig, device: torch.device, dtype: torch.dtype) -> None:
         self.config, self.device, self.dtype = config, device, dtype
-        self.num_seen, self.num_actions = config.num_seen_tokens, config.space.num_slots
-        self.num_new = self.num_actions + self.num_seen + 1
+        self.num_seen, self.num_outs = config.num_seen_tokens, config.num_out_tokens
+        self.num_actions = config.num_action_tokens
         self.unit = self.num_actions + self.num_seen
+        self.num_new = self.unit + self.num_outs
         self.num_units = config.history_steps + 1
-        self.length = self.num_units * self.unit + 1
+        self.length = self.num_units * self.unit + self.num_outs
         self.group = config.num_q_heads // config.num_kv_heads
         age_UK = self._ages()
         self.age_UK = age_UK.to(device)
@@ -39,7 +41,7 @@ class RollingCache:
         self.is_action_Q = is_action_Q.long().to(device)
         self.is_action_Q1 = is_action_Q.repeat(self.group)[:, None].to(device)
         # The place of each new token within its step: A behind S and O.
-        self.token_Q = ((torch.arange(self.num_new) + self.num_seen + 1) % self.num_new).to(device)
+        self.token_Q = ((torch.arange(self.num_new) + self.num_seen + self.num_outs) % self.num_new).to(device)
         self.index_Q = torch.arange(self.num_new, device=device)
         self.frequency_F = rope_frequencies(config.width // config.num_q_heads, device)
 
@@ -90,13 +92,14 @@ class RollingCache:
 
     def _ages(self) -> Tensor:
         """How many steps ago the key at each place was made, for each unit being written; 0 for sinks and O."""
-        unit_U1, place_K = torch.arange(self.num_units)[:, None], torch.arange(self.length - 1)
+        unit_U1, place_K = torch.arange(self.num_units)[:, None], torch.arange(self.num_units * self.unit)
         age_UK = (unit_U1 - place_K // self.unit) % self.num_units
         age_UK = age_UK + (place_K % self.unit < self.num_actions).long()
         age_UK = torch.cat((torch.zeros(self.num_units, self.config.num_sinks).long(), age_UK), dim=1)
-        age_UK = torch.cat((age_UK, torch.zeros(self.num_units, 1).long()), dim=1)
-        unit_U = torch.arange(self.num_units)
-        age_UK[unit_U, self.config.num_sinks + (unit_U + 1) * self.unit] = 0
+        age_UK = torch.cat((age_UK, torch.zeros(self.num_units, self.num_outs).long()), dim=1)
+        if self.num_outs:
+            unit_U = torch.arange(self.num_units)
+            age_UK[unit_U, self.config.num_sinks + (unit_U + 1) * self.unit] = 0
         return age_UK
 
     def _mask(self, age_UK: Tensor, history: int) -> Tensor:
@@ -105,11 +108,13 @@ class RollingCache:
         is_action_K = torch.arange(self.length) % self.unit < self.num_actions
         is_action_Q1 = (torch.arange(self.num_new) < self.num_actions)[:, None]
         delta_UQK = age_UK[:, None, num_sinks:] - is_action_Q1.long()
-        allowed_UQK = (delta_UQK > 0) & (delta_UQK <= history)
+        allowed_UQK = (delta_UQK > 0) & (delta_UQK <= history) & ((delta_UQK >= self.config.action_lag) | ~is_action_K)
         allowed_UQK |= (delta_UQK == 0) & (is_action_Q1 | ~is_action_K)
-        unit_U = torch.arange(self.num_units)
-        allowed_UQK[unit_U, :, (unit_U + 1) * self.unit] = False
-        allowed_UQK[unit_U, -1, (unit_U + 1) * self.unit] = True
+        if self.num_outs:
+            unit_U = torch.arange(self.num_units)
+            allowed_UQK[:, :, -1] = False
+            allowed_UQK[unit_U, :, (unit_U + 1) * self.unit] = False
+            allowed_UQK[unit_U, -1, (unit_U + 1) * self.unit] = True
         sinks = torch.ones(self.num_units, self.num_new, num_sinks, dtype=torch.bool)
         allowed_UQK = torch.cat((sinks, allowed_UQK), dim=-1).repeat(1, self.group, 1)
         return torch.zeros(allowed_UQK.shape).masked_fill_(~allowed_UQK, float("-inf"))

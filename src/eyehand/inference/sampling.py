@@ -15,13 +15,13 @@ __all__ = ["draw", "draw_by_tensors"]
 
 
 def draw(
-    logits_BC: Tensor, uniforms_B: Tensor, temperature: float | Tensor = 1.0, top_p: float | Tensor = 1.0
+    logits_XC: Tensor, uniforms_X: Tensor, temperature: float | Tensor = 1.0, top_p: float | Tensor = 1.0
 ) -> Tensor:
-    """Token ids (B,), int64.
+    """Token ids (...), int64.
 
     Args:
-        logits_BC: one row of choices per draw.
-        uniforms_B: in [0, 1).
+        logits_XC: one row of choices per draw, (..., choices).
+        uniforms_X: in [0, 1), (...).
         temperature: divides the logits; 0 takes the likeliest choice.
         top_p: below 1, only the fewest likeliest choices that together reach this probability stay.
 
@@ -29,33 +29,33 @@ def draw(
     """
     is_number = not isinstance(temperature, Tensor)
     if is_number and temperature == 0:
-        return logits_BC.argmax(dim=-1)
-    logits_BC = as_dtype(logits_BC, torch.float32)
-    probabilities_BC = (logits_BC if is_number and temperature == 1 else logits_BC / temperature).softmax(dim=-1)
+        return logits_XC.argmax(dim=-1)
+    logits_XC = as_dtype(logits_XC, torch.float32)
+    probabilities_XC = (logits_XC if is_number and temperature == 1 else logits_XC / temperature).softmax(dim=-1)
     if isinstance(top_p, Tensor) or top_p < 1:
-        probabilities_BC = _nucleus(probabilities_BC, top_p)
-    return _at(probabilities_BC, uniforms_B)
+        probabilities_XC = _nucleus(probabilities_XC, top_p)
+    return _at(probabilities_XC, uniforms_X)
 
 
-def draw_by_tensors(logits_BC: Tensor, uniforms_B: Tensor, temperature: Tensor, top_p: Tensor) -> Tensor:
+def draw_by_tensors(logits_XC: Tensor, uniforms_X: Tensor, temperature: Tensor, top_p: Tensor) -> Tensor:
     """As `draw`, with temperature and top-p (one element each) on the device, whose values the host never asks for."""
-    logits_BC = logits_BC.float()
+    logits_XC = logits_XC.float()
     is_greedy = temperature == 0
-    probabilities_BC = (logits_BC / temperature.masked_fill(is_greedy, 1.0)).softmax(dim=-1)
-    probabilities_BC = torch.where(top_p < 1, _nucleus(probabilities_BC, top_p), probabilities_BC)
-    return torch.where(is_greedy, logits_BC.argmax(dim=-1), _at(probabilities_BC, uniforms_B))
+    probabilities_XC = (logits_XC / temperature.masked_fill(is_greedy, 1.0)).softmax(dim=-1)
+    probabilities_XC = torch.where(top_p < 1, _nucleus(probabilities_XC, top_p), probabilities_XC)
+    return torch.where(is_greedy, logits_XC.argmax(dim=-1), _at(probabilities_XC, uniforms_X))
 
 
-def _at(probabilities_BC: Tensor, uniforms_B: Tensor) -> Tensor:
+def _at(probabilities_XC: Tensor, uniforms_X: Tensor) -> Tensor:
     """The first choice whose cumulative probability reaches the uniform."""
-    below_BC = probabilities_BC.cumsum(dim=-1) < uniforms_B[:, None]
+    below_XC = probabilities_XC.cumsum(dim=-1) < uniforms_X[..., None]
     # Rounding can leave the last cumulative probability below the uniform.
-    return below_BC.sum(dim=-1).clamp_(max=probabilities_BC.shape[-1] - 1)
+    return below_XC.sum(dim=-1).clamp_(max=probabilities_XC.shape[-1] - 1)
 
 
-def _nucleus(probabilities_BC: Tensor, top_p: float | Tensor) -> Tensor:
+def _nucleus(probabilities_XC: Tensor, top_p: float | Tensor) -> Tensor:
     """Zero all but the fewest likeliest choices that together reach `top_p`, and normalise again."""
-    ordered_BC, order_BC = probabilities_BC.sort(dim=-1, descending=True)
-    is_beyond_BC = ordered_BC.cumsum(dim=-1) - ordered_BC >= top_p
-    kept_BC = torch.zeros_like(ordered_BC).scatter(-1, order_BC, ordered_BC.masked_fill(is_beyond_BC, 0.0))
-    return kept_BC / kept_BC.sum(dim=-1, keepdim=True)
+    ordered_XC, order_XC = probabilities_XC.sort(dim=-1, descending=True)
+    is_beyond_XC = ordered_XC.cumsum(dim=-1) - ordered_XC >= top_p
+    kept_XC = torch.zeros_like(ordered_XC).scatter(-1, order_XC, ordered_XC.masked_fill(is_beyond_XC, 0.0))
+    return kept_XC / kept_XC.sum(dim=-1, keepdim=True)

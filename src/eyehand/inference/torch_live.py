@@ -19,7 +19,7 @@ from eyehand.inference.packed import Packing, new_cache
 from eyehand.inference.packed_vision import packed
 from eyehand.inference.rolling_cache import RollingCache
 from eyehand.inference.sampling import draw
-from eyehand.inference.tick import BackboneStep, DecodeAction
+from eyehand.inference.tick import BackboneStep, decode_action
 from eyehand.model.policy import Policy
 
 __all__ = ["LivePolicy"]
@@ -43,7 +43,7 @@ class LivePolicy(StagedEngine):
         self._packing = Packing(self.device, dtype)
         self._ring = RollingCache(self.config, self.device, dtype)
         self._step = BackboneStep(policy, self._packing)
-        self._decode_action = DecodeAction(policy, self._packing)
+        self._decode_action = decode_action(policy, self._packing)
 
     def new_state(self, batch: int = 1) -> LiveState:
         """Empty memory for `batch` episodes."""
@@ -97,6 +97,6 @@ class LivePolicy(StagedEngine):
         """
         uniforms_BA = uniforms_BA.to(self.device)
         _, ids = self._decode_action(
-            out_BD, lambda slot, logits: draw(logits, uniforms_BA[:, slot], temperature, top_p), len(out_BD)
+            out_BD, lambda slots, logits: draw(logits, uniforms_BA[:, slots], temperature, top_p), len(out_BD)
         )
-        return torch.stack(ids, dim=1)
+        return torch.cat(ids, dim=1)

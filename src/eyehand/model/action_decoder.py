@@ -1,7 +1,9 @@
-"""The action decoder: a small causal transformer that emits the action tokens of one step one after another.
+"""The action decoders: from the backbone's output of one step to features of its action's slots.
 
-Input sequence: [projected action_out feature] + [embeddings of tokens 1..n-1], each plus a learned position vector;
-output i predicts token i + 1. Knows slots, not what they mean. Source: arXiv 2601.04575 and its public code.
+`ActionDecoder`, the reference's, is a small causal transformer that emits the tokens one after another. Input sequence:
+[projected action_out feature] + [embeddings of tokens 1..n-1], each plus a learned position vector; output i predicts
+token i + 1. Source: arXiv 2601.04575 and its public code. `IndependentDecoder` normalises and no more. Both know slots,
+not what they mean.
 """
 
 from __future__ import annotations
@@ -9,10 +11,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from eyehand.model.block import Block, reach_of, rope_table
+from eyehand.model.block import Block, RMSNorm, reach_of, rope_table
 from eyehand.model.policy_config import PolicyConfig
 
-__all__ = ["ActionDecoder"]
+__all__ = ["ActionDecoder", "IndependentDecoder"]
 
 
 class ActionDecoder(nn.Module):
@@ -61,3 +63,19 @@ class ActionDecoder(nn.Module):
 
     def blocks(self) -> list[Block]:
         return [layer for layer in self.layers if isinstance(layer, Block)]
+
+
+class IndependentDecoder(nn.Module):
+    """The decoder without a network of its own: normalised features (N, D) from which every slot is read at once."""
+
+    def __init__(self, config: PolicyConfig) -> None:
+        super().__init__()
+        self.norm = RMSNorm(config.width)
+
+    def forward(self, out_ND: Tensor) -> Tensor:
+        """Features (N, D) of the backbone's output."""
+        features_ND: Tensor = self.norm(out_ND)
+        return features_ND
+
+    def blocks(self) -> list[Block]:
+        return []

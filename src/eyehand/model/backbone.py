@@ -1,7 +1,8 @@
 """The backbone: a causal transformer over the tokens of the last T steps, with the reference's mask.
 
-Token kinds of a step, in order: S (text, image, thinking), O (action_out), A (the executed action). This module knows
-kinds and steps, not what the tokens mean. Source of the mask: arXiv 2601.04575 and its public code.
+Token kinds of a step, in order: S (text, image, thinking), O (action_out), A (the executed action). A step may lack O
+and A. This module knows kinds and steps, not what the tokens mean. Source of the mask: arXiv 2601.04575 and its public
+code.
 """
 
 from __future__ import annotations
@@ -15,18 +16,22 @@ from eyehand.model.policy_config import PolicyConfig
 __all__ = ["Backbone", "attention_mask"]
 
 
-def attention_mask(num_steps: int, num_seen: int, num_actions: int, history: int) -> Tensor:
-    """The attention mask, boolean (L, L) with L = num_steps x (num_seen + 1 + num_actions), queries first.
+def attention_mask(
+    num_steps: int, num_seen: int, num_actions: int, history: int, *, num_outs: int = 1, action_lag: int = 1
+) -> Tensor:
+    """The attention mask, boolean (L, L) with L = num_steps x (num_seen + num_outs + num_actions), queries first.
 
-    Every query sees the S and A of earlier steps while q_step - kv_step <= history. Within its own step S sees S; O
-    sees S and itself; A sees S and A. No other query sees an O.
+    Every query sees the S of earlier steps while q_step - kv_step <= history, and of these the A from
+    q_step - kv_step >= action_lag on. Within its own step S sees S; O sees S and itself; A sees S and A. No other query
+    sees an O.
     """
-    num_tokens = num_seen + 1 + num_actions
+    num_tokens = num_seen + num_outs + num_actions
     step_L = torch.arange(num_steps, dtype=torch.int16).repeat_interleave(num_tokens)
     place_L = torch.arange(num_tokens).repeat(num_steps)
-    is_seen, is_out, is_action = place_L < num_seen, place_L == num_seen, place_L > num_seen
+    is_seen, is_action = place_L < num_seen, place_L >= num_seen + num_outs
+    is_out = ~is_seen & ~is_action
     age_LL = step_L[:, None] - step_L[None, :]
-    earlier = (age_LL > 0) & (age_LL <= history) & ~is_out[None, :]
+    earlier = (age_LL > 0) & (age_LL <= history) & ~is_out[None, :] & ((age_LL >= action_lag) | ~is_action[None, :])
     own = is_seen[None, :] | (is_out[:, None] & is_out[None, :]) | (is_action[:, None] & is_action[None, :])
     return earlier | ((age_LL == 0) & own)
 
@@ -83,8 +88,7 @@ class Backbone(nn.Module):
         config = self.config
         positions_L = torch.arange(num_steps * config.num_step_tokens)
         sinks = torch.ones(len(positions_L), config.num_sinks, dtype=torch.bool)
-        masks = [
-            torch.cat((sinks, attention_mask(num_steps, config.num_seen_tokens, config.space.num_slots, limit)), dim=1)
-            for limit in self._histories
-        ]
+        sizes = (num_steps, config.num_seen_tokens, config.num_action_tokens)
+        options = {"num_outs": config.num_out_tokens, "action_lag": config.action_lag}
+        masks = [torch.cat((sinks, attention_mask(*sizes, limit, **options)), dim=1) for limit in self._histories]
         return rope_table(positions_L, config.width // config.num_q_heads), masks

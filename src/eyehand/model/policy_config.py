@@ -16,7 +16,11 @@ from eyehand.action_space import action_space as action_space_named
 from eyehand.errors import UserError
 from eyehand.typed import typed
 
-__all__ = ["VISION_TRUNKS", "PolicyConfig", "ffn_hidden_of"]
+__all__ = ["DECODERS", "VISION_TRUNKS", "PolicyConfig", "ffn_hidden_of"]
+
+DECODERS = ("autoregressive", "independent")
+"""`autoregressive`: the reference's transformer, one token of the action after another. `independent`: all of them at
+once from the backbone's output, one Bernoulli per key and button and one softmax per motion axis."""
 
 VISION_TRUNKS = ("pocket", "p2p")
 """`pocket`: our light residual trunk. `p2p`: the reference's EfficientNet-B0, stages 0 to 5."""
@@ -33,6 +37,10 @@ class PolicyConfig:
 
     Attributes:
         action_space: name of the ActionSpace of its tokens.
+        decoder: one of DECODERS.
+        action_lag: how many steps ago an action must have been executed to be seen; 1: all past actions, as in the
+            reference; 10: none of the last half second; 0: no past actions at all.
+        is_step_fused: a step is one token, picture and instruction added up, from which the action is read.
         frame_size: height and width in pixels of the pictures.
         history_steps: T, how many steps (this one included) a query sees.
         width: d, features of a token in backbone and decoder.
@@ -43,7 +51,8 @@ class PolicyConfig:
         num_image_tokens, num_thinking_tokens: per step.
         vision: one of VISION_TRUNKS.
         vision_widths: channels of the `pocket` trunk: 48x48, 24x24, 12x12 stage, and the reduced 12x12 map.
-        decoder_layers, decoder_q_heads, decoder_kv_heads, decoder_ffn_hidden, decoder_sinks: the action decoder.
+        decoder_layers, decoder_q_heads, decoder_kv_heads, decoder_ffn_hidden, decoder_sinks: the autoregressive action
+            decoder.
         dropout: on every attention output, in training only.
         text_encoder: name of the encoder (model.text) that the network was trained with.
     """
@@ -71,6 +80,9 @@ class PolicyConfig:
     decoder_sinks: int = 1
     dropout: float = 0.1
     text_encoder: str = "gemma"
+    decoder: str = "autoregressive"
+    action_lag: int = 1
+    is_step_fused: bool = False
 
     def __post_init__(self) -> None:
         """Reject sizes that cannot be built, or only with more memory than any such network has needed.
@@ -102,6 +114,14 @@ class PolicyConfig:
             raise UserError(f"Unknown vision trunk {self.vision!r}: choose one of {', '.join(VISION_TRUNKS)}.")
         if self.vision == "pocket" and len(self.vision_widths) != 4:
             raise UserError("The pocket vision trunk needs four vision_widths: three stages and the reduced map.")
+        if self.decoder not in DECODERS:
+            raise UserError(f"Unknown action decoder {self.decoder!r}: choose one of {', '.join(DECODERS)}.")
+        is_more_than_one = (self.num_text_tokens, self.num_image_tokens, self.num_thinking_tokens) != (1, 1, 0)
+        if self.is_step_fused and (self.action_lag or is_more_than_one):
+            raise UserError(
+                "A fused step holds one text and one image token and no other: give action_lag 0 and "
+                "num_thinking_tokens 0, or no is_step_fused."
+            )
         num_tokens = self.history_steps * self.num_step_tokens
         num_masks = len(set(map(self.history_of, range(self.num_layers)))) * (self.num_q_heads // self.num_kv_heads)
         if num_tokens * (num_tokens + self.num_sinks) * num_masks > _MOST_MASKED:
@@ -115,17 +135,35 @@ class PolicyConfig:
     @property
     def space(self) -> ActionSpace:
         """The ActionSpace of the tokens."""
-        return action_space_named(self.action_space)
+        space = action_space_named(self.action_space)
+        return space.independent() if self.decoder == "independent" else space
 
     @property
     def num_seen_tokens(self) -> int:
-        """Tokens of S in one step: text, image, thinking."""
-        return self.num_text_tokens + self.num_image_tokens + self.num_thinking_tokens
+        """Tokens of S in one step: text, image, thinking, or the fused one."""
+        return 1 if self.is_step_fused else self.num_text_tokens + self.num_image_tokens + self.num_thinking_tokens
+
+    @property
+    def num_out_tokens(self) -> int:
+        """Tokens of O in one step."""
+        return 0 if self.is_step_fused else 1
+
+    @property
+    def out_place(self) -> int:
+        """Index within a step of the token from which the action is read: O, or the fused one."""
+        return self.num_seen_tokens + self.num_out_tokens - 1
+
+    @property
+    def num_action_tokens(self) -> int:
+        """Tokens of A in one step: one per slot, or with an independent decoder one for the whole action."""
+        if self.action_lag == 0:
+            return 0
+        return 1 if self.decoder == "independent" else self.space.num_slots
 
     @property
     def num_step_tokens(self) -> int:
         """All tokens of one step: S, O and A."""
-        return self.num_seen_tokens + 1 + self.space.num_slots
+        return self.num_seen_tokens + self.num_out_tokens + self.num_action_tokens
 
     def history_of(self, layer: int) -> int:
         """The largest q_step - kv_step that this layer sees."""
@@ -143,13 +181,17 @@ class PolicyConfig:
         Raises:
             UserError: a key that is unknown or missing, or a value of another type.
         """
-        if missing := [field.name for field in fields(PolicyConfig) if field.name not in values]:
+        known = {field.name for field in fields(PolicyConfig)} - _ADDED_LATER
+        if missing := sorted(known - set(values)):
             raise UserError(f"The model configuration lacks {missing[0]!r}: write the checkpoint again.")
         try:
             return typed(PolicyConfig, values)
         except UserError as error:
             raise UserError(f"The model configuration does not fit: {str(error).rstrip('.')}.") from error
 
+
+_ADDED_LATER = {"decoder", "action_lag", "is_step_fused"}
+"""Fields that a checkpoint may lack because it is older; their defaults are what it is."""
 
 _LIMITS = {
     "frame_size": (16, 1024),
@@ -165,6 +207,7 @@ _LIMITS = {
     "text_dim": (1, 1 << 16),
     "num_image_tokens": (1, 1024),
     "num_thinking_tokens": (0, 1024),
+    "action_lag": (0, 10_000),
     "vision_widths": (1, 1 << 13),
     "decoder_layers": (1, 256),
     "decoder_q_heads": (1, 1024),

@@ -1,7 +1,7 @@
 """The behaviour cloning loss: cross-entropy of a policy's logits against the user's action tokens.
 
 Per head, the mean cross-entropy over the learnt steps and the head's slots, divided by ln(choices) so that every head
-counts alike, plus a z-loss that keeps the logits from drifting; the heads are summed. Source: Open
+counts alike, plus a z-loss that keeps the logits from drifting; the heads are summed with their weights. Source: Open
 Pixels2Play (arXiv 2601.04575) and its public code. Knows nothing about networks or data.
 """
 
@@ -65,7 +65,7 @@ def behaviour_cloning_loss(
         losses = F.cross_entropy(logits_BTSC.flatten(0, 2), target_BTS.flatten(), reduction="none")
         cross_entropy = (losses.view(target_BTS.shape) * weight_BTS).sum()
         z_loss = (logits_BTSC.logsumexp(-1).square() * weight_BTS).sum()
-        weight = 1.0 if head_weights is None else head_weights.get(head.name, 1.0)
+        weight = head.weight * (1.0 if head_weights is None else head_weights.get(head.name, 1.0))
         total = total + weight * (cross_entropy / math.log(head.num_choices) + Z_LOSS * z_loss)
         entropies.append(cross_entropy.detach())
     return HeadLosses(total, torch.stack(entropies), num_steps)
