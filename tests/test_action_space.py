@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eyehand.action import BUTTONS, KEYS, PIXELS_PER_NOTCH, Action
-from eyehand.action_space import ACTION_SPACES, FULL, P2P, ActionSpace, Axis, action_space
+from eyehand.action_space import FULL, P2P, ActionSpace, Axis, action_space
 from eyehand.errors import UserError
 
 pixels = st.integers(-2000, 2000)
@@ -22,7 +22,7 @@ actions = st.builds(
     scroll_dx=pixels,
     scroll_dy=pixels,
 )
-spaces = st.sampled_from(sorted(ACTION_SPACES.values(), key=lambda space: space.name))
+spaces = st.sampled_from([P2P, FULL, P2P.independent, FULL.independent])
 samplings = st.sampled_from(["mean", "conservative", "truncated_normal"])
 
 
@@ -95,6 +95,28 @@ def test_full_keeps_up_to_eight_keys_and_every_button(action: Action) -> None:
     decoded = FULL.decode(FULL.encode(action))
     assert decoded.buttons == action.buttons
     assert decoded.keys == (action.keys if len(action.keys) <= 8 else decoded.keys)
+
+
+@settings(deadline=None)
+@given(actions)
+def test_an_independent_space_keeps_all_keys_of_its_vocabulary(action: Action) -> None:
+    for space in (P2P, FULL):
+        decoded = space.independent.decode(space.independent.encode(action))
+        assert decoded.keys == action.keys & set(space.keys)
+        assert decoded.buttons == action.buttons & set(space.buttons)
+
+
+def test_an_independent_space_has_a_slot_for_every_key_and_button() -> None:
+    space = P2P.independent
+    assert [(head.name, head.num_choices, head.num_slots) for head in space.heads] == [
+        ("keys", 2, 19),
+        ("buttons", 2, 3),
+        ("dx", 23, 1),
+        ("dy", 17, 1),
+    ]
+    ids = space.encode(Action.of(["w", "Space"], ["0"]))
+    assert ids[:19].tolist() == [int(key in ("w", "Space")) for key in P2P.keys]
+    assert ids[19:].tolist() == [1, 0, 0, 11, 8]
 
 
 def test_truncated_normal_spreads_inside_the_bin_and_leans_to_zero() -> None:

@@ -135,9 +135,11 @@ class ActionSpace:
     scroll: Axis | None = None
     is_independent: bool = False
 
+    @cached_property
     def independent(self) -> ActionSpace:
         """The same vocabulary with a slot of its own for every key and button."""
-        return replace(self, num_key_slots=len(self.keys), num_button_slots=len(self.buttons), is_independent=True)
+        sizes = {"num_key_slots": len(self.keys), "num_button_slots": len(self.buttons)}
+        return replace(self, **sizes, is_independent=True)
 
     @cached_property
     def heads(self) -> tuple[Head, ...]:

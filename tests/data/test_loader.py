@@ -34,7 +34,7 @@ def read(dataset: Dataset, num_batches: int, first: int = 0, **options: object) 
     stream = ClipSampler([e.num_steps for e in dataset.episodes], ["t"] * 3, 8, seed=4)
     with ClipLoader(dataset, batch_size=3, clip_steps=8, **options) as loader:  # type: ignore[arg-type]
         batches = itertools.islice(loader.batches(stream.batches(3, first), first), num_batches)
-        return [Batch(b.number, b.frames_BTHWC.copy(), *list(vars(b).values())[2:]) for b in batches]
+        return [Batch(b.number, b.frames_BTX.copy(), *list(vars(b).values())[2:]) for b in batches]
 
 
 def assert_equal(some: list[Batch], others: list[Batch]) -> None:
@@ -47,9 +47,9 @@ def assert_equal(some: list[Batch], others: list[Batch]) -> None:
 def test_frames_and_labels_are_those_of_the_clip(dataset: Dataset) -> None:
     with ClipLoader(dataset, batch_size=2, clip_steps=8) as loader:
         (batch,) = loader.batches(iter([[ClipKey(0, 11), ClipKey(1, 0)]]))
-    np.testing.assert_array_equal(batch.frames_BTHWC[0], dataset.decode(0, 11, 8))
-    np.testing.assert_array_equal(batch.frames_BTHWC[1, :5], dataset.decode(1, 0, 5))
-    assert not batch.frames_BTHWC[1, 5:].any()
+    np.testing.assert_array_equal(batch.frames_BTX[0], dataset.decode(0, 11, 8))
+    np.testing.assert_array_equal(batch.frames_BTX[1, :5], dataset.decode(1, 0, 5))
+    assert not batch.frames_BTX[1, 5:].any()
     assert batch.valid_BT.sum(1).tolist() == batch.learn_BT.sum(1).tolist() == [8, 5]
     np.testing.assert_array_equal(batch.target_BTA[0], dataset.labels(0, 11, 8).target_TA)
 
@@ -75,7 +75,7 @@ def test_a_cached_frame_is_decoded_once(dataset: Dataset, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(Dataset, "decode", counting)
     with ClipLoader(dataset, batch_size=1, clip_steps=8, cache_frames_gb=1) as loader:
-        batches = [b.frames_BTHWC.copy() for b in loader.batches(iter([[ClipKey(0, 3)], [ClipKey(0, 3)]]))]
+        batches = [b.frames_BTX.copy() for b in loader.batches(iter([[ClipKey(0, 3)], [ClipKey(0, 3)]]))]
     assert decoded == [0]
     np.testing.assert_array_equal(batches[0], batches[1])
 
@@ -124,7 +124,7 @@ def test_a_killed_worker_is_noticed(dataset: Dataset) -> None:
 def test_recoding_follows_from_the_place_in_the_stream_alone(dataset: Dataset) -> None:
     recompression = RandomRecompression(0.5, seed=1)
     plain, coded = read(dataset, 6), read(dataset, 6, recompression=recompression)
-    pairs = [(p.frames_BTHWC[r], c.frames_BTHWC[r]) for p, c in zip(plain, coded, strict=True) for r in range(3)]
+    pairs = [(p.frames_BTX[r], c.frames_BTX[r]) for p, c in zip(plain, coded, strict=True) for r in range(3)]
     changed = [not np.array_equal(one, other) for one, other in pairs]
     assert 3 <= sum(changed) <= 15  # 9 are expected
     assert all(np.abs(one.astype(int) - other).mean() < 6 for one, other in pairs)

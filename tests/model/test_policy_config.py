@@ -33,6 +33,13 @@ def test_unknown_missing_and_mistyped_keys_are_errors() -> None:
         PolicyConfig.from_json({**values, "vision_widths": [1.5]})
 
 
+def test_checkpoints_from_before_an_option_are_what_they_were() -> None:
+    values = preset("pocket").to_json()
+    for name in ("decoder", "action_lag", "is_step_fused"):
+        del values[name]
+    assert PolicyConfig.from_json(values) == preset("pocket")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -44,6 +51,10 @@ def test_unknown_missing_and_mistyped_keys_are_errors() -> None:
         ({"vision_widths": (8,)}, "vision_widths"),
         ({"frame_size": 100}, "multiple of 16"),
         ({"action_space": "gamepad"}, "Unknown action space 'gamepad'"),
+        ({"decoder": "greedy"}, "Unknown action decoder 'greedy'"),
+        ({"action_lag": -1}, "action_lag is -1"),
+        ({"is_step_fused": True, "num_thinking_tokens": 0}, "A fused step holds one text and one image token"),
+        ({"is_step_fused": True, "action_lag": 0}, "A fused step holds one text and one image token"),
     ],
 )
 def test_sizes_that_cannot_be_built_are_errors(change: dict[str, object], message: str) -> None:
@@ -52,7 +63,7 @@ def test_sizes_that_cannot_be_built_are_errors(change: dict[str, object], messag
 
 
 def test_unknown_preset_names_the_known_ones() -> None:
-    with pytest.raises(UserError, match=r"Unknown preset 'poket': choose one of pocket, medium, p2p-150m"):
+    with pytest.raises(UserError, match=r"Unknown preset 'poket': choose one of pocket, fused, medium, p2p-150m"):
         preset("poket")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -9,7 +11,7 @@ from torch import Tensor
 from eyehand.model.block import attend_in_chunks, reach_of
 from eyehand.model.policy import Policy
 from eyehand.model.policy_config import PolicyConfig
-from tiny import RICH, TINY, random_clip, tiny_policy
+from tiny import BLIND, FUSED, INDEPENDENT, KINDS, RICH, TINY, random_clip, tiny_policy
 
 
 def _joined(logits: tuple[Tensor, ...]) -> Tensor:
@@ -39,6 +41,29 @@ def test_nothing_sees_the_future_or_its_own_action() -> None:
     difference = (_joined(policy(changed, text, executed, target)) - before).abs().amax(dim=-1)[0]
     assert (difference[:2] == 0).all()
     assert (difference[2:] > 1e-6).all()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("config", KINDS.values(), ids=KINDS)
+def test_an_action_is_seen_from_its_lag_on(config: PolicyConfig) -> None:
+    policy = tiny_policy(replace(config, history_steps=8, layer_history=()))
+    frames, text, executed, target = random_clip(config, 1, 6)
+    before = _joined(policy(frames, text, executed, target))
+    executed[:, 1] = 1 - executed[:, 1].clamp(max=1)
+    moved = (_joined(policy(frames, text, executed, target)) - before).abs().amax(dim=-1)[0]
+    first = 1 + config.action_lag if config.action_lag else 6
+    assert (moved[:first] == 0).all()
+    assert (moved[first:] > 1e-6).all()
+
+
+@torch.no_grad()
+def test_independent_slots_see_no_other() -> None:
+    for config in (INDEPENDENT, FUSED):
+        policy = tiny_policy(config)
+        frames, text, executed, target = random_clip(config, 2, 3)
+        logits = policy(frames, text, executed, target)
+        assert [tuple(head.shape) for head in logits] == [(2, 3, 19, 2), (2, 3, 3, 2), (2, 3, 1, 23), (2, 3, 1, 17)]
+        assert torch.equal(_joined(policy(frames, text, executed, 1 - target.clamp(max=1))), _joined(logits))
 
 
 @torch.no_grad()
@@ -94,17 +119,22 @@ def test_padding_changes_nothing() -> None:
     torch.testing.assert_close(results[0], results[1], rtol=0, atol=0)
 
 
-def test_every_parameter_learns() -> None:
-    policy = tiny_policy(RICH).train()
-    frames, text, executed, target = random_clip(RICH, 2, 4)
+@pytest.mark.parametrize("config", KINDS.values(), ids=KINDS)
+def test_every_parameter_learns(config: PolicyConfig) -> None:
+    policy = tiny_policy(config).train()
+    frames, text, executed, target = random_clip(config, 2, 5)
     logits = policy(frames, text, executed, target)
     sum(head.logsumexp(-1).square().mean() for head in logits).backward()
     # The last position belongs to the reference's unused ninth output.
     silent = [
-        name for name, parameter in policy.named_parameters() if parameter.grad is None or not parameter.grad.any()
+        name
+        for name, parameter in policy.named_parameters()
+        if parameter.numel() and (parameter.grad is None or not parameter.grad.any())
     ]
-    assert silent == []
-    assert not policy.decoder.positions.grad[-1].any()
+    # Nothing sees the token of the last slot where no past action is seen.
+    assert silent == (["embeddings.3.weight"] if config is BLIND else [])
+    if config.decoder == "autoregressive":
+        assert not policy.decoder.positions.grad[-1].any()
 
 
 def test_training_attention_on_a_cpu_equals_the_fused_one() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from eyehand.commands.data_features import Features
 from eyehand.commands.data_gap import GapCommand
 from eyehand.commands.data_reencode import Reencode
 from eyehand.commands.data_review import Review
@@ -155,7 +156,17 @@ class Options:
         action: what to do.
     """
 
-    action: Index | List | Check | Annotated[GapCommand, tyro.conf.subcommand("gap")] | Review | Reencode | Push | Pull
+    action: (
+        Index
+        | List
+        | Check
+        | Annotated[GapCommand, tyro.conf.subcommand("gap")]
+        | Review
+        | Features
+        | Reencode
+        | Push
+        | Pull
+    )
 
 
 def run(options: Options) -> int:

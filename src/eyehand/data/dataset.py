@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import multiprocessing
 import sys
+import zlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
@@ -21,10 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyehand.action_space import ActionSpace
+from eyehand.data.features import FeatureFiles
 from eyehand.data.label_store import LabelStore
 from eyehand.data.split import EVERYTHING, Selection, held_out_ids, subset_ids
 from eyehand.errors import UserError
 from eyehand.foreign import problem_of
+from eyehand.frame import MODEL_SIZE
 from eyehand.recording.annotation import read_annotation
 from eyehand.recording.file_range import FileRange
 from eyehand.recording.format import SMALL_FILE
@@ -87,12 +90,24 @@ class Dataset:
         space: the vocabulary of the tokens.
         instructions: every distinct instruction; row 0 is None, "no instruction".
         store: the labels, shared by the parts of a split.
+        features: what is read in place of pictures; None: pictures.
     """
 
     episodes: tuple[Episode, ...]
     space: ActionSpace
     instructions: tuple[str | None, ...]
     store: LabelStore
+    features: FeatureFiles | None = None
+
+    @property
+    def frame_shape(self) -> tuple[int, ...]:
+        """Of what `decode` gives for a frame: (192, 192, 3), or (features,)."""
+        return (MODEL_SIZE, MODEL_SIZE, 3) if self.features is None else (self.features.size,)
+
+    @property
+    def frame_dtype(self) -> np.dtype[Any]:
+        """Of what `decode` gives: uint8, or float16."""
+        return np.dtype(np.uint8 if self.features is None else np.float16)
 
     @property
     def num_steps(self) -> int:
@@ -130,12 +145,20 @@ class Dataset:
             self.load_labels(episode)
         return self.store
 
-    def decode(self, episode: int, start: int, length: int, into: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
-        """Frames `start` to `start + length - 1`, uint8 RGB (length, 192, 192, 3); written to `into` if it is given.
+    def decode(self, episode: int, start: int, length: int, into: NDArray[Any] | None = None) -> NDArray[Any]:
+        """Frames `start` to `start + length - 1`, uint8 RGB (length, 192, 192, 3), or their features (length, F).
+
+        Written to `into` if it is given. Of several views of a frame one is drawn for the clip, by `start`.
 
         Raises:
-            UserError: the video is damaged.
+            UserError: the video is damaged, or features are missing.
         """
+        if self.features is not None:
+            seed = zlib.crc32(f"{episode} {start}".encode())
+            features_TF = self.features.read(self.episodes[episode].video, start, length, seed)
+            if into is not None:
+                into[:] = features_TF
+            return features_TF
         # A reader of its own each time: an open file would be shared with forked workers, position and all.
         reader = VideoReader(self.episodes[episode].video)
         try:

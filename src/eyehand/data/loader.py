@@ -43,11 +43,11 @@ _POLL_S = 2.0
 class Batch:
     """A batch of B clips of T steps, A action slots each.
 
-    `frames_BTHWC` lies in a slot of the loader's ring: it is valid until the next but one batch is asked for.
+    `frames_BTX` lies in a slot of the loader's ring: it is valid until the next but one batch is asked for.
 
     Attributes:
         number: its place in the stream.
-        frames_BTHWC: uint8 RGB, zero on padding.
+        frames_BTX: uint8 RGB (B, T, 192, 192, 3), or float16 features (B, T, F); zero on padding.
         text_BT: int64, row of the data set's table of instructions; 0: no instruction.
         executed_BTA: int64 tokens of the executed actions: the policy's history.
         target_BTA: int64 tokens of the user's actions or labels.
@@ -56,7 +56,7 @@ class Batch:
     """
 
     number: int
-    frames_BTHWC: NDArray[np.uint8]
+    frames_BTX: NDArray[Any]
     text_BT: NDArray[np.int64]
     executed_BTA: NDArray[np.int64]
     target_BTA: NDArray[np.int64]
@@ -97,9 +97,9 @@ class ClipLoader:
             raise ValueError("a loader needs at least 3 slots")
         self._dataset = dataset
         self._clip_steps = clip_steps
-        shape = (num_slots, batch_size, clip_steps, MODEL_SIZE, MODEL_SIZE, 3)
-        self.slots_SBTHWC = shared_bytes(int(np.prod(shape))).reshape(shape)
-        self._filler = _Filler(dataset, self.slots_SBTHWC, _FrameCache.reserve(dataset, cache_frames_gb), recompression)
+        shape, dtype = (num_slots, batch_size, clip_steps, *dataset.frame_shape), dataset.frame_dtype
+        self.slots_SBTX = shared_bytes(int(np.prod(shape)) * dtype.itemsize).view(dtype).reshape(shape)
+        self._filler = _Filler(dataset, self.slots_SBTX, _FrameCache.reserve(dataset, cache_frames_gb), recompression)
         self._tasks: Any = None
         self._results: Any = None
         self._workers: list[Any] = []
@@ -113,7 +113,7 @@ class ClipLoader:
             UserError: a recording's video cannot be decoded.
             RuntimeError: a worker was killed.
         """
-        num_slots = self.slots_SBTHWC.shape[0]
+        num_slots = self.slots_SBTX.shape[0]
         in_flight: deque[tuple[int, Sequence[ClipKey]]] = deque()
         missing = [0] * num_slots
         ordered = enumerate(keys)
@@ -127,7 +127,7 @@ class ClipLoader:
                 slot = upcoming[0] % num_slots
                 in_flight.append((slot, upcoming[1]))
                 missing[slot] = len(upcoming[1])
-                batch_size = self.slots_SBTHWC.shape[1]
+                batch_size = self.slots_SBTX.shape[1]
                 for row, key in enumerate(upcoming[1]):
                     self._submit(slot, row, key, (first_batch + upcoming[0]) * batch_size + row)
 
@@ -205,7 +205,7 @@ class ClipLoader:
         labels = [self._dataset.labels(key.episode, key.start, self._clip_steps) for key in clips]
         return Batch(
             number,
-            self.slots_SBTHWC[slot, : len(clips)],
+            self.slots_SBTX[slot, : len(clips)],
             np.stack([clip.text_T for clip in labels]),
             np.stack([clip.executed_TA for clip in labels]),
             np.stack([clip.target_TA for clip in labels]),
@@ -224,7 +224,7 @@ class _FrameCache:
 
     @staticmethod
     def reserve(dataset: Dataset, gigabytes: float) -> _FrameCache | None:
-        room = int(gigabytes * 1e9) // FRAME_BYTES
+        room = 0 if dataset.features is not None else int(gigabytes * 1e9) // FRAME_BYTES  # features are not decoded
         first_frame, used = [], 0
         for episode in dataset.episodes:
             fits = used + episode.num_steps <= room
@@ -241,7 +241,7 @@ class _Filler:
     """Decodes the frames of a clip into its place in the ring; used by the workers."""
 
     dataset: Dataset
-    slots_SBTHWC: NDArray[np.uint8]
+    slots_SBTX: NDArray[Any]
     cache: _FrameCache | None
     recompression: RandomRecompression | None = None
 
@@ -254,24 +254,24 @@ class _Filler:
             UserError: the video cannot be decoded.
         """
         self.dataset.load_labels(key.episode)  # here, for the process that waits for the batch
-        target_THWC = self.slots_SBTHWC[slot, row]
-        length = min(len(target_THWC), self.dataset.episodes[key.episode].num_steps - key.start)
-        target_THWC[length:] = 0
-        self._decode(target_THWC, length, key)
+        target_TX = self.slots_SBTX[slot, row]
+        length = min(len(target_TX), self.dataset.episodes[key.episode].num_steps - key.start)
+        target_TX[length:] = 0
+        self._decode(target_TX, length, key)
         if self.recompression is not None:
-            target_THWC[:length] = self.recompression(target_THWC[:length], position)
+            target_TX[:length] = self.recompression(target_TX[:length], position)
 
-    def _decode(self, target_THWC: NDArray[np.uint8], length: int, key: ClipKey) -> None:
+    def _decode(self, target_TX: NDArray[Any], length: int, key: ClipKey) -> None:
         first = -1 if self.cache is None else self.cache.first_frame[key.episode]
         if self.cache is not None and first >= 0:
             place = slice(first + key.start, first + key.start + length)
             if self.cache.is_filled_N[place].all():
-                target_THWC[:length] = self.cache.frames_NHWC[place]
+                target_TX[:length] = self.cache.frames_NHWC[place]
                 return
-        self.dataset.decode(key.episode, key.start, length, target_THWC[:length])
+        self.dataset.decode(key.episode, key.start, length, target_TX[:length])
         if self.cache is not None and first >= 0:
             # Two workers may fill the same frames: they write the same bytes, and the flags go last.
-            self.cache.frames_NHWC[place] = target_THWC[:length]
+            self.cache.frames_NHWC[place] = target_TX[:length]
             self.cache.is_filled_N[place] = 1
 
 

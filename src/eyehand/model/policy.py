@@ -62,7 +62,7 @@ class Policy(nn.Module):
 
     def forward(
         self,
-        frames_BTCHW: Tensor,
+        frames: Tensor,
         text_BTND: Tensor,
         executed_BTA: Tensor,
         target_BTA: Tensor,
@@ -71,7 +71,7 @@ class Policy(nn.Module):
         """Logits of every step's action tokens under teacher forcing.
 
         Args:
-            frames_BTCHW: uint8 RGB.
+            frames: uint8 RGB (B, T, 3, S, S), or features of it by the image trunk, float (B, T, F).
             text_BTND: float embedding of each step's instruction; all zeros where there is none.
             executed_BTA: int64 tokens of the action executed at each step (until the next); the backbone's history.
             target_BTA: int64 target tokens, also the decoder's input (teacher forcing). They differ from `executed`
@@ -81,8 +81,8 @@ class Policy(nn.Module):
         Returns:
             One tensor per head of the ActionSpace, (B, T, slots of the head, choices).
         """
-        batch, steps = frames_BTCHW.shape[:2]
-        image_BTKD = self._images(frames_BTCHW, valid_BT)
+        batch, steps = frames.shape[:2]
+        image_BTKD = self._images(frames, valid_BT)
         tokens_BTLD = torch.cat(
             (self.seen(image_BTKD, text_BTND), self.out((batch, steps)), self.acted(executed_BTA)), dim=2
         )
@@ -91,12 +91,12 @@ class Policy(nn.Module):
         logits = self.action_logits(out_ND, target_BTA.flatten(0, 1))
         return tuple(logits_NSC.view(batch, steps, *logits_NSC.shape[1:]) for logits_NSC in logits)
 
-    def _images(self, frames_BTCHW: Tensor, valid_BT: Tensor | None) -> Tensor:
+    def _images(self, frames: Tensor, valid_BT: Tensor | None) -> Tensor:
         """Image tokens (B, T, K, D). Padding is not encoded: it costs time, and a BatchNorm would count it."""
         if valid_BT is None:
-            image_BTKD: Tensor = self.image_encoder(frames_BTCHW.flatten(0, 1)).unflatten(0, frames_BTCHW.shape[:2])
+            image_BTKD: Tensor = self.image_encoder(frames.flatten(0, 1)).unflatten(0, frames.shape[:2])
             return image_BTKD
-        image_VKD = self.image_encoder(frames_BTCHW[valid_BT])
+        image_VKD = self.image_encoder(frames[valid_BT])
         image_BTKD = image_VKD.new_zeros(*valid_BT.shape, *image_VKD.shape[1:])
         image_BTKD[valid_BT] = image_VKD
         return image_BTKD

@@ -136,7 +136,7 @@ class PolicyConfig:
     def space(self) -> ActionSpace:
         """The ActionSpace of the tokens."""
         space = action_space_named(self.action_space)
-        return space.independent() if self.decoder == "independent" else space
+        return space.independent if self.decoder == "independent" else space
 
     @property
     def num_seen_tokens(self) -> int:

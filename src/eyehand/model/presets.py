@@ -12,7 +12,7 @@ from dataclasses import replace
 from eyehand.errors import UserError
 from eyehand.model.policy_config import PolicyConfig, ffn_hidden_of
 
-__all__ = ["PRESETS", "medium", "p2p_150m", "p2p_300m", "p2p_600m", "p2p_1200m", "pocket", "preset"]
+__all__ = ["PRESETS", "fused", "medium", "p2p_150m", "p2p_300m", "p2p_600m", "p2p_1200m", "pocket", "preset"]
 
 
 def pocket() -> PolicyConfig:
@@ -35,6 +35,11 @@ def pocket() -> PolicyConfig:
         dropout=0.0,
         text_encoder="wordllama",
     )
+
+
+def fused() -> PolicyConfig:
+    """The sizes of `pocket` with one token a step, no past actions, and every key decoded by itself."""
+    return replace(pocket(), num_thinking_tokens=0, decoder="independent", action_lag=0, is_step_fused=True)
 
 
 def medium() -> PolicyConfig:
@@ -78,6 +83,7 @@ def p2p_1200m() -> PolicyConfig:
 
 PRESETS: dict[str, Callable[[], PolicyConfig]] = {
     "pocket": pocket,
+    "fused": fused,
     "medium": medium,
     "p2p-150m": p2p_150m,
     "p2p-300m": p2p_300m,

@@ -154,21 +154,33 @@ class ImageEncoder(nn.Module):
         self.trunk: PocketTrunk | EfficientNetTrunk = (
             EfficientNetTrunk() if config.vision == "p2p" else PocketTrunk(config.vision_widths)
         )
-        side = config.frame_size // TRUNK_STRIDE
         self.num_tokens, self.width = config.num_image_tokens, config.width
-        self.linear = nn.Linear(self.trunk.num_channels * side * side, self.num_tokens * self.width)
+        self.num_features = self.trunk.num_channels * (config.frame_size // TRUNK_STRIDE) ** 2
+        self.linear = nn.Linear(self.num_features, self.num_tokens * self.width)
         self.norm = nn.LayerNorm(self.num_tokens * self.width)  # over all tokens of a picture at once
 
-    def forward(self, frames_NCHW: Tensor) -> Tensor:
-        """uint8 RGB (N, 3, S, S) to tokens (N, num_image_tokens, width)."""
+    def forward(self, frames: Tensor) -> Tensor:
+        """uint8 RGB (N, 3, S, S), or float features (N, num_features) of it, to tokens (N, num_image_tokens, width)."""
+        if frames.is_floating_point():
+            return self._projected(frames)
+        return self._projected(self.features(frames))
+
+    def features(self, frames_NCHW: Tensor) -> Tensor:
+        """The trunk's output, flattened, (N, num_features), for uint8 RGB (N, 3, S, S)."""
         pixels_NCHW = frames_NCHW.contiguous(memory_format=torch.channels_last)
         # The reference divides in bfloat16; its weights expect exactly those values.
         pixels_NCHW = pixels_NCHW.to(torch.bfloat16) / 255
         if not torch.is_autocast_enabled(pixels_NCHW.device.type):
             pixels_NCHW = pixels_NCHW.to(self.linear.weight.dtype)
-        return self.tokens(pixels_NCHW)
+        features_NF: Tensor = self.trunk(pixels_NCHW).flatten(1)
+        return features_NF
 
     def tokens(self, pixels_NCHW: Tensor) -> Tensor:
-        """The same from pixels in [0, 1]."""
-        tokens_NX: Tensor = self.norm(self.linear(self.trunk(pixels_NCHW).flatten(1)))
+        """Tokens from pixels in [0, 1]."""
+        return self._projected(self.trunk(pixels_NCHW).flatten(1))
+
+    def _projected(self, features_NF: Tensor) -> Tensor:
+        if not torch.is_autocast_enabled(features_NF.device.type):
+            features_NF = features_NF.to(self.linear.weight.dtype)
+        tokens_NX: Tensor = self.norm(self.linear(features_NF))
         return tokens_NX.view(-1, self.num_tokens, self.width)

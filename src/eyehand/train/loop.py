@@ -33,6 +33,9 @@ from eyehand.data.sampler import ClipSampler, weigh_tasks
 from eyehand.data.split import Selection
 from eyehand.errors import UserError
 from eyehand.folder_lock import alone_in
+from eyehand.jobs.local import LocalEngine
+from eyehand.jobs.progress import shown_progress
+from eyehand.machine import num_cores
 from eyehand.model.policy import Policy
 from eyehand.model.policy_config import PolicyConfig
 from eyehand.model.presets import preset
@@ -41,6 +44,7 @@ from eyehand.model.vision_weights import read_vision_weights
 from eyehand.recording.recompress import RandomRecompression
 from eyehand.replaced import replaced
 from eyehand.train.device import choose_device, has_bfloat16, limit_queue, pin, tune
+from eyehand.train.features import make_features
 from eyehand.train.log import LOG_FILE, RunLog
 from eyehand.train.losses import behaviour_cloning_loss
 from eyehand.train.meter import Meter, Pace
@@ -48,7 +52,7 @@ from eyehand.train.optimizer import WeightMean, adamw, learning_rate
 from eyehand.train.prefetcher import DeviceBatch, Prefetcher
 from eyehand.train.state import STATE_FILE, TrainingState, load_state, save_state
 from eyehand.train.train_config import CONFIG_FILE, TrainConfig, check_resumable, read_config
-from eyehand.train.validation import HeldOut, Scores, copy_last_scores, marginal_scores
+from eyehand.train.validation import HeldOut, Scores, begin_at_frequencies, copy_last_scores, marginal_scores
 
 __all__ = ["TrainResult", "train"]
 
@@ -86,6 +90,10 @@ def _train(config: TrainConfig) -> TrainResult:
     run = _Run.open(config)
     selection = Selection(config.where, config.subset, config.held_out)
     dataset = load_dataset(config.data, run.policy_config.space, run.workers, selection)
+    if config.trunk is not None:
+        with shown_progress() as progress:
+            engine = LocalEngine(num_cores() if config.workers is None else config.workers)
+            dataset = make_features(dataset, config.trunk, engine, views=config.views, progress=progress)
     train_part, held_out_part = dataset.split(config.held_out)
     tasks = [episode.task for episode in train_part.episodes]
     sampler = ClipSampler(
@@ -118,7 +126,7 @@ def _train(config: TrainConfig) -> TrainResult:
             if trainer.step == 0 and held_out.keys:
                 _log_baselines(log, train_part, held_out)
             if run.device.type == "cuda":
-                pin(loader.slots_SBTHWC)
+                pin(loader.slots_SBTX)
             batches = loader.batches(sampler.batches(config.batch_size, trainer.step), trainer.step)
             prefetcher = Prefetcher(batches, trainer.text_table_MND, run.policy_config.space, config, run.device)
             return trainer.fit(prefetcher, held_out, log, interrupted)
@@ -146,7 +154,15 @@ class _Run:
         device = choose_device(config.device)
         initial = None if config.init_from is None else load_checkpoint(config.init_from).policy
         policy_config = _Run._network(config) if initial is None else initial.config
-        vision = None
+        vision: Mapping[str, Tensor] | None = None
+        if config.trunk is not None:
+            trunk = load_checkpoint(config.trunk).policy
+            seen = {name: getattr(trunk.config, name) for name in ("vision", "vision_widths", "frame_size")}
+            if initial is not None and replace(policy_config, **seen) != policy_config:
+                raise UserError(
+                    f"The image trunk of {config.trunk} does not fit into {config.init_from}: take its own."
+                )
+            policy_config, vision = replace(policy_config, **seen), trunk.image_encoder.trunk.state_dict()
         if config.vision_weights is not None and not config.resume:
             vision = read_vision_weights(config.vision_weights)
         state = None
@@ -184,7 +200,11 @@ class _Trainer:
         policy = Policy(run.policy_config) if run.initial is None else run.initial
         if run.vision is not None:
             policy.image_encoder.trunk.load_state_dict(run.vision)
+        if run.initial is None and policy.space.is_independent:
+            begin_at_frequencies(policy, dataset)
         self.policy = policy.to(device, memory_format=torch.channels_last).requires_grad_(True)  # type: ignore[call-overload]
+        if config.trunk is not None:
+            policy.image_encoder.trunk.requires_grad_(False)
         self.mean = WeightMean(self.policy, config.ema_decay)
         self.optimizer = adamw(self.policy, lr=config.lr, weight_decay=config.weight_decay, betas=config.betas)
         has_batch_norm = any(isinstance(module, torch.nn.BatchNorm2d) for module in policy.modules())
@@ -267,7 +287,7 @@ class _Trainer:
         with self.autocast:
             # A compiled network wants the same shapes at every step: it looks at padding too.
             valid_BT = None if self.is_shape_fixed else batch.valid_BT
-            inputs = (batch.frames_BTCHW, batch.text_BTND, batch.executed_BTA, batch.target_BTA, valid_BT)
+            inputs = (batch.frames, batch.text_BTND, batch.executed_BTA, batch.target_BTA, valid_BT)
             logits = self.forward(*inputs)
         losses = behaviour_cloning_loss(
             *(logits, batch.target_BTA, batch.learn_BT, self.policy.space.heads, self.head_weights)

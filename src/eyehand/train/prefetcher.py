@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -34,7 +34,7 @@ class DeviceBatch:
     Attributes:
         number: its place in the stream.
         num_frames: frames that are not padding.
-        frames_BTCHW: uint8 RGB, channels last in memory.
+        frames: uint8 RGB (B, T, 3, H, W), channels last in memory, or features (B, T, F).
         text_BTND: float embeddings of the instructions.
         executed_BTA, target_BTA: int64 tokens.
         learn_BT: bool.
@@ -43,7 +43,7 @@ class DeviceBatch:
 
     number: int
     num_frames: int
-    frames_BTCHW: Tensor
+    frames: Tensor
     text_BTND: Tensor
     executed_BTA: Tensor
     target_BTA: Tensor
@@ -120,16 +120,24 @@ class Prefetcher:
         )
         text_BT = drop_instructions(batch.text_BT, rng, self._config.text_dropout)
         return Batch(
-            *(batch.number, batch.frames_BTHWC, text_BT, executed_BTA),
+            *(batch.number, batch.frames_BTX, text_BT, executed_BTA),
             *(batch.target_BTA, batch.learn_BT, batch.valid_BT),
         )
 
     def _augmented(self, batch: DeviceBatch, rng: np.random.Generator) -> DeviceBatch:
-        frames_BTCHW = augment(batch.frames_BTCHW, rng, self._config.augment)
-        return DeviceBatch(
-            *(batch.number, batch.num_frames, frames_BTCHW, batch.text_BTND),
-            *(batch.executed_BTA, batch.target_BTA, batch.learn_BT, batch.valid_BT),
-        )
+        if batch.frames.is_floating_point():
+            frames = _without_some(batch.frames, rng, self._config.feature_dropout)
+        else:
+            frames = augment(batch.frames, rng, self._config.augment)
+        return replace(batch, frames=frames)
+
+
+def _without_some(features_BTF: Tensor, rng: np.random.Generator, share: float) -> Tensor:
+    """Features with a share of them set to zero, the same ones for a whole clip."""
+    if share <= 0:
+        return features_BTF
+    kept_B1F = rng.random((len(features_BTF), 1, features_BTF.shape[-1]), dtype=np.float32) >= share
+    return features_BTF * torch.from_numpy(kept_B1F).to(features_BTF.device)
 
 
 def to_device(batch: Batch, text_table_MND: Tensor, device: torch.device) -> DeviceBatch:
@@ -139,11 +147,11 @@ def to_device(batch: Batch, text_table_MND: Tensor, device: torch.device) -> Dev
         tensor = torch.from_numpy(values)
         return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor
 
-    frames_BTHWC = torch.from_numpy(batch.frames_BTHWC).to(device, non_blocking=True)
+    frames = torch.from_numpy(batch.frames_BTX).to(device, non_blocking=True)
     return DeviceBatch(
         number=batch.number,
         num_frames=int(batch.valid_BT.sum()),
-        frames_BTCHW=frames_BTHWC.permute(0, 1, 4, 2, 3),
+        frames=frames.permute(0, 1, 4, 2, 3) if frames.ndim == 5 else frames,
         text_BTND=text_table_MND[send(batch.text_BT)],
         executed_BTA=send(batch.executed_BTA),
         target_BTA=send(batch.target_BTA),
@@ -153,6 +161,6 @@ def to_device(batch: Batch, text_table_MND: Tensor, device: torch.device) -> Dev
 
 
 def _tensors(batch: DeviceBatch) -> Iterator[Tensor]:
-    yield from (batch.frames_BTCHW, batch.text_BTND, batch.executed_BTA, batch.target_BTA, batch.learn_BT)
+    yield from (batch.frames, batch.text_BTND, batch.executed_BTA, batch.target_BTA, batch.learn_BT)
     if batch.valid_BT is not None:
         yield batch.valid_BT

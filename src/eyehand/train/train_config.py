@@ -43,6 +43,9 @@ class TrainConfig:
         preset: the network's sizes. Ignored with `init_from`, whose network is kept.
         init_from: a checkpoint to start from (fine-tuning).
         text_encoder: what embeds the instructions (wordllama). Default: the preset's.
+        trunk: a checkpoint whose image trunk is taken and kept as it is. The features that it makes of every picture
+            are computed once and kept beside the recordings: training then costs a tenth.
+        views: with `trunk`, how often the features of a picture are computed: once as it is, and augmented.
         vision_weights: ImageNet weights to start the `p2p` vision trunk from: a safetensors file of EfficientNet-B0 as
             torchvision or timm name it, or hf:OWNER/REPO. Default: random.
         resume: go on with the run in `out`.
@@ -61,7 +64,8 @@ class TrainConfig:
             another step: against copying one's own last action.
         history_dropout: chance that a whole clip shows a history in which nothing was done.
         text_dropout: chance that a clip's instruction is left out.
-        augment: strength of the picture augmentation; 0: off, 1: the reference's.
+        augment: strength of the picture augmentation; 0: off, 1: the reference's. Not with `trunk`: see `views`.
+        feature_dropout: with `trunk`, the share of a picture's features that a clip does not show.
         keys_weight: of the keys in the loss; 1: the reference's, whose mean over slots that are mostly empty leaves
             little weight to a key that is pressed.
         buttons_weight: likewise, of the mouse buttons.
@@ -91,6 +95,8 @@ class TrainConfig:
     game_weights: dict[str, float] | None = None
     init_from: Path | None = None
     text_encoder: str | None = None
+    trunk: str | None = None
+    views: int = 1
     vision_weights: str | None = None
     resume: bool = False
     steps: int | None = None
@@ -107,6 +113,7 @@ class TrainConfig:
     history_dropout: float = 0.1
     text_dropout: float = 0.1
     augment: float = 1.0
+    feature_dropout: float = 0.05
     keys_weight: float = 1.0
     buttons_weight: float = 1.0
     task_balance: float = 0.5
@@ -135,6 +142,8 @@ class TrainConfig:
         for name, weight in (self.game_weights or {}).items():
             if not 0 < weight < float("inf"):
                 raise UserError(f"Training option game_weights gives {name} {weight}: it must be above 0.")
+        if self.trunk is not None and (self.vision_weights is not None or self.compression > 0):
+            raise UserError("The features of a trunk are computed once: leave out vision_weights and compression.")
         for name in ("text_encoder", "vision_weights"):
             if self.init_from is not None and getattr(self, name) is not None:
                 raise UserError(f"The checkpoint of init_from keeps its network: leave {name} out, or init_from.")
@@ -145,7 +154,10 @@ class TrainConfig:
         for name in ("lr", "grad_clip", "checkpoint_minutes"):
             if not getattr(self, name) > 0:
                 raise UserError(f"Training option {name} is {getattr(self, name)}: it must be above 0.")
-        for name in ("action_corruption", "history_dropout", "text_dropout", "compression", "held_out", "ema_decay"):
+        for name in (
+            *("action_corruption", "history_dropout", "text_dropout", "compression", "held_out", "ema_decay"),
+            "feature_dropout",
+        ):
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(f"Training option {name} is {getattr(self, name)}: it must be between 0 and 1.")
         for name in (

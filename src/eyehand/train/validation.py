@@ -26,10 +26,16 @@ from eyehand.model.policy import Policy
 from eyehand.train.losses import behaviour_cloning_loss
 from eyehand.train.prefetcher import to_device
 
-__all__ = ["HeldOut", "Scores", "copy_last_scores", "marginal_scores"]
+__all__ = ["HeldOut", "Scores", "begin_at_frequencies", "copy_last_scores", "marginal_scores"]
 
 _COUNTED_STEPS = 100_000
 """About so many steps are counted for a baseline: more would not change a frequency, and training waits for it."""
+
+_NEVER = 1e-9
+"""Probability of what the data do not have."""
+
+_SMALL_STD = 0.02
+"""Of output weights that begin beside the frequencies."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,8 @@ class HeldOut:
         self._batch_size = batch_size
         self._is_kept = is_kept
         self.keys: list[ClipKey] = covering_clips(lengths, clip_steps, num_clips) if lengths else []
+        if dataset.features is not None:
+            self._dataset = dataset = replace(dataset, features=replace(dataset.features, is_plain=True))
         numbers = sorted({key.episode for key in self.keys})
         self.covered: Dataset = replace(dataset, episodes=tuple(dataset.episodes[number] for number in numbers))
         self._batches: list[Batch] = []
@@ -87,7 +95,7 @@ class HeldOut:
         with torch.no_grad(), autocast:
             for number, decoded in enumerate(self._decoded(), start=1):
                 batch = to_device(decoded, text_table_MND, device)
-                inputs = (batch.frames_BTCHW, batch.text_BTND, batch.executed_BTA, batch.target_BTA, batch.valid_BT)
+                inputs = (batch.frames, batch.text_BTND, batch.executed_BTA, batch.target_BTA, batch.valid_BT)
                 losses = behaviour_cloning_loss(policy(*inputs), batch.target_BTA, batch.learn_BT, heads)
                 sums_H += losses.cross_entropy_H * losses.num_steps
                 num_steps += losses.num_steps
@@ -143,6 +151,25 @@ def copy_last_scores(train: Dataset, held_out: Dataset, rows: NDArray[np.int64])
     target_NA = held_out.loaded().target_NA[rows]
     marginal_NA = np.stack([tables[a][target_NA[:, a]] for a in range(space.num_slots)], axis=1)
     return _scores((1 - change_A) * (last_NA == target_NA) + change_A * marginal_NA, space)
+
+
+@torch.no_grad()
+def begin_at_frequencies(policy: Policy, dataset: Dataset) -> None:
+    """Let the outputs of an independent decoder begin at the frequencies of the tokens in the data.
+
+    A key that is never held gets a probability that training never raises, so that play never presses it.
+    """
+    dataset = _counted(dataset)
+    rows = dataset.steps()
+    target_NA = dataset.loaded().target_NA[rows[dataset.loaded().learn_N[rows]]]
+    first = 0
+    for index, head in enumerate(policy.space.heads):
+        linear, counts = policy.head(index), []
+        for slot in range(first, first + head.num_slots):
+            counts.append(np.bincount(target_NA[:, slot], minlength=head.num_choices) / max(len(target_NA), 1))
+        first += head.num_slots
+        linear.weight.normal_(std=_SMALL_STD)
+        linear.bias.copy_(torch.from_numpy(np.log(np.maximum(np.concatenate(counts), _NEVER))))
 
 
 def _counted(train: Dataset) -> Dataset:
