@@ -138,8 +138,8 @@ class ActionSpace:
     @cached_property
     def independent(self) -> ActionSpace:
         """The same vocabulary with a slot of its own for every key and button."""
-        sizes = {"num_key_slots": len(self.keys), "num_button_slots": len(self.buttons)}
-        return replace(self, **sizes, is_independent=True)
+        keys, buttons = len(self.keys), len(self.buttons)
+        return replace(self, num_key_slots=keys, num_button_slots=buttons, is_independent=True)
 
     @cached_property
     def heads(self) -> tuple[Head, ...]:
