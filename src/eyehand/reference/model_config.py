@@ -235,6 +235,8 @@ def _inexpressible(config: PolicyConfig) -> str | None:
         return f"its vision trunk is {config.vision!r}"
     if not config.action_space.startswith("p2p"):
         return f"its actions are those of {config.action_space!r}"
+    if (config.decoder, config.action_lag, config.is_step_fused) != ("autoregressive", 1, False):
+        return "its steps or its decoder are of another kind"
     if config.frame_size not in _FRAME_SIZES:
         return f"it sees {config.frame_size} pixels, not {' or '.join(map(str, _FRAME_SIZES))}"
     if config.text_encoder not in _TEXT_ENCODERS.values():
