@@ -200,7 +200,7 @@ def test_what_shapes_do_not_tell_is_asked_for(tmp_path: Path) -> None:
 
 INEXPRESSIBLE: dict[str, tuple[dict[str, Any], str]] = {
     "vision": ({"vision": "pocket", "vision_widths": (8, 8, 8, 8)}, "its vision trunk is 'pocket'"),
-    "decoder": ({"decoder": "independent"}, "its steps or its decoder are of another kind"),
+    "independent": ({"decoder": "independent"}, "its steps or its decoder are of another kind"),
     "lag": ({"action_lag": 10}, "its steps or its decoder are of another kind"),
     "actions": ({"action_space": "full"}, "its actions are those of 'full'"),
     "frames": ({"frame_size": 128}, "it sees 128 pixels, not 192 or 256"),
