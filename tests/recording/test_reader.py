@@ -3,6 +3,7 @@
 import io
 import pickle
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from eyehand.errors import UserError
 from eyehand.frame import Frame
 from eyehand.player import Decision
 from eyehand.recording import annotation_pb2 as pb
-from eyehand.recording.format import ANNOTATION_FILE, SMALL_FILE
+from eyehand.recording.annotation import parse_annotation
+from eyehand.recording.format import ANNOTATION_FILE, MAX_FRAMES, SMALL_FILE
 from eyehand.recording.inspect import inspect, inspect_recording, print_inspection
 from eyehand.recording.reader import Recording, find_recordings
 from eyehand.recording.video import CAPTURED, SMALL, VideoReader, VideoWriter, fit_lines
@@ -218,6 +220,11 @@ def test_a_picture_that_cannot_be_decoded_is_found(copy):
     with pytest.raises(UserError, match="damaged"):
         Recording.open(copy).decode_clip(0, 70)
     assert inspect(copy).is_corrupt
+
+
+def test_more_frames_than_a_day_has_are_refused():
+    with pytest.raises(UserError, match="is damaged"):
+        parse_annotation(b"\x1a\x00" * (MAX_FRAMES + 1), Path("x"))
 
 
 def test_annotations_cut_within_the_last_message_are_a_cut_off_recording(copy):

@@ -26,7 +26,7 @@ __all__ = ["Annotation", "FrameAnnotations", "parse_annotation", "read_annotatio
 
 _MOST_BYTES = 512 << 20  # ten hours with a mouse of 1000 events per second
 _MOST_FRAME_BYTES = 1 << 20
-_MOST_OTHER_BYTES = 4 << 20  # of what is said of the whole recording
+_MOST_OTHER_BYTES = 1 << 20  # of what is said of the whole recording
 _MOST_FPS = 1000
 _LENGTH_DELIMITED = 2
 _METADATA, _FRAME, _CHANGE = 2, 3, 8
@@ -188,11 +188,20 @@ def _fields(data: bytes) -> tuple[array[int], bytes, int]:
         _GarbageError: what follows the whole fields is not the beginning of one, or it is too much.
     """
     bounds, others = array("Q"), bytearray()
-    position = 0
-    while position < len(data):
-        tag, after_tag = _varint(data, position)
+    position, size = 0, len(data)
+    tag: int | None
+    value: int | None
+    while position < size:
+        tag, after_tag = data[position], position + 1
+        if tag >= 0x80:  # written out: one byte each is nearly all that there is
+            tag, after_tag = _varint(data, position)
+        if tag is None:
+            value, after = None, after_tag
+        elif after_tag < size and data[after_tag] < 0x80:
+            value, after = data[after_tag], after_tag + 1
+        else:
+            value, after = _varint(data, after_tag)
         number, kind = (tag or 0) >> 3, (tag or 0) & 7
-        value, after = _varint(data, after_tag) if tag is not None else (None, after_tag)
         is_garbage = tag is not None and not (1 <= number <= _HIGHEST_FIELD and kind in (0, _LENGTH_DELIMITED))
         if is_garbage or (value is None and after != len(data)):  # VideoAnnotation has no fixed-width fields
             raise _GarbageError("it holds bytes that are no annotations")
