@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -33,6 +34,7 @@ from eyehand.players.remote import RemotePlayer
 from eyehand.session import Session, Tick
 from eyehand.wire import extended_pb2
 from eyehand.wire.address import Address
+from eyehand.wire.messages import MAX_BESIDE_PICTURE
 
 TOKEN = "0123456789abcdef"
 PATIENT = {"silence_s": 60.0, "dead_after_s": 60.0}
@@ -128,12 +130,16 @@ def test_wrong_servers_are_told_in_one_sentence(serve: Serve, tmp_path: Path) ->
         address = Address(host="127.0.0.1", port=silent.getsockname()[1])
         with pytest.raises(UserError, match="nothing was heard from the server"):
             RemotePlayer(address, dead_after_s=0.2).connect(timeout_s=60)
+
+
+@pytest.mark.parametrize("said", [b"HTTP/1.1 400 Bad Request\r\n\r\n", struct.pack("<I", MAX_BESIDE_PICTURE + 1)])
+def test_a_server_that_announces_more_than_any_answer_has_is_left(said: bytes) -> None:
     with socket.create_server(("127.0.0.1", 0)) as babbling:
 
         def babble() -> None:
             connection, _ = babbling.accept()
             with connection:
-                connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                connection.sendall(said)
                 connection.recv(1000)
 
         thread = threading.Thread(target=babble)
@@ -204,6 +210,7 @@ sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from serving import Running, Sum
 from eyehand.wire.address import Address
+from eyehand.wire.messages import MAX_BESIDE_PICTURE
 running = Running(lambda: Sum([]), Address(path=Path(sys.argv[2])))
 print("ready", flush=True)
 running._thread.join()

@@ -156,6 +156,18 @@ def test_who_sends_too_fast_is_left_waiting_but_loses_nothing(serve: Serve) -> N
         assert [client.hear().heartbeat for _ in range(300)] == list(range(1, 301))
 
 
+def test_a_flood_of_tiny_messages_is_parsed_in_pieces(serve: Serve) -> None:
+    """Thousands of messages that arrive together would keep everybody else from being heard."""
+    running = serve(lambda: Sum([]), messages_per_s=100.0)
+    with running.talker() as flooding, running.talker() as good:
+        flooding.hello()
+        (flooder,) = (one for one in running.server._connections if one.is_greeted)
+        flooding.socket.sendall(packed(b"\x20\x01") * 30_000)
+        wait_until(lambda: flooder._unpacker.num_waiting > 1000, "most of it waits")
+        good.show(1, grey(0))
+        assert good.answer().id == 1
+
+
 def test_32_clients_each_play_their_own_game(serve: Serve, model: PolicyPlayer) -> None:
     def play(client_number: int) -> list[Action]:
         actions = []
