@@ -35,7 +35,9 @@ PACKAGES = {
     "mount": "mount",
     "openbox": "openbox",
     "ps": "procps",
+    "strace": "strace",
     "umount": "mount",
+    "unshare": "util-linux",
 }
 """Program to Debian's package; games have it in their profiles."""
 

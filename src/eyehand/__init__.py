@@ -5,6 +5,9 @@ The names below are what other programs may build on (docs/api.md); each is load
 
 from __future__ import annotations
 
+import os
+import sys
+
 from eyehand.version import __version__
 
 TYPE_CHECKING = False  # to a type checker it is true; `typing` takes longer to load than the rest of `eyehand --help`
@@ -25,6 +28,12 @@ _PLACES = {
     "train": "eyehand.train",
 }
 __all__ = ["__version__", *_PLACES]  # noqa: PLE0604 - names they are
+
+# Nothing that runs here is told to anybody. OpenVINO would post to Google Analytics when it is imported, Ray when it is
+# started, and Hugging Face would hear what is installed; here, because processes of jobs import it too.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # that is how an import is forbidden
+for _name, _value in {"RAY_USAGE_STATS_ENABLED": "0", "HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1"}.items():
+    os.environ.setdefault(_name, _value)
 
 if TYPE_CHECKING:
     from typing import Any

@@ -43,7 +43,6 @@ class RayEngine:
         Raises:
             UserError: Ray is not installed.
         """
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody is told what runs here
         try:
             import ray
         except ImportError as error:

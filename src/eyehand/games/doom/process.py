@@ -27,9 +27,11 @@ _SCRIPT = """#!/bin/sh
     kill -9 $$
     rm -rf {directory}
 }} < /dev/null > /dev/null 2>&1 &
+export XAUTHORITY="${{XAUTHORITY:-$HOME/.Xauthority}}" HOME={directory}
 cd {directory} && exec {engine} "$@"
 """
-# The engine makes a directory where it stands; two engines that do so at once in the same place crash.
+# The engine makes a directory where it stands; two engines that do so at once in the same place crash. Its sound,
+# although it is off, writes into HOME.
 
 
 def start_engine(game: Any) -> None:
