@@ -30,6 +30,7 @@ CASES = {
     "data list": "data list OUT/index.parquet",
     "data review": "data review OUT/index.parquet --again --html OUT/review.html",
     "data gap": "data gap OUT/data --clips 1 --crf 18 --chroma 420",
+    "data features": "data features OUT/data --trunk pocket-doom --workers 1",
     "data reencode": "data reencode OUT/index.parquet --out OUT/small",
     "data push": "data push OUT/data OUT/pushed",
     "data pull": "data pull OUT/pushed OUT/pulled",
