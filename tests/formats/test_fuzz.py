@@ -1,5 +1,5 @@
 """Damaged and made-up recordings of every foreign format, drawn at random: each is imported or is one sentence, the
-sound one beside it is imported, and memory is bounded. EYEHAND_FUZZ_EXAMPLES says how many of each (default 25)."""
+sound one beside it is imported, and memory is bounded. EYEHAND_FUZZ_EXAMPLES says how many of each (default 12)."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ from eyehand.recording.reader import Recording
 
 h5py = pytest.importorskip("h5py", reason="h5py is not installed")
 
-EXAMPLES = int(os.environ.get("EYEHAND_FUZZ_EXAMPLES", "25"))
+EXAMPLES = int(os.environ.get("EYEHAND_FUZZ_EXAMPLES", "12"))
 ROOM_BYTES = 3 << 29
 """Address space that fuzzing may take beyond what the process has."""
 
 fuzzed = settings(
-    max_examples=EXAMPLES, deadline=None, derandomize=EXAMPLES == 25, suppress_health_check=list(HealthCheck)
+    max_examples=EXAMPLES, deadline=None, derandomize=EXAMPLES == 12, suppress_health_check=list(HealthCheck)
 )
 
 NUMBERS = st.one_of(

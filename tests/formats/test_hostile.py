@@ -15,7 +15,7 @@ import pytest
 from numbered_video import number_of, write_video
 from test_csgo import write_csgo
 from test_lerobot import HOPS, write_set
-from test_owa import MS, Message, held_state, key, screens, write_owa, write_pictures
+from test_owa import MS, Message, held_state, key, raw, screens, write_owa, write_pictures
 from test_vpt import NAME, step, write_pair
 
 from eyehand.action import Action
@@ -33,6 +33,7 @@ from peak_memory import peak_mb
 h5py = pytest.importorskip("h5py", reason="h5py is not installed")
 
 MOST_MB = 100
+NUM_ROWS = 300_000
 SETUP = """
     import tempfile
     from pathlib import Path
@@ -190,14 +191,14 @@ def test_messages_that_grow_without_end_are_given_up(tmp_path: Path, compression
 
 @pytest.mark.parametrize("table", ["data", "meta/episodes", "tasks"])
 def test_tables_that_grow_without_end_are_read_in_little_memory(tmp_path: Path, table: str) -> None:
-    """A million rows of one value, vector or text take some kilobytes."""
+    """Many rows of one value, vector or text take some kilobytes."""
     root = write_set(tmp_path / "in", HOPS, ["key.Space", "mouse.dx"])
     path = root / ("meta/tasks.parquet" if table == "tasks" else f"{table}/chunk-000/file-000.parquet")
-    zeros = pa.array(np.zeros(1_000_000, np.int64))
+    zeros = pa.array(np.zeros(NUM_ROWS, np.int64))
     rows = dict.fromkeys(pq.read_schema(path).names, zeros)
-    text = pa.DictionaryArray.from_arrays(pa.array(np.zeros(1_000_000, np.int32)), pa.array(["x" * 10_000_000]))
+    text = pa.DictionaryArray.from_arrays(pa.array(np.zeros(NUM_ROWS, np.int32)), pa.array(["x" * 10_000_000]))
     if table == "data":
-        rows["action"] = pa.FixedSizeListArray.from_arrays(pa.array(np.zeros(200_000_000, np.float32)), 200)
+        rows["action"] = pa.FixedSizeListArray.from_arrays(pa.array(np.zeros(NUM_ROWS * 400, np.float32)), 400)
     else:
         rows["task" if table == "tasks" else "eyehand_info"] = text
     pq.write_table(pa.table(rows), path, compression="zstd")
@@ -240,6 +241,26 @@ def test_a_recording_that_goes_to_and_fro_between_videos_is_given_up(tmp_path: P
     report = import_recordings(OwaImporter([tmp_path / "in"]), tmp_path / "out")
     assert not report.written
     assert "from one video to another and back" in report.problems[0]
+
+
+@pytest.mark.slow
+def test_what_the_reader_would_refuse_is_no_recording(tmp_path: Path) -> None:
+    """More events within one tick than the annotation of a frame may hold."""
+    moves = [raw(10 + number / 10_000, 1, 1) for number in range(100_000)]
+    write_owa(tmp_path / "in/play.mcap", [*screens(31), *moves])
+    write_pictures(tmp_path / "in", 31)
+    report = import_recordings(OwaImporter([tmp_path / "in"]), tmp_path / "out")
+    assert not report.written
+    assert "cannot be read back" in report.problems[0]
+
+
+def test_a_million_unknown_names_are_a_short_note(tmp_path: Path) -> None:
+    keys = [f"key.keyboard.{'unheard-of' * 20}{number}" for number in range(1000)]
+    report = import_recordings(
+        VptImporter([write_pair(tmp_path / "in", [step(keyboard_keys=keys)] * 3)]), tmp_path / "out"
+    )
+    (note,) = report.notes[0][1]
+    assert len(note) < 2100
 
 
 class Odd:

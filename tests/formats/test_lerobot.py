@@ -264,7 +264,7 @@ ROBOT = {"action": {"dtype": "float32", "shape": [2], "names": ["shoulder_pan.po
         (_cut(f"videos/{PICTURE}/chunk-000/file-000.mp4"), "file-000.mp4 is damaged"),
         (lambda root: (root / "data/chunk-000/file-000.parquet").unlink(), "file-000.parquet is missing"),
         (_change_info(fps=30), "It has 30 frames per second and a policy acts at 20"),
-        (_change_info(codebase_version="v2.1"), "has the version v2.1: convert it"),
+        (_change_info(codebase_version="v2.1"), "has the version 'v2.1': convert it"),
         (_change_info(video_path="../{video_key}.mp4"), "leads out of its folder"),
         (_change_info(data_path="/data/{chunk_index}.parquet"), "leads out of its folder"),
         (_change_info(data_path="{chunk_index:>2000000000}.parquet"), "2000000000}.parquet is missing"),

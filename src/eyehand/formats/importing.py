@@ -37,7 +37,7 @@ from eyehand.jobs.local import LocalEngine
 from eyehand.player import Decision
 from eyehand.recording.format import MAX_FRAMES, RecordingInfo
 from eyehand.recording.labels import rate_problem
-from eyehand.recording.reader import is_hidden
+from eyehand.recording.reader import Recording, is_hidden
 from eyehand.recording.writer import Embed, RecordingWriter
 from eyehand.safe_path import SafeName, resolve_inside
 
@@ -49,6 +49,7 @@ IMPORTED = "eyehand.imported"
 
 _STAGING = ".importing-"
 _MOST_SAID = 200  # characters of an exception, which may hold any amount of the file
+_MOST_NOTE = 2000  # characters
 _MIN_SIDE, _MAX_SIDE = 1, 8192
 _MAX_GAP_NS = 3600 * SECOND_NS
 
@@ -345,6 +346,11 @@ def _import_take(
     try:
         num_frames = _write(importer, source, take, staging, embed)
         try:
+            Recording.open(staging / take.info.id).close()
+        except UserError as error:
+            what = str(error).rstrip(".")
+            raise UserError(f"{source} makes a recording that cannot be read back ({what}): leave it out.") from error
+        try:
             (staging / take.info.id).rename(final)
         except OSError as error:
             if not final.exists():
@@ -356,7 +362,7 @@ def _import_take(
     report.written.append(final)
     report.num_frames += num_frames
     if take.notes:
-        report.notes.append((final, tuple(take.notes)))
+        report.notes.append((final, _notes(take)))
 
 
 def _write(importer: Importer, source: str, take: Take, root: Path, embed: Embed | None) -> int:
@@ -379,11 +385,16 @@ def _write(importer: Importer, source: str, take: Take, root: Path, embed: Embed
             raise UserError(
                 f"{source} ended with {str(odd)[:40]!r} {take.outcome[odd]}, which is no number: leave it out."
             )
-        facts = {"format": importer.format, "source": source, "losses": importer.losses, "notes": take.notes}
+        facts = {"format": importer.format, "source": source, "losses": importer.losses, "notes": _notes(take)}
         with _writing():
             writer.note(IMPORTED, facts)
             writer.close(take.outcome)
     return writer.num_frames
+
+
+def _notes(take: Take) -> tuple[str, ...]:
+    """Its notes, none longer than can be read: a source may have a million names that nobody knows."""
+    return tuple(note if len(note) <= _MOST_NOTE else f"{note[:_MOST_NOTE]}..." for note in take.notes)
 
 
 def _check(frame: Frame, before_ns: int | None, source: str) -> None:

@@ -51,7 +51,7 @@ _CONTENT = (ACTION, "user_action", "frame_time_ns", *_FLAGS)
 _NUMBERS = ("frame_index", "episode_index", "task_index")
 
 _MOST_INFO_BYTES = 16 << 20
-_BATCH_ROWS = 64
+_BATCH_ROWS = 1024
 _MOST_BATCH_BYTES = 64 << 20
 _MOST_TEXT_BYTES = 64 << 10
 _MOST_TABLE_TEXT_BYTES = 256 << 20
@@ -261,7 +261,7 @@ def _read_info(root: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{root / INFO_PATH} is damaged: fetch the data set again.") from error
     if not version.startswith("v3"):
-        raise UserError(f"{root} has the version {version}: convert it to v3.0 with LeRobot's own script first.")
+        raise UserError(f"{root} has the version {version[:40]!r}: convert it to v3.0 with LeRobot's own script first.")
     problem = rate_problem(fps)
     if problem is not None:
         raise UserError(f"{root}: {problem}")
@@ -278,7 +278,9 @@ def _names(info: Mapping[str, Any], root: Path) -> Sequence[str]:
         )
     unknown = next((name for name in names if name not in ACTION_NAMES), None)
     if unknown is not None:
-        raise UserError(f"{root}: its actions have {unknown!r}, which is nothing that keyboard, mouse or gamepad do.")
+        raise UserError(
+            f"{root}: its actions have {unknown[:40]!r}, which is nothing that keyboard, mouse or gamepad do."
+        )
     return names
 
 
