@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from eyehand.cli import COMMANDS, WRITTEN, main, module_of
+from eyehand.cli import COMMANDS, WRITTEN, exit_status, main, module_of
 
 ROOT = Path(__file__).parent.parent
 
@@ -203,3 +203,8 @@ def test_what_cannot_be_written_is_said_before_the_work(
     assert main(given) == 2
     assert f"Cannot write {given[-1]} (" in capsys.readouterr().err
     assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
+
+
+def test_too_little_memory_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_status(lambda: len(bytearray(1 << 62))) == 2
+    assert capsys.readouterr().err.startswith("eyehand: This takes more memory than there is: give it less at once")

@@ -94,6 +94,17 @@ def test_where_nobody_can_be_asked(tmp_path: Path, capsys: pytest.CaptureFixture
     assert not state.exists()
 
 
+def test_what_a_placeholder_stands_for_is_shown(tmp_path: Path) -> None:
+    script, file = tmp_path / "script.sh", tmp_path / "mine.toml"
+    script.touch()
+    file.write_text(
+        'title = "x"\ninstructions = ["a", "b"]\n[launch]\ncommand = ["sh", "{map}"]\n[launch.find]\n'
+        f'map = ["{tmp_path}/none", "{script}"]\n'
+    )
+    with pytest.raises(UserError, match=f"sh '{re.escape(str(script))}'"):
+        load_trusted_profile(str(file))
+
+
 def test_yes_can_be_said_beforehand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text(PROFILE)

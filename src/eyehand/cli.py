@@ -101,6 +101,8 @@ def exit_status(do: Callable[[], int | None]) -> int:
         if isinstance(leaving.__context__, BrokenPipeError):  # rich says it so
             return 141
         raise
+    except MemoryError:
+        return _fail("This takes more memory than there is: give it less at once (data, --batch-size, --workers).")
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise

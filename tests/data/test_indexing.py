@@ -344,6 +344,7 @@ def test_rows_travel_through_the_file_unchanged(tmp_path: Path) -> None:
         ({"seconds": float("inf")}, "inf seconds"),
         ({"user_share": -0.5}, "-0.5 of its user's actions"),
         ({"user_share": 1.5}, "1.5 of its user's actions"),
+        ({"system_share": float("nan")}, "nan of its system's actions"),
         ({"annotation_offset": -1}, "a file that begins or ends before its beginning"),
         ({"video_size": -1}, "a file that begins or ends before its beginning"),
         ({"video_url": "file:///dev/zero"}, "a URL for a file of this machine"),

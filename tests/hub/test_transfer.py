@@ -378,6 +378,17 @@ def test_files_of_ones_own_are_not_replaced(tmp_path: Path) -> None:
     assert (back / "notes.txt").read_text() == "mine too"
 
 
+def test_a_pipe_in_the_target_does_not_hold_up(tmp_path: Path) -> None:
+    make_tree(tmp_path / "data", 3)
+    store = FolderStore(str(tmp_path / "store"))
+    push(tmp_path / "data", store, "# card")
+    (tmp_path / "back").mkdir()
+    os.mkfifo(tmp_path / "back" / MANIFEST_FILE)
+    with pytest.raises(UserError, match="is no plain file: remove it"):
+        pull(store, tmp_path / "back")
+    assert [path.name for path in (tmp_path / "back").iterdir()] == [MANIFEST_FILE]
+
+
 def test_a_link_in_the_target_leads_nowhere(tmp_path: Path) -> None:
     make_tree(tmp_path / "data", 3)
     store = FolderStore(str(tmp_path / "store"))
@@ -492,6 +503,7 @@ def test_a_manifest_leads_nowhere_else(tmp_path: Path, name: str) -> None:
         b'{"version": 1, "files": {"a": {"size": 1, "sha256": "0"}}}',
         b'{"version": 1, "files": {"a": {"size": 1e999, "sha256": "0"}}}',
         b"[" * 100_000,
+        json.dumps({"version": 1, "files": {key: {"size": 1, "sha256": "0" * 64} for key in ("a", "a/b")}}).encode(),
     ],
 )
 def test_a_damaged_manifest(data: bytes) -> None:

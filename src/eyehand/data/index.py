@@ -172,12 +172,12 @@ def _row_problem(row: IndexRow) -> str | None:
     """Numbers and places that no recording has, as the end of a sentence; None: all can be."""
     if not 1 <= row.num_frames <= min(MAX_FRAMES, row.annotation_size):
         return f"{row.num_frames:,} frames in {row.annotation_size:,} bytes"
-    numbers = {"frames per second": row.fps, "seconds": row.seconds, "of its user's actions": row.user_share}
-    for name, number in numbers.items():
+    for name, number in {"frames per second": row.fps, "seconds": row.seconds}.items():
         if not (math.isfinite(number) and number >= 0):
             return f"{number} {name}"
-    if row.user_share > 1:
-        return f"{row.user_share} of its user's actions"
+    for name, share in {"user": row.user_share, "system": row.system_share}.items():
+        if not 0 <= share <= 1:
+            return f"{share} of its {name}'s actions"
     if min(row.annotation_offset, row.video_offset, row.video_size) < 0:
         return "a file that begins or ends before its beginning"
     if any(re.match("(file|local):", url) for url in (row.annotation_url, row.video_url)):

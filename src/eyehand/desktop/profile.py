@@ -253,6 +253,8 @@ def load_trusted_profile(name: str) -> Profile:
         launch = profile.launch
         settings = [f"{key}={value}" for key, value in launch.environment.items()]
         command = shlex.join([*settings, program, *launch.command[1:]])
+        for placeholder, found in profile.found_files().items():
+            command = command.replace("{" + placeholder + "}", found)
         files = f" after writing its {', '.join(launch.files)}" if launch.files else ""
         together = profile.together
         more = [*profile.checks.arguments]

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 from eyehand.errors import UserError
@@ -53,12 +54,14 @@ def parse_manifest(data: bytes, url: str) -> dict[str, FileFacts]:
         raise UserError(f"{url}/{MANIFEST_FILE} is damaged: push the data set again.") from error
     if version != _VERSION:
         raise UserError(f"{url} was pushed by a newer eyehand (manifest version {version}): update this one.")
+    of_files = {*files, MANIFEST_FILE}
     for name, facts in files.items():
         SafePath(name, f"{url}/{MANIFEST_FILE}")
         if is_hidden(name):
             raise UserError(
                 f"{url}/{MANIFEST_FILE} names {name}, a hidden file: no push sends such, trust none of this."
             )
-        if name == MANIFEST_FILE or facts.size < 0 or not re.fullmatch("[0-9a-f]{64}", facts.sha256):
+        is_below_file = any(str(parent) in of_files for parent in PurePosixPath(name).parents)
+        if name == MANIFEST_FILE or is_below_file or facts.size < 0 or not re.fullmatch("[0-9a-f]{64}", facts.sha256):
             raise UserError(f"{url}/{MANIFEST_FILE} is damaged: push the data set again.")
     return files

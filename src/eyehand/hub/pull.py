@@ -7,6 +7,7 @@ they move to the target: nobody ever trains on half of a recording.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import stat
@@ -90,7 +91,7 @@ def _pull(
     staging = staging_beside(target)
     try:
         wanted = {name: of for name, of in files.items() if not _is_right(resolve_inside(target, name), of)}
-        _check_free(target, wanted)
+        _check_free(target, resolve_inside(target, MANIFEST_FILE), wanted)
         _check_space(target, staging, wanted)
         _make_private(staging)
         progress(f"{len(files)} files, {len(wanted)} of them to fetch")
@@ -149,13 +150,14 @@ def _is_right(path: Path, facts: FileFacts) -> bool:
     return not facts.sha256 or file_digest(path) == facts.sha256
 
 
-def _check_free(target: Path, wanted: dict[str, FileFacts]) -> None:
-    """Refuse to replace what no pull put there, or what was changed since."""
+def _check_free(target: Path, file: Path, wanted: dict[str, FileFacts]) -> None:
+    """Refuse to replace what no pull put there, as the manifest in `file` says, or what was changed since."""
     there = [name for name in wanted if (target / name).exists()]
     if not there:
         return
-    file = resolve_inside(target, MANIFEST_FILE)
-    pulled = parse_manifest(read_regular(file, MOST_MANIFEST_BYTES), str(target)) if file.exists() else {}
+    pulled: dict[str, FileFacts] = {}
+    with contextlib.suppress(FileNotFoundError, UserError):  # missing or damaged: then nobody knows
+        pulled = parse_manifest(read_regular(file, MOST_MANIFEST_BYTES), str(target))
     own = [name for name in there if name not in pulled or not _is_right(target / name, pulled[name])]
     if own:
         names = ", ".join(own[:3]) + (f" and {len(own) - 3} more" if len(own) > 3 else "")
