@@ -219,16 +219,27 @@ def owa_after(jump_ns: int, *, states: bool = False) -> list[Message]:
 
 
 @pytest.mark.parametrize(
-    ("jump_s", "states", "most_frames"), [(7200, False, 24), (315_360_000, False, 24), (600, True, 6100)]
+    ("jump_s", "states", "most_frames"),
+    [(7200, False, 24), (315_360_000, False, 24), (-3600, False, 24), (600, True, 6100)],
 )
 def test_a_jump_of_the_clock_or_a_still_screen_makes_no_endless_recording(
     tmp_path: Path, jump_s: int, states: bool, most_frames: int
 ) -> None:
-    write_owa(tmp_path / "in/play.mcap", owa_after(jump_s * 1_000_000_000, states=states))
+    write_owa(tmp_path / "in/play.mcap", owa_after(jump_s * 1_000_000_000, states=states), in_order=False)
     write_pictures(tmp_path / "in", 62)
     report = import_recordings(OwaImporter([tmp_path / "in"]), tmp_path / "out")
     assert (len(report.written), report.problems) == (2, [])
     assert report.num_frames <= most_frames
+
+
+def test_messages_of_one_moment_are_not_all_kept(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    lists = {"a": [[] if is_list else 0 for is_list in draw.random(200_000) < 0.9]}
+    write_owa(tmp_path / "play.mcap", [*screens(31), *[(100.0, "window", "desktop/WindowInfo", lists)] * 40])
+    assert (tmp_path / "play.mcap").stat().st_size < 4_000_000
+    grown_mb, problem = import_in_a_child("owa.OwaImporter", tmp_path)
+    assert grown_mb < 5 * MOST_MB
+    assert "more messages within two seconds" in problem
 
 
 def test_a_recording_that_goes_to_and_fro_between_videos_is_given_up(tmp_path: Path) -> None:

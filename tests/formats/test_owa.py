@@ -60,13 +60,13 @@ def screens(num: int, interval_ms: float = 50 / 3, layout: str = "0.5.1", video:
     return messages
 
 
-def write_owa(path: Path, messages: list[Message]) -> Path:
+def write_owa(path: Path, messages: list[Message], *, in_order: bool = True) -> Path:
     path.parent.mkdir(exist_ok=True)
     with open(path, "wb") as file:
         writer = mcap_writer.Writer(file, compression=mcap_writer.CompressionType.ZSTD)
         writer.start(profile="owa", library="mcap-owa-support 0.6.0; mcap 1.3.0")
         channels: dict[str, int] = {}
-        for time_ms, topic, schema, data in sorted(messages, key=lambda message: message[0]):
+        for time_ms, topic, schema, data in sorted(messages, key=lambda message: message[0] if in_order else 0):
             if topic not in channels:
                 schema_id = writer.register_schema(schema, "jsonschema", b"{}")
                 channels[topic] = writer.register_channel(topic, "json", schema_id)

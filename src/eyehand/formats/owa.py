@@ -37,8 +37,7 @@ from eyehand.player import Decision
 from eyehand.recording.writer import new_info
 
 if TYPE_CHECKING:
-    from mcap.reader import McapReader
-    from mcap.summary import Summary
+    from mcap.records import Chunk, Message
 
 __all__ = ["OwaImporter"]
 
@@ -56,6 +55,8 @@ _STILL_NS = 300 * SECOND_NS
 """No picture is noted while nothing changes; one is shown no longer than this."""
 
 _MOST_CHUNK_BYTES = 16 << 20  # decompressed; the writers of the format begin a new chunk after one MiB
+_MOST_WAITING_BYTES = 8 << 20  # of messages that are not in order yet
+_MESSAGE_BYTES = 32  # of a message besides its content
 _MOST_GROWTH = 200  # of all chunks, when they are decompressed, beyond the first of this size
 
 _FRAME_TYPES = ("ScreenCaptured", "ScreenEmitted")
@@ -80,8 +81,8 @@ class OwaImporter:
         "Lost: what was done before the first picture and after the last tick.",
         "Changed: mouse motion is the raw mouse's where it was recorded; else it is the way of the pointer, which "
         "stands still at the edges of the screen and in games that hold it.",
-        "Changed: ten seconds without any message (the computer slept, or its clock was set) and five minutes without "
-        "a picture end a recording; the next picture begins the next one.",
+        "Changed: ten seconds without any message (the computer slept), a clock that is set back, and five minutes "
+        "without a picture end a recording; what is noted next begins the next one.",
     )
 
     def __init__(self, paths: Iterable[Path], game: str = "desktop") -> None:
@@ -129,12 +130,16 @@ class _Stretch:
     """Messages without a long silence between them.
 
     Attributes:
-        begin_ns, end_ns: times of the first and the last.
+        first, last: places in the file of the first and the last: chunk, and message in it.
+        begin_ns: time of the first.
+        end_ns: time of the newest.
         pictured_ns: when the newest picture was noted; None: there is none yet.
         kinds: of all.
         has_raw_motion: raw motion of a mouse is among them; other raw events hold places on the screen.
     """
 
+    first: tuple[int, int]
+    last: tuple[int, int]
     begin_ns: int
     end_ns: int
     pictured_ns: int | None = None
@@ -144,32 +149,30 @@ class _Stretch:
 
 @dataclass(frozen=True, order=True)
 class _Message:
-    """A message: when, in which place, of what kind, and what it says."""
+    """A message: when, in which place, of what kind, and what it says in how many bytes."""
 
     time_ns: int
-    number: int
+    place: tuple[int, int]
     kind: str
     data: dict[str, Any]
+    num_bytes: int
 
 
 def _stretches(file: BinaryIO, path: Path) -> list[_Stretch]:
     """The stretches that refer to pictures."""
     found: list[_Stretch] = []
     try:
-        reader = _reader(file)
-        _check_chunks(file, reader.get_summary(), path)
-        for schema, _, message in reader.iter_messages():
-            kind = _kind(schema.name) if schema is not None else ""
-            is_picture = kind in _FRAME_TYPES
-            newest = found[-1] if found else _Stretch(message.log_time, message.log_time - _SILENCE_NS - 1)
-            is_still = is_picture and message.log_time - (newest.pictured_ns or message.log_time) > _STILL_NS
-            if is_still or message.log_time - newest.end_ns > _SILENCE_NS:
-                newest = _Stretch(message.log_time, message.log_time)
+        for place, kind, message in _records(file, path):
+            time_ns, is_picture = message.log_time, kind in _FRAME_TYPES
+            newest = found[-1] if found else None
+            if newest is None or _is_apart(newest, time_ns, is_picture):
+                newest = _Stretch(place, place, time_ns, time_ns)
                 found.append(newest)
-            newest.end_ns = message.log_time
+            newest.last = place
+            newest.end_ns = max(newest.end_ns, time_ns)
             newest.kinds.add(kind)
             if is_picture:
-                newest.pictured_ns = message.log_time
+                newest.pictured_ns = max(newest.pictured_ns or time_ns, time_ns)
             if kind == "RawMouseEvent" and not newest.has_raw_motion:
                 newest.has_raw_motion = is_raw_motion(parse_json(message.data))
     except _signs_of_damage() as error:
@@ -180,39 +183,60 @@ def _stretches(file: BinaryIO, path: Path) -> list[_Stretch]:
     return found
 
 
-def _check_chunks(file: BinaryIO, summary: Summary | None, path: Path) -> None:
-    """No chunk of the file takes much more memory than its bytes are worth.
+def _is_apart(stretch: _Stretch, time_ns: int, is_picture: bool) -> bool:
+    """Whether a message is noted so long after a stretch, or before its end, that it begins the next one."""
+    is_still = is_picture and stretch.pictured_ns is not None and time_ns - stretch.pictured_ns > _STILL_NS
+    return is_still or not -_DISORDER_NS <= time_ns - stretch.end_ns <= _SILENCE_NS
+
+
+def _records(
+    file: BinaryIO, path: Path, chunks: tuple[int, int] | None = None
+) -> Iterator[tuple[tuple[int, int], str, Message]]:
+    """The messages of a file in its order, each with its place and its kind; one chunk at a time is in memory.
+
+    Args:
+        file: the file.
+        path: of it.
+        chunks: the first and the last to read; None: all.
 
     Raises:
-        UserError: one does, or there are none.
+        UserError: they take much more memory than their bytes are worth, or there are none.
     """
-    import lz4.frame
-    import zstandard
     from mcap.data_stream import ReadDataStream
-    from mcap.records import Chunk
-
-    openers = {"zstd": zstandard.open, "lz4": lz4.frame.open}
-    left = _MOST_CHUNK_BYTES + _MOST_GROWTH * file.seek(0, io.SEEK_END)
-    for index in summary.chunk_indexes if summary is not None else ():
-        file.seek(index.chunk_start_offset + 9)  # after the kind of the record and its length
-        chunk = Chunk.read(ReadDataStream(file))
-        if chunk.compression in openers:
-            with openers[chunk.compression](io.BytesIO(chunk.data), "rb") as expanded:
-                size = len(expanded.read(_MOST_CHUNK_BYTES + 1))
-        else:
-            size = len(chunk.data)
-        left -= size
-        if size > _MOST_CHUNK_BYTES or left < 0:
-            raise UserError(f"{path} grows too large when it is decompressed: leave it out.")
-    if summary is None or not summary.chunk_indexes:
-        raise _damaged(path)
-
-
-def _reader(file: BinaryIO) -> McapReader:
     from mcap.reader import make_reader
+    from mcap.records import Chunk, Message
+    from mcap.stream_reader import breakup_chunk
 
     file.seek(0)
-    return make_reader(file, validate_crcs=True)
+    summary = make_reader(file).get_summary()
+    if summary is None or not summary.chunk_indexes:
+        raise _damaged(path)
+    left = _MOST_CHUNK_BYTES + _MOST_GROWTH * file.seek(0, io.SEEK_END)
+    for number, offset in enumerate(sorted(index.chunk_start_offset for index in summary.chunk_indexes)):
+        if chunks is not None and not chunks[0] <= number <= chunks[1]:
+            continue
+        file.seek(offset + 9)  # after the kind of the record and its length
+        chunk = Chunk.read(ReadDataStream(file))
+        chunk.data, chunk.compression = _expanded(chunk), ""
+        left -= len(chunk.data)
+        if len(chunk.data) > _MOST_CHUNK_BYTES or left < 0:
+            raise UserError(f"{path} grows too large when it is decompressed: leave it out.")
+        for row, record in enumerate(breakup_chunk(chunk, validate_crc=True)):
+            if isinstance(record, Message):
+                schema = summary.schemas.get(summary.channels[record.channel_id].schema_id)
+                yield (number, row), _kind(schema.name) if schema is not None else "", record
+
+
+def _expanded(chunk: Chunk) -> bytes:
+    """What a chunk holds, decompressed; of one that is too large somewhat more than the limit."""
+    import lz4.frame
+    import zstandard
+
+    openers = {"zstd": zstandard.open, "lz4": lz4.frame.open}
+    if chunk.compression not in openers:
+        return chunk.data
+    with openers[chunk.compression](io.BytesIO(chunk.data), "rb") as expanded:
+        return bytes(expanded.read(_MOST_CHUNK_BYTES + 1))
 
 
 def _kind(schema_name: str) -> str:
@@ -223,21 +247,25 @@ def _kind(schema_name: str) -> str:
 def _messages(file: BinaryIO, path: Path, stretch: _Stretch) -> Iterator[_Message]:
     """Its messages in the order of time. A picture counts from when it was taken, not from when that was noted."""
     waiting: list[_Message] = []
+    num_bytes = 0
     try:
-        messages = _reader(file).iter_messages(starting_at=stretch.begin_ns, ending_at=stretch.end_ns)
-        for number, (schema, _, message) in enumerate(messages):
-            if schema is None:
+        for place, kind, message in _records(file, path, (stretch.first[0], stretch.last[0])):
+            if not kind or not stretch.first <= place <= stretch.last:
                 continue
             data = parse_json(message.data)
             if not isinstance(data, dict):
                 raise ValueError("no JSON object")
-            kind = _kind(schema.name)
             time_ns = message.log_time
             if kind in _FRAME_TYPES:
                 time_ns = max(time_ns - _DISORDER_NS, min(time_ns, int(data.get("utc_ns") or time_ns)))
-            heapq.heappush(waiting, _Message(time_ns, number, kind, data))
+            heapq.heappush(waiting, _Message(time_ns, place, kind, data, len(message.data)))
+            num_bytes += len(message.data) + _MESSAGE_BYTES
+            if num_bytes > _MOST_WAITING_BYTES:
+                raise UserError(f"{path} holds more messages within two seconds than any recorder notes: leave it out.")
             while waiting[0].time_ns < message.log_time - _DISORDER_NS:
-                yield heapq.heappop(waiting)
+                oldest = heapq.heappop(waiting)
+                num_bytes -= oldest.num_bytes + _MESSAGE_BYTES
+                yield oldest
     except _signs_of_damage() as error:
         raise _damaged(path) from error
     while waiting:
