@@ -88,6 +88,11 @@ class Checkpoint:
     def config(self) -> PolicyConfig:
         return self.policy.config
 
+    @property
+    def playing(self) -> dict[str, Any]:
+        """How to play with it, as `save_checkpoint` takes it."""
+        return {name: getattr(self, name) for name in ("fps", "mouse_sampling", "temperature")}
+
 
 @dataclass(frozen=True)
 class Description:

@@ -41,6 +41,7 @@ COMMANDS: dict[str, str] = {
     "import": "Make recordings of other formats: VPT, OWA, CS:GO, LeRobot, Doom demos.",
     "export": "Write recordings in other formats: LeRobot.",
     "train": "Train a policy on recordings.",
+    "improve": "Let a policy learn from the better episodes of its own play.",
     "play": "Let a player play live, with a report and a video.",
     "play-with": "Play a game together with the agent, each on a screen of their own.",
     "view": "Watch, and take over, live play in the browser.",

@@ -21,6 +21,7 @@ import numpy as np
 
 from eyehand.collect.dagger import Dagger
 from eyehand.collect.record_options import CollectOptions
+from eyehand.collect.self_imitation import SelfImitation
 from eyehand.folder_lock import alone_in
 from eyehand.jobs.engine import results_of
 from eyehand.jobs.local import LocalEngine
@@ -68,7 +69,10 @@ def collect(options: CollectOptions) -> Iterator[EpisodeRecord]:
 
 @dataclass(frozen=True)
 class _Job:
-    """A stretch of seeds of one game: so many episodes, or as many as the minutes need."""
+    """A stretch of episodes of one game, so many, or as many as the minutes need.
+
+    Episode number n begins at seed n, or with several tries each at seed n // tries.
+    """
 
     game: str
     first_seed: int
@@ -98,7 +102,8 @@ def _jobs(options: CollectOptions) -> list[_Job]:
     num = options.workers
     if options.episodes is None:
         num = max(1, round(options.minutes / 4), min(math.ceil(num / len(options.games)), int(options.minutes)))
-    games = [_Job(game, options.seed, options.minutes, options.episodes) for game in options.games]
+    first = options.seed * options.tries
+    games = [_Job(game, first, options.minutes, options.episodes) for game in options.games]
     return [job for pieces in zip(*(game.split(num, 100_000) for game in games), strict=True) for job in pieces]
 
 
@@ -134,15 +139,18 @@ def _record(options: CollectOptions, job: _Job, batched: RolloutPlayer | None) -
         if options.dagger:
             calm = Dagger(calm, open_player("demonstrator", game), options.learner_share, fps=game.fps)
         disturbed = NoiseInjection(calm) if kind.is_expert and not options.dagger else calm
-        seed, ticks_left = job.first_seed, job.minutes * 60 * game.fps
-        while ticks_left > 0 if job.episodes is None else seed < job.first_seed + job.episodes:
+        number, ticks_left = job.first_seed, job.minutes * 60 * game.fps
+        while ticks_left > 0 if job.episodes is None else number < job.first_seed + job.episodes:
+            seed, attempt = (number, 0) if options.tries == 1 else divmod(number, options.tries)
             recorder = Recorder(options.out, user=Path(options.player).name)
             rng = np.random.default_rng([seed, 0x434F4C4C])
             instruction = str(rng.choice(game.task.instructions)) if rng.random() < options.instructed else None
             player = disturbed if rng.random() < options.noise_injection else calm
+            if options.learns_itself:
+                player = SelfImitation(player, attempt)
             end = Session(game, player, [recorder], instruction=instruction).run_episode(seed)
             yield EpisodeRecord(job.game, seed, end.outcome.score, end.num_ticks, str(recorder.recordings[-1]))
             ticks_left -= end.num_ticks
-            seed += 1
+            number += 1
     finally:
         game.close()

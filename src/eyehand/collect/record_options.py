@@ -88,11 +88,15 @@ class CollectOptions(EpisodeOptions):
         games: names as `games.families.game_names` gives them.
         out: folder that gets one folder per episode.
         minutes: game time to record per game.
+        tries: episodes from every start, with other draws of the player; `episodes` counts them all.
+        learns_itself: what a policy does is recorded as what it should have done: for self-imitation.
     """
 
     games: tuple[str, ...]
     out: Path
     minutes: float = 10.0
+    tries: int = 1
+    learns_itself: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

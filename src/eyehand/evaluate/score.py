@@ -30,7 +30,7 @@ from eyehand.typed import typed
 if TYPE_CHECKING:
     from eyehand.players.batched_rollout import RolloutPlayer
 
-__all__ = ["BASELINES", "EpisodeScore", "EvaluationReport", "evaluate", "read_report"]
+__all__ = ["BASELINES", "EpisodeScore", "EvaluationReport", "evaluate", "play_agent", "read_report"]
 
 BASELINES = ("random", "demonstrator")
 """Who an agent is measured against: the floor and the ceiling of the normalised score."""
@@ -183,6 +183,24 @@ def evaluate(options: EvaluateOptions, on_progress: Callable[[int, int, str], No
         date=datetime.now().astimezone().isoformat(timespec="seconds"),
         machine=f"{cpu_name()}, {num_cores()} cores",
     )
+
+
+def play_agent(
+    checkpoint: str,
+    games: Sequence[str],
+    seeds: Sequence[int],
+    workers: int,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> list[EpisodeScore]:
+    """Let an agent play these seeds of every game, told the game's own instructions; errors as of `evaluate`."""
+    label = Path(checkpoint).name
+    jobs = [job for game in games for job in _cut(_Job(game, checkpoint, label, tuple(seeds)))]
+    episodes: list[EpisodeScore] = []
+    for done in results_of(LocalEngine(workers).run(_play_job, jobs)):
+        episodes += done.episodes
+        if on_progress is not None:
+            on_progress(len(episodes), len(games) * len(seeds))
+    return episodes
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Estimate", "Normalised", "mean_estimate", "normalised_scores"]
+__all__ = ["Estimate", "Gain", "Normalised", "mean_estimate", "normalised_scores", "paired_gain"]
 
 _NUM_DRAWS = 10_000
 
@@ -72,6 +72,31 @@ def normalised_scores(
     if not values:
         return Normalised(tasks, None)
     return Normalised(tasks, _estimate(float(np.mean(values)), np.mean(draws, axis=0), len(values)))
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """A difference with its interval, and the share of the bootstrap's draws in which it is above 0."""
+
+    estimate: Estimate
+    share_above_0: float
+
+
+def paired_gain(before: Mapping[str, Sequence[float]], after: Mapping[str, Sequence[float]]) -> Gain:
+    """By how much scores rose, mean over the tasks, in standard deviations of each task's scores before.
+
+    Args:
+        before, after: scores by task, of the same episodes in the same order.
+    """
+    values: list[float] = []
+    draws: list[NDArray[np.float64]] = []
+    for name, scores in before.items():
+        old, new = np.asarray(scores, dtype=float), np.asarray(after[name], dtype=float)
+        spread = max(float(old.std()), 1e-3 * (abs(float(old.mean())) + 1e-3))  # scores that never differ
+        values.append(float((new - old).mean() / spread))
+        draws.append(_mean_draws(new - old, _rng(name, "gain")) / spread)
+    drawn = np.mean(draws, axis=0)
+    return Gain(_estimate(float(np.mean(values)), drawn, len(values)), float((drawn > 0).mean()))
 
 
 def _estimate(value: float, draws: NDArray[np.float64], num: int) -> Estimate:

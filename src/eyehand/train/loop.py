@@ -10,6 +10,7 @@ it would have had (bit-identical on a CPU). Knows nothing about games.
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import shutil
@@ -27,6 +28,7 @@ import torch
 from torch import Tensor
 
 from eyehand.checkpoint import load_checkpoint, save_checkpoint
+from eyehand.clock import FPS
 from eyehand.data.dataset import Dataset, load_dataset
 from eyehand.data.loader import ClipLoader, default_workers
 from eyehand.data.sampler import ClipSampler, weigh_tasks
@@ -46,7 +48,7 @@ from eyehand.replaced import replaced
 from eyehand.train.device import choose_device, has_bfloat16, limit_queue, pin, tune
 from eyehand.train.features import make_features
 from eyehand.train.log import LOG_FILE, RunLog
-from eyehand.train.losses import behaviour_cloning_loss
+from eyehand.train.losses import behaviour_cloning_loss, divergence
 from eyehand.train.meter import Meter, Pace
 from eyehand.train.optimizer import WeightMean, adamw, learning_rate
 from eyehand.train.prefetcher import DeviceBatch, Prefetcher
@@ -141,6 +143,7 @@ class _Run:
     clip_steps: int
     policy_config: PolicyConfig
     initial: Policy | None
+    playing: dict[str, Any]
     vision: Mapping[str, Tensor] | None
     state: TrainingState | None
 
@@ -152,7 +155,8 @@ class _Run:
             UserError: see `train`.
         """
         device = choose_device(config.device)
-        initial = None if config.init_from is None else load_checkpoint(config.init_from).policy
+        begun = None if config.init_from is None else load_checkpoint(config.init_from)
+        initial = None if begun is None else begun.policy
         policy_config = _Run._network(config) if initial is None else initial.config
         vision: Mapping[str, Tensor] | None = None
         if config.trunk is not None:
@@ -173,7 +177,8 @@ class _Run:
             raise UserError(f"{config.out} already holds a run: go on with --resume, or give another --out.")
         workers = default_workers() if config.workers is None else config.workers
         clip_steps = min(config.clip_steps or policy_config.history_steps, policy_config.history_steps)
-        return _Run(device, workers, clip_steps, policy_config, initial, vision, state)
+        playing = {} if begun is None else {**begun.playing, "fps": FPS}
+        return _Run(device, workers, clip_steps, policy_config, initial, playing, vision, state)
 
     @staticmethod
     def _network(config: TrainConfig) -> PolicyConfig:
@@ -205,6 +210,7 @@ class _Trainer:
         self.policy = policy.to(device, memory_format=torch.channels_last).requires_grad_(True)  # type: ignore[call-overload]
         if config.trunk is not None:
             policy.image_encoder.trunk.requires_grad_(False)
+        self.before = copy.deepcopy(self.policy).eval().requires_grad_(False) if config.kl else None
         self.mean = WeightMean(self.policy, config.ema_decay)
         self.optimizer = adamw(self.policy, lr=config.lr, weight_decay=config.weight_decay, betas=config.betas)
         has_batch_norm = any(isinstance(module, torch.nn.BatchNorm2d) for module in policy.modules())
@@ -292,12 +298,17 @@ class _Trainer:
         losses = behaviour_cloning_loss(
             *(logits, batch.target_BTA, batch.learn_BT, self.policy.space.heads, self.head_weights)
         )
+        total = losses.total
+        if self.before is not None:
+            with torch.no_grad(), self.autocast:
+                before = self.before(*inputs)
+            total = total + config.kl * divergence(logits, before, batch.valid_BT)
         self.optimizer.zero_grad(set_to_none=True)
-        losses.total.backward()  # type: ignore[no-untyped-call]
+        total.backward()  # type: ignore[no-untyped-call]
         grad_norm = torch.nn.utils.clip_grad_norm_(self.policy.parameters(), config.grad_clip)
         self.optimizer.step()
         self.mean.update(self.step + 1)
-        self.meter.add(losses.total.detach(), losses.cross_entropy_H)
+        self.meter.add(total.detach(), losses.cross_entropy_H)
         return grad_norm
 
     def _log(self, log: RunLog, grad_norm: Tensor, pace: Pace) -> None:
@@ -364,8 +375,8 @@ class _Trainer:
         folder = config.out / "checkpoints"
         folder.mkdir(exist_ok=True)
         if config.keep:
-            save_checkpoint(folder / f"step-{self.step:08d}", mean, facts)
-        save_checkpoint(config.out / "policy", mean, facts)
+            save_checkpoint(folder / f"step-{self.step:08d}", mean, facts, **self.run.playing)
+        save_checkpoint(config.out / "policy", mean, facts, **self.run.playing)
         for old in sorted(folder.glob("step-*"))[: -config.keep or None]:
             shutil.rmtree(old, ignore_errors=True)
 

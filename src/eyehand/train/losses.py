@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from eyehand.action_space import Head
 
-__all__ = ["Z_LOSS", "HeadLosses", "behaviour_cloning_loss", "split_heads"]
+__all__ = ["Z_LOSS", "HeadLosses", "behaviour_cloning_loss", "divergence", "split_heads"]
 
 Z_LOSS = 1e-4
 """Weight of the mean squared log-partition (the reference's)."""
@@ -69,6 +69,22 @@ def behaviour_cloning_loss(
         total = total + weight * (cross_entropy / math.log(head.num_choices) + Z_LOSS * z_loss)
         entropies.append(cross_entropy.detach())
     return HeadLosses(total, torch.stack(entropies), num_steps)
+
+
+def divergence(logits: Sequence[Tensor], before: Sequence[Tensor], valid_BT: Tensor | None) -> Tensor:
+    """Kullback-Leibler divergence from the distributions `before` to these, nats per step, a scalar.
+
+    Args:
+        logits, before: one tensor (B, T, slots, choices) per head.
+        valid_BT: bool, False on padding; None: there is none.
+    """
+    total_BT = torch.zeros(logits[0].shape[:2], device=logits[0].device)
+    for ours_BTSC, theirs_BTSC in zip(logits, before, strict=True):
+        ours, theirs = ours_BTSC.float().log_softmax(-1), theirs_BTSC.float().log_softmax(-1)
+        total_BT = total_BT + (theirs.exp() * (theirs - ours)).sum((-1, -2))
+    if valid_BT is None:
+        return total_BT.mean()
+    return (total_BT * valid_BT).sum() / valid_BT.sum().clamp(min=1)
 
 
 def split_heads(tokens_BTA: Tensor, heads: Sequence[Head]) -> tuple[Tensor, ...]:

@@ -65,6 +65,8 @@ class TrainConfig:
         history_dropout: chance that a whole clip shows a history in which nothing was done.
         text_dropout: chance that a clip's instruction is left out.
         augment: strength of the picture augmentation; 0: off, 1: the reference's. Not with `trunk`: see `views`.
+        kl: with `init_from`, weight in the loss of the Kullback-Leibler divergence, in nats per step, from what that
+            policy would do: against forgetting.
         feature_dropout: with `trunk`, the share of a picture's features that a clip does not show.
         keys_weight: of the keys in the loss; 1: the reference's, whose mean over slots that are mostly empty leaves
             little weight to a key that is pressed.
@@ -113,6 +115,7 @@ class TrainConfig:
     history_dropout: float = 0.1
     text_dropout: float = 0.1
     augment: float = 1.0
+    kl: float = 0.0
     feature_dropout: float = 0.05
     keys_weight: float = 1.0
     buttons_weight: float = 1.0
@@ -144,6 +147,8 @@ class TrainConfig:
                 raise UserError(f"Training option game_weights gives {name} {weight}: it must be above 0.")
         if self.trunk is not None and (self.vision_weights is not None or self.compression > 0):
             raise UserError("The features of a trunk are computed once: leave out vision_weights and compression.")
+        if self.kl and self.init_from is None:
+            raise UserError("Training option kl keeps the policy near the one of init_from: give that too.")
         for name in ("text_encoder", "vision_weights"):
             if self.init_from is not None and getattr(self, name) is not None:
                 raise UserError(f"The checkpoint of init_from keeps its network: leave {name} out, or init_from.")
@@ -162,7 +167,7 @@ class TrainConfig:
                 raise UserError(f"Training option {name} is {getattr(self, name)}: it must be between 0 and 1.")
         for name in (
             *("steps", "minutes", "workers", "warmup", "augment", "cache_frames_gb", "keep", "weight_decay"),
-            *("keys_weight", "buttons_weight"),
+            *("keys_weight", "buttons_weight", "kl"),
         ):
             value = getattr(self, name)
             if value is not None and value < 0:

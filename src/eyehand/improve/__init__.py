@@ -1,0 +1,1 @@
+"""Self-improvement: a policy learns from the better episodes of its own play, round by round."""
