@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from eyehand.improve.options import ImproveOptions as Options
+from eyehand.terminal import output
 
 __all__ = ["Options", "run"]
 
@@ -19,7 +20,6 @@ def run(options: Options) -> int:
     table = Table("round", "kept", *rounds[0].scores, "gain", "")
     for row in round_rows(rounds):
         table.add_row(*row)
-    console = Console()
-    console.print(table)
-    console.print(f"{options.out / 'policy'} is the best policy; {options.out / 'report.html'} shows the rounds")
+    Console().print(table)
+    output(f"{options.out / 'policy'} is the best policy; {options.out / 'report.html'} shows the rounds")
     return 0
