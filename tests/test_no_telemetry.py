@@ -41,6 +41,8 @@ CASES = {
     "import csgo": "import csgo OUT/damaged --out OUT/from-csgo",
     "import doom-demos": "import doom-demos OUT/demo.lmp --iwad IWAD --out OUT/from-demo",
     "train": "train --data OUT/data --out OUT/run --steps 1 --batch-size 2",
+    "improve": "improve --checkpoint OUT/run/policy --game doom/aim --out OUT/better --rounds 1 --starts 1 --tries 2 "
+    "--dagger --minutes 0.01 --validation 1 --workers 1",
     "checkpoint info": "checkpoint info OUT/run/policy",
     "checkpoint import": "checkpoint import OUT/policy.ckpt OUT/imported",
     "checkpoint export": "checkpoint export OUT/imported",
