@@ -66,6 +66,16 @@ WRITTEN = ("out", "json", "html", "record")
 _MAY_BE_EMPTY = "--instruction"
 """The one option whose text may be empty: no instruction."""
 
+_ADVICE = {
+    errno.ENOSPC: "make space and run the command again",
+    errno.EDQUOT: "make space and run the command again",
+    errno.EROFS: "choose another place",
+    errno.ENAMETOOLONG: "give a shorter name",
+    errno.EMFILE: "allow more open files (`ulimit -n 1024`) and run the command again",
+    errno.ENFILE: "end other programs, which have too many files open, and run the command again",
+}
+"""What the user can do about an error of the system, wherever it happens."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
@@ -105,10 +115,12 @@ def exit_status(do: Callable[[], int | None]) -> int:
     except MemoryError:
         return _fail("This takes more memory than there is: give it less at once (data, --batch-size, --workers).")
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in _ADVICE:
             raise
-        _forget_output()
-        return _fail(f"What was to be written does not fit ({error.strerror}): make space and run the command again.")
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            _forget_output()
+        what = "" if error.filename is None else f" at {os.fsdecode(error.filename)}"
+        return _fail(f"This machine refuses to go on{what} ({error.strerror}): {_ADVICE[error.errno]}.")
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -14,6 +14,8 @@ from eyehand.errors import UserError
 
 __all__ = ["check_writable", "replaced", "sync"]
 
+_NO_SPACE = 1 << 20
+
 
 @contextlib.contextmanager
 def replaced(
@@ -51,7 +53,11 @@ def replaced(
         os.replace(new, real)
         sync(real.parent)  # the rename itself
     except errors as error:
-        raise UserError(f"Cannot write {path} ({getattr(error, 'strerror', None) or error}): {advice}.") from error
+        reason = getattr(error, "strerror", None) or error
+        with contextlib.suppress(OSError):
+            if not isinstance(error, OSError) and shutil.disk_usage(new.parent).free < _NO_SPACE:
+                reason = os.strerror(errno.ENOSPC)  # a library says it in words of its own
+        raise UserError(f"Cannot write {path} ({reason}): {advice}.") from error
     finally:
         with contextlib.suppress(OSError):
             _remove(new)

@@ -79,6 +79,8 @@ class Recorder:
         if writer is not None:
             facts = {"score": end.outcome.score, "done": float(end.outcome.done), "aborted": float(end.is_aborted)}
             writer.close({**end.outcome.facts, **facts})
+            if not writer.num_frames:
+                self.recordings.remove(writer.path)
 
     def _begin(self, start: EpisodeStart) -> RecordingWriter:
         info = new_info(

@@ -8,6 +8,7 @@ are decoded once. Workers are forked where that is safe (Linux) and threads else
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import queue
@@ -168,7 +169,13 @@ class ClipLoader:
     def _start(self, workers: int) -> None:
         if sys.platform == "linux":
             context = multiprocessing.get_context("fork")
-            self._tasks, self._results = context.Queue(), context.Queue()
+            try:
+                self._tasks, self._results = context.Queue(), context.Queue()
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+                advice = "remove what lies in /dev/shm, or give --workers 0"
+                raise UserError(f"Data workers need some shared memory, and there is none: {advice}.") from error
             arguments = (self._tasks, self._results, self._filler, os.getpid())
             self._workers = [context.Process(target=_run, args=arguments, daemon=True) for _ in range(workers)]
         else:

@@ -132,6 +132,7 @@ def _play_shared(
     try:
         write_report(report, options.out)
     except UserError as error:
+        _print_lost(report)
         if failure is None or is_interrupted:
             raise
         announce(str(error))
@@ -140,6 +141,14 @@ def _play_shared(
         announce(f"what was played until it ended is in {options.out / 'report.html'}")
         raise failure
     return report
+
+
+def _print_lost(report: PlayReport) -> None:
+    """A report that cannot be written is shown at least."""
+    from eyehand.console import Console
+    from eyehand.play.report import print_report
+
+    print_report(report, Console(stderr=True))
 
 
 def _end(failure: BaseException | None, takeover: Takeover | None, has_ended: Callable[[], bool]) -> str:

@@ -10,9 +10,11 @@ recording, and the reading rule "holds for duration x fps frames" is right for e
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
+import shutil
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -88,6 +90,8 @@ class RecordingWriter:
             self.path.mkdir(parents=True)
             self._annotation = open(self.path / ANNOTATION_FILE, "xb", buffering=0)  # noqa: SIM115  # closed in close
         except OSError as error:
+            with contextlib.suppress(OSError):
+                self.path.rmdir()
             raise self._unwritable(error) from error
         self._is_open = True
         facts = {"seed": info.seed, "writer": f"eyehand {__version__}"}
@@ -137,7 +141,7 @@ class RecordingWriter:
         self._guarded(lambda: self._append(self._note(change_id, facts)))
 
     def close(self, outcome: Mapping[str, float] | None = None) -> None:
-        """Finish the recording; one that was ended in its first frame reads as cut off. May be called twice.
+        """Finish the recording; one that was ended in its first frame is removed. May be called twice.
 
         Args:
             outcome: facts at the end of the episode (`score`...), stored with the closing message.
@@ -222,7 +226,8 @@ class RecordingWriter:
             raise
 
     def _abandon(self) -> None:
-        """Close the files without a closing message, so that the recording reads as one that was cut off."""
+        """Close the files without a closing message, so that the recording reads as one that was cut off. One without a
+        whole frame is removed."""
         self._is_open = False
         for video in self._videos or ():
             try:
@@ -230,10 +235,12 @@ class RecordingWriter:
             except Exception:  # the first failure has been reported, or is about to be
                 continue
         self._annotation.close()
+        if not self.num_frames:
+            shutil.rmtree(self.path, ignore_errors=True)
 
     def _unwritable(self, error: OSError) -> UserError:
         reason = error.strerror or str(error)
         return UserError(
-            f"Cannot write the recording {self.path} ({reason}): make space or choose another folder; what was "
-            f"recorded until now ({self.num_frames} frames) stays readable."
+            f"Cannot write the recording {self.path} ({reason}): make space or choose another folder"
+            + (f"; what was recorded until now ({self.num_frames} frames) stays readable." if self.num_frames else ".")
         )

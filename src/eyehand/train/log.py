@@ -7,13 +7,16 @@ elsewhere a plain line per record.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from eyehand.errors import UserError
 from eyehand.replaced import replaced
 from eyehand.terminal import print_line
 
@@ -43,16 +46,31 @@ class RunLog:
         with replaced(run / LOG_FILE) as partial:
             partial.write_text("".join(kept), encoding="utf-8")
         self._file = (run / LOG_FILE).open("a", encoding="utf-8")
+        self._path = run / LOG_FILE
         self._board = _tensorboard(run, first_step)
+        self._show_failure, threading.excepthook = threading.excepthook, self._hear
         self._progress, self._task = _progress_bar(first_step, max_steps)
 
     def write(self, kind: str, step: int, values: Mapping[str, Any]) -> None:
-        """Add one record. Nested mappings of numbers become TensorBoard's `kind/name/part`."""
-        self._file.write(json.dumps({"kind": kind, "step": step, "time_s": round(time.time(), 3), **values}) + "\n")
-        self._file.flush()
+        """Add one record. Nested mappings of numbers become TensorBoard's `kind/name/part`.
+
+        Raises:
+            UserError: the log cannot be written. That of TensorBoard ends alone.
+        """
+        line = json.dumps({"kind": kind, "step": step, "time_s": round(time.time(), 3), **values})
+        try:
+            self._file.write(line + "\n")
+            self._file.flush()
+        except OSError as error:
+            reason = error.strerror or error
+            raise UserError(f"Cannot write {self._path} ({reason}): make space, then resume with --resume.") from error
         if self._board is not None:
-            for name, value in _flat(kind, values):
-                self._board.add_scalar(name, value, step)
+            try:
+                for name, value in _flat(kind, values):
+                    self._board.add_scalar(name, value, step)
+            except OSError as error:
+                self._board = None
+                self.say(f"nothing more is written for TensorBoard ({error.strerror or error})")
 
     def show(self, step: int, share: float, text: str) -> None:
         """Show progress: `share` of the run is done."""
@@ -69,11 +87,19 @@ class RunLog:
             self._progress.console.print(text)
 
     def close(self) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # a line that a full disk did not take has been reported
+            self._file.close()
         if self._board is not None:
-            self._board.close()
+            with contextlib.suppress(OSError):
+                self._board.close()
+        threading.excepthook = self._show_failure
         if self._progress is not None:
             self._progress.stop()
+
+    def _hear(self, failure: threading.ExceptHookArgs) -> None:
+        """TensorBoard's thread raises here what it raises in `write` too."""
+        if not (isinstance(failure.exc_value, OSError) and "tensorboard" in type(failure.thread).__module__):
+            self._show_failure(failure)
 
     def __enter__(self) -> RunLog:
         return self
@@ -87,7 +113,11 @@ def _tensorboard(run: Path, first_step: int) -> Any:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         return None
-    return SummaryWriter(str(run / "tensorboard"), purge_step=first_step + 1)
+    try:
+        return SummaryWriter(str(run / "tensorboard"), purge_step=first_step + 1)
+    except OSError as error:
+        print_line(f"nothing is written for TensorBoard ({error.strerror or error})")
+        return None
 
 
 def _progress_bar(first_step: int, max_steps: int | None) -> tuple[Any, Any]:

@@ -9,15 +9,21 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
 
+from eyehand.errors import UserError
 from eyehand.temporary_folder import TemporaryFolder
 
 __all__ = ["EngineGuard", "start_engine"]
 
 _starting = threading.Lock()
+
+_SHARED = Path("/dev/shm")
+_SHARED_BYTES, _SHARED_BYTES_PER_PIXEL = 4_000_000, 8
+"""Several times what an engine shares: others that start at the same time take theirs."""
 
 _SCRIPT = """#!/bin/sh
 {{
@@ -35,8 +41,18 @@ cd {directory} && exec {engine} "$@"
 
 
 def start_engine(game: Any) -> None:
-    """`init()` of a vizdoom.DoomGame, one at a time: two at once, on two threads, end in a segmentation fault."""
+    """`init()` of a vizdoom.DoomGame, one at a time: two at once, on two threads, end in a segmentation fault.
+
+    Raises:
+        UserError: there is too little shared memory: a page that cannot be had would end Python with SIGBUS.
+    """
     with _starting:
+        needed = _SHARED_BYTES + _SHARED_BYTES_PER_PIXEL * game.get_screen_width() * game.get_screen_height()
+        if _SHARED.is_dir() and (free := shutil.disk_usage(_SHARED).free) < needed:
+            raise UserError(
+                f"Doom needs {needed / 1e6:.0f} MB of shared memory, and {free / 1e6:.1f} MB are free: remove what "
+                f"lies in {_SHARED}, or give the container more (docker run --shm-size=1g)."
+            )
         game.init()
 
 
