@@ -113,11 +113,22 @@ def changes(draw: st.DrawFn) -> Callable[[bytes], bytes]:
     return change
 
 
-@given(name=st.sampled_from(["annotation.proto", "192x192.mp4", "video.mp4"]), change=changes())
+@given(
+    name=st.sampled_from(["annotation.proto", "192x192.mp4", "video.mp4"]),
+    change=changes(),
+    of_index=st.booleans(),
+    is_cut_off=st.booleans(),
+)
 @FEW
-def test_changed_bytes_of_a_recording(reader: HostileReader, sound: Path, work: Path, name: str, change) -> None:
+def test_changed_bytes_of_a_recording(
+    reader: HostileReader, sound: Path, work: Path, name: str, change, of_index: bool, is_cut_off: bool
+) -> None:
     path = work / "block-001" / name
-    path.write_bytes(change((sound / "block-001" / name).read_bytes()))
+    data = (sound / "block-001" / name).read_bytes()
+    if is_cut_off:  # before the index that is written at the end: it is a video in fragments
+        data = data[: data.rindex(b"moov") - 4] if name.endswith("mp4") else data[:-80]
+    begin = data.rindex(b"moo") - 4 if of_index and b"moo" in data else 0
+    path.write_bytes(data[:begin] + change(data[begin:]))
     try:
         assert is_used(told(reader, "recordings", work))
     finally:

@@ -18,12 +18,15 @@ from typing import Any, Literal
 
 from eyehand.data.check import Verdict
 from eyehand.errors import UserError
+from eyehand.foreign import parse_json, read_regular
 from eyehand.replaced import replaced
 from eyehand.typed import typed
 
 __all__ = ["CHECKED_COLUMNS", "Choice", "Decided", "decide", "decisions_beside", "read_decisions", "write_decisions"]
 
 Choice = Literal["use", "leave out"]
+
+_MOST_BYTES = 1 << 30  # of the decisions on a million recordings
 
 CHECKED_COLUMNS: dict[str, type] = {
     "decision": str,
@@ -92,7 +95,7 @@ def read_decisions(path: Path) -> dict[str, Decided]:
         UserError: it is damaged.
     """
     try:
-        entries = json.loads(path.read_text())
+        entries = parse_json(read_regular(path, _MOST_BYTES))
         return {source: _decided(source, entry) for source, entry in typed(dict[str, dict[str, Any]], entries).items()}
     except FileNotFoundError:
         return {}

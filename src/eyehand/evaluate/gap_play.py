@@ -15,6 +15,7 @@ from eyehand.collect.recorder import Recorder
 from eyehand.errors import UserError
 from eyehand.evaluate.clips import PolicyClip, read_policy_clips
 from eyehand.evaluate.gap import Variant
+from eyehand.foreign import problem_of
 from eyehand.frame import resize
 from eyehand.games.families import open_game
 from eyehand.model.policy_config import PolicyConfig
@@ -116,8 +117,11 @@ def recorded_clips(paths: Sequence[Path], config: PolicyConfig, num_clips: int, 
     chosen = [paths[round(i * (len(paths) - 1) / max(few - 1, 1))] for i in range(few)]
     clips = []
     for path in chosen:
-        with Recording.open(path) as recording:
-            clips += read_policy_clips(recording, config, -(-num_clips // few), seed)
+        try:
+            with Recording.open(path) as recording:
+                clips += read_policy_clips(recording, config, -(-num_clips // few), seed)
+        except Exception as error:
+            raise problem_of(path, error) from error
     return clips[:num_clips]
 
 

@@ -8,7 +8,6 @@ episodes is enough to make them again, or to reuse the baselines the next time.
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from eyehand.errors import UserError, unreadable
 from eyehand.evaluate.score_options import EvaluateOptions
 from eyehand.evaluate.statistics import Estimate, Normalised, mean_estimate, normalised_scores
+from eyehand.foreign import parse_json, read_regular
 from eyehand.games.families import task_info
 from eyehand.jobs.engine import results_of
 from eyehand.jobs.local import LocalEngine
@@ -36,6 +36,7 @@ BASELINES = ("random", "demonstrator")
 """Who an agent is measured against: the floor and the ceiling of the normalised score."""
 
 _EPISODES_PER_JOB = 6
+_MOST_BYTES = 256 << 20  # of a result
 _WALKING_KEYS = frozenset("wasd")
 
 
@@ -134,7 +135,7 @@ def read_report(path: Path) -> EvaluationReport:
         UserError: no such file, or not one of ours.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = parse_json(read_regular(path, _MOST_BYTES))
         values.pop("figures", None)  # follow from the rest
         return typed(EvaluationReport, values)
     except OSError as error:

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, cast
 from eyehand.errors import UserError
 from eyehand.foreign import open_regular, read_at_most
 
-__all__ = ["FileRange", "file_system_of", "open_file", "open_url", "read_file"]
+__all__ = ["FileRange", "Window", "file_system_of", "open_file", "open_url", "read_file"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class FileRange:
         whole = open_url(self.url, block_bytes)
         if not self.offset and self.size is None:
             return whole
-        return io.BufferedReader(_Window(whole, self.offset, self.size))
+        return io.BufferedReader(Window(whole, self.offset, self.size))
 
 
 def open_file(file: Path | FileRange, block_bytes: int | None = None) -> BinaryIO:
@@ -110,8 +110,8 @@ def _is_local(url: str) -> bool:
     return "://" not in url
 
 
-class _Window(io.RawIOBase):
-    """A read-only file object over a range of another file."""
+class Window(io.RawIOBase):
+    """A read-only file object over a range of another file, which it closes. `size` None: until the end."""
 
     def __init__(self, whole: BinaryIO, offset: int, size: int | None) -> None:
         self._whole = whole

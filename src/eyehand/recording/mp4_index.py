@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 __all__ = ["Box", "Layout", "indexed_times", "is_overstated", "read_index", "read_layout"]
 
 _MAX_INDEX_BYTES = 256 << 20  # of a day at 60 frames per second: garbage claims more
+_MAX_BOXES = 1_000_000  # of a day in fragments of half a second: a third of it
 _PATH_TO_TABLES = (b"mdia", b"minf", b"stbl")
 _CONTAINERS = (b"trak", *_PATH_TO_TABLES, b"edts", b"traf")
 _MIN_SAMPLE_BYTES = 4  # of a picture or of sound, with what the tables take for it
@@ -63,6 +64,8 @@ def read_layout(file: BinaryIO) -> Layout:
     boxes: list[Box] = []
     start = 0
     while start < size:
+        if len(boxes) >= _MAX_BOXES:
+            return Layout(tuple(boxes), start, size)
         file.seek(start)
         box = _box(file.read(16), start, size)
         if box.kind != b"mdat" and (box.end <= box.start or box.end > size):

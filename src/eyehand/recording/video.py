@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from eyehand.errors import UserError, unreadable
 from eyehand.recording.container import open_container
-from eyehand.recording.file_range import FileRange, open_file
+from eyehand.recording.file_range import FileRange, Window, open_file
 from eyehand.recording.mp4_index import Layout, indexed_times, is_overstated, read_index, read_layout
 
 __all__ = ["CAPTURED", "SMALL", "VideoReader", "VideoRing", "VideoWriter", "fit_lines"]
@@ -384,7 +384,7 @@ class VideoReader:
         """
         file.seek(0)
         if layout.broken is not None:
-            return io.BytesIO(file.read(layout.broken))
+            return io.BufferedReader(Window(file, 0, layout.broken))
         return str(self.path) if isinstance(self.path, Path) else file
 
 

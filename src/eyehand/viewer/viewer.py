@@ -25,6 +25,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from PIL import Image
 
+from eyehand.foreign import parse_json
 from eyehand.frame import Frame
 from eyehand.players.takeover import Takeover
 from eyehand.session import EpisodeEnd, EpisodeStart, Tick
@@ -136,7 +137,7 @@ class Viewer:
         sender.start()
         try:
             while (message := connection.receive()) is not None:
-                self._receive(json.loads(message), watcher)
+                self._receive(parse_json(message), watcher)
         except (Broken, ValueError, TypeError, KeyError):
             pass  # what such a page says next would mean nothing either
         finally:
