@@ -161,7 +161,7 @@ def test_files_that_are_no_configuration(tmp_path: Path) -> None:
         with pytest.raises(UserError, match=r"model_config\.yaml"):
             read_reference_config(path)
     path.write_bytes(b"#" * 2_000_000)
-    with pytest.raises(UserError, match="too large"):
+    with pytest.raises(UserError, match="larger than 1,000,000 bytes"):
         read_reference_config(path)
 
 

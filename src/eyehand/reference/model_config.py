@@ -19,6 +19,7 @@ from torch import Tensor
 
 from eyehand.action_space import ActionSpace, MouseSampling, p2p_space
 from eyehand.errors import UserError, unreadable
+from eyehand.foreign import read_regular
 from eyehand.model.policy_config import PolicyConfig, ffn_hidden_of
 
 __all__ = ["CONFIG_NAME", "ReferenceConfig", "config_from_shapes", "config_text", "read_reference_config"]
@@ -260,11 +261,7 @@ class _Values:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            with path.open("rb") as file:
-                text = file.read(_MOST_BYTES + 1)
-            if len(text) > _MOST_BYTES:
-                raise UserError(f"{path} is too large for a {CONFIG_NAME}: give the file that lies beside the .ckpt.")
-            self._content = yaml.safe_load(text)
+            self._content = yaml.safe_load(read_regular(path, _MOST_BYTES))
         except FileNotFoundError as error:
             raise UserError(f"There is no {path}: give the {CONFIG_NAME} that belongs to the checkpoint.") from error
         except OSError as error:
