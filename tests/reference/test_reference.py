@@ -115,6 +115,13 @@ def test_a_file_that_takes_more_memory_than_it_has_bytes_is_refused(tmp_path: Pa
     assert grown_mb < 100
 
 
+@pytest.mark.parametrize("tensor", [torch.zeros(1).expand(1 << 20, 1 << 20), torch.zeros(3, device="meta")])
+def test_tensors_without_numbers_of_their_own_are_refused(tmp_path: Path, tensor: torch.Tensor) -> None:
+    torch.save({"state_dict": {"a": tensor}}, tmp_path / "a.ckpt")
+    with pytest.raises(UserError, match="larger tensors than it holds"):
+        read_reference(tmp_path / "a.ckpt")
+
+
 def test_code_in_a_file_is_not_executed(tmp_path: Path) -> None:
     class Bomb:
         def __reduce__(self) -> tuple[object, ...]:

@@ -201,7 +201,8 @@ def _video_bytes(path: Path, num_frames: int) -> tuple[bytes, list[int]]:
 def _encoded(reader: VideoReader, target: Path, num_frames: int) -> Path:
     """The video's first frames encoded anew as H.264 with 4:2:0 chroma, which every browser plays."""
     height, width = reader.size
-    writer = VideoWriter(target, height // 2 * 2, width // 2 * 2, reader.fps, CAPTURED)
+    fps = min(max(reader.fps, 1.0), 1000.0)  # it may state anything, and is shown by the recording's own times
+    writer = VideoWriter(target, height // 2 * 2, width // 2 * 2, fps, CAPTURED)
     try:
         for index in range(num_frames):
             writer.write(reader.clip(index, 1)[0])

@@ -214,8 +214,13 @@ def read_reference(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} is damaged (its part {damaged}): download it again.")
     content = content if isinstance(content, dict) else {}
     state = content.get("state_dict")
-    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+    is_state = isinstance(state, dict) and all(isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items())
+    if not state or not is_state:
         raise UserError(f"{path} holds no weights: give a .ckpt file of Open P2P.")
+    # A tensor may state any size and repeat one number, or have none; the reference has the same one twice at most.
+    num_bytes = sum(tensor.numel() * tensor.element_size() for tensor in state.values())
+    if num_bytes > 2 * path.stat().st_size or any(tensor.device.type != "cpu" for tensor in state.values()):
+        raise UserError(f"{path} states larger tensors than it holds: save its state_dict anew.")
     return dict(content)
 
 
