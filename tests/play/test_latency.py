@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -36,6 +37,19 @@ def test_late_and_missed_ticks_are_not_on_time() -> None:
     assert timing.reaction_ms is not None
     assert timing.reaction_ms.p50 == pytest.approx(7)
     assert timing.seconds == pytest.approx(6 / 20)
+
+
+def test_what_is_kept_of_a_tick_is_small() -> None:
+    observer = LatencyObserver()
+    observer.on_start(EpisodeStart(TASK, 0, None, 20.0, True, 0))
+    tracemalloc.start()
+    try:
+        for index in range(10_000):
+            observer.on_tick(tick(index, latency_ms=index / 7))
+        assert tracemalloc.get_traced_memory()[0] / 10_000 < 100
+    finally:
+        tracemalloc.stop()
+    assert [timing.latency_ms for timing in observer.timings()] == [index / 7 for index in range(10_000)]
 
 
 def test_ticks_missed_at_the_start_of_an_episode_count_and_those_between_episodes_do_not() -> None:

@@ -7,11 +7,14 @@ Knows no game and no policy: stages come from any player that has a `stage_ms` m
 
 from __future__ import annotations
 
+import math
 import time
+from array import array
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -174,8 +177,10 @@ class LatencyObserver:
 
     def __init__(self, game: TimedGame | None = None) -> None:
         self._game = game
-        self._timings: list[TickTiming] = []
-        self._times_ns: list[int] = []
+        # The numbers of every tick in a row, NaN for None: as objects, a day of them would take a gigabyte.
+        self._numbers = array("d")
+        self._stages_of = array("H")
+        self._stages: dict[tuple[str, ...], int] = {}
         self._first_ns: int | None = None
         self._last_index = -1
         self._watch = MachineWatch()
@@ -189,17 +194,15 @@ class LatencyObserver:
         if self._first_ns is None:
             self._first_ns = begun_ns
         timing = None if self._game is None else self._game.timing_of(tick.frame)
-        self._timings.append(
-            TickTiming(
-                time_s=(begun_ns - self._first_ns) / 1e9,
-                late_ms=tick.late_ns / 1e6,
-                latency_ms=tick.latency_ms,
-                num_skipped=tick.index - self._last_index - 1,
-                age_ms=0.0 if timing is None else timing.age_ms,
-                stages_ms={} if tick.latency_ms is None or timing is None else _stages(timing, tick.latency_ms),
+        stages_ms = {} if tick.latency_ms is None or timing is None else _stages(timing, tick.latency_ms)
+        self._numbers.extend(
+            (
+                *((begun_ns - self._first_ns) / 1e9, tick.late_ns / 1e6),
+                math.nan if tick.latency_ms is None else tick.latency_ms,
+                *(tick.index - self._last_index - 1, 0.0 if timing is None else timing.age_ms, *stages_ms.values()),
             )
         )
-        self._times_ns.append(begun_ns)
+        self._stages_of.append(self._stages.setdefault(tuple(stages_ms), len(self._stages)))
         self._last_index = tick.index
         self._watch.poll()
 
@@ -217,11 +220,18 @@ class LatencyObserver:
 
     def timings(self) -> list[TickTiming]:
         """Every tick so far with the steal of its second."""
-        starts_ns = [window.start_ns for window in self.windows]
+        starts_s = [(window.start_ns - self.origin_ns) / 1e9 for window in self.windows]
+        numbers, names = iter(self._numbers), list(self._stages)
         timings = []
-        for timing, time_ns in zip(self._timings, self._times_ns, strict=True):
-            index = max(0, bisect_right(starts_ns, time_ns) - 1)
-            timings.append(replace(timing, steal=self.windows[index].steal) if starts_ns else timing)
+        for stages in self._stages_of:
+            time_s, late_ms, latency_ms, num_skipped, age_ms = islice(numbers, 5)
+            timings.append(
+                TickTiming(
+                    *(time_s, late_ms, None if math.isnan(latency_ms) else latency_ms, int(num_skipped), age_ms),
+                    stages_ms=dict(zip(names[stages], numbers, strict=False)),
+                    steal=self.windows[max(0, bisect_right(starts_s, time_s) - 1)].steal if starts_s else math.nan,
+                )
+            )
         return timings
 
 
