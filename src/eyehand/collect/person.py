@@ -56,7 +56,7 @@ class PersonReport:
         deviation_ms: how far frames were from the middle of their grid of 50 ms: median, 99th percentile, largest.
         near_share: of the frames, within 2 ms.
         times_ns: when the frames of every stretch were taken, on the game's clock.
-        failure: what ended it, if it was not the person; the caller raises it.
+        failure: what ended it, Ctrl-C included, if it was not the time or the game; the caller raises it.
     """
 
     recordings: tuple[Path, ...]
@@ -116,8 +116,6 @@ def _record(game: X11Game, desk: _Desk, typed: TextIO | None) -> PersonReport:
             threading.Thread(target=desk.read, args=(typed,), name="eyehand instructions", daemon=True).start()
         try:
             desk.run(listener)
-        except KeyboardInterrupt:
-            return desk.report()
         except BaseException as failure:  # for the caller to raise, when it has told what was recorded
             return desk.report(failure)
     return desk.report()

@@ -31,7 +31,7 @@ def run(options: Options) -> int:
 
 
 def _record_person(options: Options, game: str) -> int:
-    """Until the person, the time or the game is over."""
+    """Until the person, the time or the game is over. Ends with 130 after Ctrl-C."""
     import sys
     from contextlib import closing
 
@@ -52,6 +52,8 @@ def _record_person(options: Options, game: str) -> int:
             raise UserError("People are recorded under X11: log in to an X11 session.")
         report = record_person(played, wanted, typed=sys.stdin if sys.stdin.isatty() else None)
     _print_person(report)
+    if isinstance(report.failure, KeyboardInterrupt):
+        return 130
     if report.failure is not None:
         raise report.failure
     return 0

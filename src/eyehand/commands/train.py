@@ -8,8 +8,8 @@ __all__ = ["Options", "run"]
 
 
 def run(options: Options) -> int:
-    """Train, and say where the policy lies."""
+    """Train, and say where the policy lies. What a signal has ended is saved, and ends with 128 and its number."""
     from eyehand.train.loop import train
 
-    train(options)
-    return 0
+    ended_by = train(options).ended_by
+    return 0 if ended_by is None else 128 + ended_by

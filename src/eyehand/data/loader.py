@@ -283,9 +283,11 @@ class _Filler:
 
 
 def _run(tasks: Any, results: Any, filler: _Filler, parent: int | None) -> None:
-    """A worker's main loop. A forked one ends with its parent, however that dies; the parent handles Ctrl-C."""
+    """A worker's main loop. A forked one ends with its parent, however that dies; the parent handles Ctrl-C and the
+    end of the terminal."""
     if parent is not None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for name in {"SIGINT", "SIGHUP"} & set(dir(signal)):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
     while parent is None or os.getppid() == parent:
         try:

@@ -17,7 +17,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -66,20 +66,24 @@ class TrainResult:
     Attributes:
         step: optimiser steps done.
         policy: the newest playable checkpoint.
-        is_finished: False when it was interrupted and can be resumed.
+        ended_by: the signal that ended it early, so that it can be resumed; None: it is finished.
         held_out: scores on the held-out recordings at the end; None without such recordings.
     """
 
     step: int
     policy: Path
-    is_finished: bool
+    ended_by: signal.Signals | None
     held_out: Scores | None
+
+    @property
+    def is_finished(self) -> bool:
+        return self.ended_by is None
 
 
 def train(config: TrainConfig) -> TrainResult:
     """Train a policy by behaviour cloning, or resume a run.
 
-    Ctrl-C or SIGTERM ends the run after the current step, with everything saved.
+    Ctrl-C, SIGTERM or the end of the terminal end the run after the current step, with everything saved.
 
     Raises:
         UserError: unusable data, options, or disk.
@@ -117,7 +121,7 @@ def _train(config: TrainConfig) -> TrainResult:
         cache_frames_gb=config.cache_frames_gb,
         recompression=RandomRecompression(config.compression, config.seed) if config.compression > 0 else None,
     )
-    with loader, _interruptible() as interrupted:
+    with loader, _signals() as received:
         trainer = _Trainer(config, run, dataset)
         with RunLog(config.out, trainer.step, config.max_steps) as log:
             log.say(
@@ -131,7 +135,7 @@ def _train(config: TrainConfig) -> TrainResult:
                 pin(loader.slots_SBTX)
             batches = loader.batches(sampler.batches(config.batch_size, trainer.step), trainer.step)
             prefetcher = Prefetcher(batches, trainer.text_table_MND, run.policy_config.space, config, run.device)
-            return trainer.fit(prefetcher, held_out, log, interrupted)
+            return trainer.fit(prefetcher, held_out, log, received)
 
 
 @dataclass(frozen=True)
@@ -244,15 +248,17 @@ class _Trainer:
         by_clock = 0.0 if config.minutes is None else self.elapsed_s / max(60 * config.minutes, 1e-9)
         return max(by_steps, by_clock)
 
-    def fit(self, prefetcher: Prefetcher, held_out: HeldOut, log: RunLog, interrupted: threading.Event) -> TrainResult:
-        """Train until the run is over or interrupted."""
+    def fit(
+        self, prefetcher: Prefetcher, held_out: HeldOut, log: RunLog, received: Sequence[signal.Signals]
+    ) -> TrainResult:
+        """Train until the run is over or a signal has been received."""
         config = self.config
         scores: Scores | None = None
         saved_at_step, saved_at_s = self.step, time.monotonic()
         pace = Pace(prefetcher)
         previous: torch.cuda.Event | None = None
         is_last = self.share_done >= 1
-        while not is_last and not interrupted.is_set():
+        while not is_last and not received:
             batch = next(prefetcher)
             try:
                 grad_norm = self._learn(batch)
@@ -279,7 +285,7 @@ class _Trainer:
             f"{'Done' if is_last else 'Stopped; --resume goes on'}: step {self.step}, {self.elapsed_s / 60:.1f} "
             f"minutes; the policy is in {config.out / 'policy'}"
         )
-        return TrainResult(self.step, config.out / "policy", is_last, scores)
+        return TrainResult(self.step, config.out / "policy", None if is_last else received[0], scores)
 
     def _learn(self, batch: DeviceBatch) -> Tensor:
         """One optimiser step; returns the norm of the gradient, a scalar tensor."""
@@ -412,22 +418,25 @@ def _log_baselines(log: RunLog, train_part: Dataset, held_out: HeldOut) -> None:
 
 
 @contextmanager
-def _interruptible() -> Iterator[threading.Event]:
-    """An event that the first Ctrl-C or SIGTERM sets; the second acts as usual."""
-    event = threading.Event()
+def _signals() -> Iterator[Sequence[signal.Signals]]:
+    """The signals that were received and ask for an end: Ctrl-C, SIGTERM, the end of the terminal. The first of a kind
+    ends nothing by itself, the second acts as usual, and one that is ignored (`nohup`) stays ignored."""
+    received: list[signal.Signals] = []
     if threading.current_thread() is not threading.main_thread():
-        yield event
+        yield received
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.Signals[name] for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in numbers}
 
-    def interrupt(number: int, frame: object) -> None:
-        event.set()
+    def receive(number: int, frame: object) -> None:
+        received.append(signal.Signals(number))
         signal.signal(number, before[signal.Signals(number)])
 
-    for number in before:
-        signal.signal(number, interrupt)
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, receive)
     try:
-        yield event
+        yield received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
