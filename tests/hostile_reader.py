@@ -6,6 +6,7 @@ and by how much its peak of memory grew. One child serves many examples; one tha
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
 import re
@@ -29,6 +30,7 @@ def read_recordings(folder: Path) -> Iterator[str]:
     from eyehand.data.indexing import build_index
     from eyehand.data.reencode import Settings, reencode
     from eyehand.data.sources import find_recordings_at
+    from eyehand.errors import UserError
     from eyehand.formats.lerobot_export import export_lerobot
     from eyehand.jobs.local import LocalEngine
     from eyehand.pages.recording_page import write_page
@@ -47,11 +49,15 @@ def read_recordings(folder: Path) -> Iterator[str]:
         yield from verdict.reasons
     for row in build_index([str(folder)], out / "index.parquet", say=lambda sentence: None):
         yield row.error or ""
-    load_dataset([out / "index.parquet"], P2P)
-    dataset = load_dataset([folder], P2P)
-    dataset.loaded()
-    for number, episode in enumerate(dataset.episodes):
-        dataset.decode(number, 0, episode.num_steps)
+    for data in (out / "index.parquet", folder):
+        dataset = load_dataset([data], P2P)
+        try:
+            dataset.loaded()
+        except UserError as error:
+            raise AssertionError("a recording is taken whose actions cannot be read") from error
+        for number, episode in enumerate(dataset.episodes):
+            with contextlib.suppress(UserError):  # damage in the middle of a video shows only now
+                dataset.decode(number, 0, episode.num_steps)
     for done in reencode(located, out / "made", Settings(small_only=True), LocalEngine()):
         yield done.error or ""
     yield from export_lerobot(found, out / "exported").problems

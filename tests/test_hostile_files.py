@@ -201,6 +201,7 @@ def test_values_that_no_recorder_writes(reader: HostileReader, sound: Path, work
         shutil.copy(sound / "block-001" / "annotation.proto", path)
 
 
+ODD_TEXT = "\0[red]\x1b]52;c;eA==\x07</script>\u202e{0}\ufffe"
 ODD_NUMBERS = ("", "a", "-1", "1e9", "nan", "0x10", "9" * 30, "0", "1,2", "\u0663")
 PAX_KEYS = (
     *("GNU.sparse.major", "GNU.sparse.minor", "GNU.sparse.map", "GNU.sparse.size", "GNU.sparse.realsize"),
@@ -304,6 +305,20 @@ def a_frame_of_many_keys(path: Path) -> None:
     path.write_bytes(message.SerializeToString())
 
 
+def a_trigger_that_is_no_number(path: Path) -> None:
+    message = pb.VideoAnnotation.FromString(path.read_bytes())
+    message.frame_annotations[3].user_action.game_pad.left_trigger = math.nan
+    path.write_bytes(message.SerializeToString())
+
+
+def odd_texts(path: Path) -> None:
+    message = pb.VideoAnnotation.FromString(path.read_bytes())
+    message.metadata.env.env = message.metadata.user = message.metadata.env.env_subtype = ODD_TEXT
+    message.frame_annotations[3].user_action.keyboard.keys.append(ODD_TEXT)
+    message.frame_annotations[0].frame_text_annotation[0].instruction = ODD_TEXT
+    path.write_bytes(message.SerializeToString())
+
+
 def much_about_the_whole(path: Path) -> None:
     path.write_bytes(path.read_bytes() + b"\x42\x00" * 10_000_000)
 
@@ -329,8 +344,11 @@ def encoded(number: int) -> bytes:
 
 def test_bombs_and_what_is_no_file(reader: HostileReader, sound: Path, tmp_path: Path) -> None:
     shutil.copytree(sound / "block-000", tmp_path / "data" / "block-000")
-    annotations = (many_frames, a_frame_of_many_events, a_frame_of_many_keys, much_about_the_whole)
-    bombs = [(bomb, "annotation.proto") for bomb in annotations]
+    bombs = [
+        (bomb, "annotation.proto")
+        for bomb in (many_frames, a_frame_of_many_events, a_frame_of_many_keys, a_trigger_that_is_no_number)
+    ]
+    bombs += [(odd_texts, "annotation.proto"), (much_about_the_whole, "annotation.proto")]
     parts = ("annotation.proto", "192x192.mp4", "video.mp4")
     bombs += [(bomb, part) for bomb in (a_terabyte, pipe, endless) for part in parts]
     attacked = [moving_block.record(tmp_path / "data", seed=seed, num_frames=5) for seed in range(1, 1 + len(bombs))]

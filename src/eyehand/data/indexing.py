@@ -242,6 +242,7 @@ def _row(files: RecordingFiles, source: str) -> IndexRow:
         problem = rate_problem(info.fps)
         if problem is not None:
             raise UserError(problem)
+        recording.executed(0)  # every action, as training will read it, or it is not indexed
         annotations = recording.annotations
         annotators = {text.frame_text_annotator.version for each in annotations for text in each.frame_text_annotation}
         instructions = {text for text in recording.instructions if text}

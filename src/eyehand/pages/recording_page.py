@@ -147,7 +147,7 @@ def _write(file: TextIO, shown: Sequence[_Shown], notes: Sequence[str]) -> None:
             _of_all([each.timeline for each in shown if each.timeline is not None]) if len(usable) > 1 else "",
         )
     )
-    before, after = page(f"eyehand: {title}", heading, notes, body + _END).split(_END)
+    before, _, after = page(f"eyehand: {title}", heading, notes, body + _END).rpartition(_END)
     file.write(before)
     for each in usable:
         _write_recording(file, each)
