@@ -77,6 +77,6 @@ def _show(report: ImportReport, out: Path) -> int:
         for note in notes:
             output(f"{folder}: {note}")
     there = f", {len(report.skipped)} were there already" if report.skipped else ""
-    failed = f"; {len(report.problems)} problems, see above" if report.problems else ""
+    failed = f"; {len(report.problems)} could not be imported, see above" if report.problems else ""
     output(f"wrote {len(report.written)} recordings with {report.num_frames} frames to {out}{there}{failed}")
     return 2 if report.problems else 0
