@@ -99,7 +99,7 @@ class Run:
 def _annotations(path: Path) -> list[object]:
     if not (path / ANNOTATION_FILE).stat().st_size:
         return []  # made at this moment
-    return list(read_annotation(path / ANNOTATION_FILE).message.frame_annotations)
+    return list(read_annotation(path / ANNOTATION_FILE).frames)
 
 
 def _events(path: Path) -> list[InputEvent]:
@@ -215,7 +215,7 @@ def test_events_lie_between_their_frames(run: Callable[..., Run], person: Typist
     person.key("F1", False)
     recording.wait_recorded(_released("F1"))
     path = recording.end().recordings[0]
-    annotations = read_annotation(path / ANNOTATION_FILE).message.frame_annotations
+    annotations = read_annotation(path / ANNOTATION_FILE).frames
     assert len(annotations) > 2
     for before, after in itertools.pairwise(annotations):
         assert all(before.frame_time <= event.time < after.frame_time for event in after.input_events)
