@@ -173,7 +173,7 @@ def test_names_and_kinds_that_are_refused(tmp_path: Path) -> None:
     assert [(each.name, each.files) for each in found] == [
         (name, None) for name in ("../../evil", "/etc", "caf\\udce9", "link", "half")
     ]
-    words = ["leads out", "leads out", "not UTF-8", "no plain file", "192x192.mp4 is missing"]
+    words = ["points out", "points out", "not UTF-8", "no plain file", "192x192.mp4 is missing"]
     assert all(word in each.problem for word, each in zip(words, found, strict=True))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tar"]
 

@@ -18,7 +18,6 @@ from eyehand.errors import UserError
 from eyehand.recording.file_range import FileRange, file_system_of
 from eyehand.recording.format import ANNOTATION_FILE, CAPTURED_FILE, SMALL_FILE
 from eyehand.recording.reader import RecordingFiles, is_hidden
-from eyehand.safe_path import path_problem
 
 __all__ = ["RECORDING_FILES", "Archive", "Located", "Source", "find_recordings_at", "is_archive", "name_problem"]
 __all__ += ["place_of", "printable"]
@@ -183,9 +182,11 @@ def _in_folders(sizes: dict[str, int], root: str, address: Any) -> list[Located]
 
 def name_problem(name: str) -> str | None:
     """Why a recording of this name, from outside, is not used; None: it may be."""
-    plain = name if ".." in name.split("/") else posixpath.normpath(name)
-    problem = None if plain == "." else path_problem(plain)
-    return None if problem is None else f"Its name {problem}: rename it."
+    if printable(name) != name:
+        return "Its name is not UTF-8: rename it."
+    if name.startswith("/") or ".." in name.split("/"):
+        return "Its name points out of the archive: make the archive anew, with plain names."
+    return None
 
 
 def printable(name: str) -> str:
