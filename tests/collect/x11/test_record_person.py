@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -391,6 +392,6 @@ def test_a_full_disk_keeps_what_was_recorded(run: Callable[..., Run], tmp_path: 
 
 def test_a_folder_that_cannot_be_written_is_one_sentence(run: Callable[..., Run], tmp_path: Path) -> None:
     (tmp_path / "recordings").write_text("not a folder")
-    report = run().start().wait()
-    assert "Cannot write the recording" in str(report.failure)
-    assert report.num_frames == 0 or report.recordings == ()
+    started = run().start()
+    assert isinstance(started.error, UserError)
+    assert re.fullmatch(r"Cannot write to .*recordings \(File exists\): .*\.", str(started.error))
