@@ -17,9 +17,9 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +27,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from eyehand.checkpoint import load_checkpoint, save_checkpoint
-from eyehand.clock import FPS
+from eyehand.checkpoint import save_checkpoint
 from eyehand.data.dataset import Dataset, load_dataset
-from eyehand.data.loader import ClipLoader, default_workers
+from eyehand.data.loader import ClipLoader
 from eyehand.data.sampler import ClipSampler, weigh_tasks
 from eyehand.data.split import Selection
 from eyehand.errors import UserError
@@ -39,21 +38,19 @@ from eyehand.jobs.local import LocalEngine
 from eyehand.jobs.progress import shown_progress
 from eyehand.machine import num_cores
 from eyehand.model.policy import Policy
-from eyehand.model.policy_config import PolicyConfig
-from eyehand.model.presets import preset
 from eyehand.model.text import text_encoder
-from eyehand.model.vision_weights import read_vision_weights
 from eyehand.recording.recompress import RandomRecompression
 from eyehand.replaced import replaced
-from eyehand.train.device import choose_device, has_bfloat16, limit_queue, pin, tune
+from eyehand.train.device import has_bfloat16, limit_queue, pin, tune
 from eyehand.train.features import make_features
-from eyehand.train.log import LOG_FILE, RunLog
+from eyehand.train.log import RunLog
 from eyehand.train.losses import behaviour_cloning_loss, divergence
 from eyehand.train.meter import Meter, Pace
 from eyehand.train.optimizer import WeightMean, adamw, learning_rate
 from eyehand.train.prefetcher import DeviceBatch, Prefetcher
-from eyehand.train.state import STATE_FILE, TrainingState, load_state, save_state
-from eyehand.train.train_config import CONFIG_FILE, TrainConfig, check_resumable, read_config
+from eyehand.train.run import Run
+from eyehand.train.state import TrainingState, save_state
+from eyehand.train.train_config import CONFIG_FILE, TrainConfig
 from eyehand.train.validation import HeldOut, Scores, begin_at_frequencies, copy_last_scores, marginal_scores
 
 __all__ = ["TrainResult", "train"]
@@ -93,7 +90,7 @@ def train(config: TrainConfig) -> TrainResult:
 
 
 def _train(config: TrainConfig) -> TrainResult:
-    run = _Run.open(config)
+    run = Run.open(config)
     selection = Selection(config.where, config.subset, config.held_out)
     dataset = load_dataset(config.data, run.policy_config.space, run.workers, selection)
     if config.trunk is not None:
@@ -138,68 +135,10 @@ def _train(config: TrainConfig) -> TrainResult:
             return trainer.fit(prefetcher, held_out, log, received)
 
 
-@dataclass(frozen=True)
-class _Run:
-    """Device, network and saved state of a run, resolved before anything expensive."""
-
-    device: torch.device
-    workers: int
-    clip_steps: int
-    policy_config: PolicyConfig
-    initial: Policy | None
-    playing: dict[str, Any]
-    vision: Mapping[str, Tensor] | None
-    state: TrainingState | None
-
-    @staticmethod
-    def open(config: TrainConfig) -> _Run:
-        """Create or reopen the run's folder.
-
-        Raises:
-            UserError: see `train`.
-        """
-        device = choose_device(config.device)
-        begun = None if config.init_from is None else load_checkpoint(config.init_from)
-        initial = None if begun is None else begun.policy
-        policy_config = _Run._network(config) if initial is None else initial.config
-        vision: Mapping[str, Tensor] | None = None
-        if config.trunk is not None:
-            trunk = load_checkpoint(config.trunk).policy
-            seen = {name: getattr(trunk.config, name) for name in ("vision", "vision_widths", "frame_size")}
-            if initial is not None and replace(policy_config, **seen) != policy_config:
-                raise UserError(
-                    f"The image trunk of {config.trunk} does not fit into {config.init_from}: take its own."
-                )
-            policy_config, vision = replace(policy_config, **seen), trunk.image_encoder.trunk.state_dict()
-        if config.vision_weights is not None and not config.resume:
-            vision = read_vision_weights(config.vision_weights)
-        state = None
-        if config.resume:
-            check_resumable(config, read_config(config.out))
-            state = load_state(config.out)
-        elif any((config.out / name).exists() for name in (CONFIG_FILE, STATE_FILE, LOG_FILE)):
-            raise UserError(f"{config.out} already holds a run: go on with --resume, or give another --out.")
-        workers = default_workers() if config.workers is None else config.workers
-        clip_steps = min(config.clip_steps or policy_config.history_steps, policy_config.history_steps)
-        playing = {} if begun is None else {**begun.playing, "fps": FPS}
-        return _Run(device, workers, clip_steps, policy_config, initial, playing, vision, state)
-
-    @staticmethod
-    def _network(config: TrainConfig) -> PolicyConfig:
-        """The PolicyConfig of the preset, with the text encoder of the options."""
-        network = preset(config.preset)
-        if config.vision_weights is not None and network.vision != "p2p":
-            raise UserError("--vision-weights are for the p2p vision trunk: leave them out, or choose a p2p preset.")
-        if config.text_encoder is None:
-            return network
-        encoder = text_encoder(config.text_encoder)
-        return replace(network, text_encoder=encoder.name, num_text_tokens=encoder.num_tokens, text_dim=encoder.dim)
-
-
 class _Trainer:
     """Network, optimiser and running mean of one run, and the loop over its steps."""
 
-    def __init__(self, config: TrainConfig, run: _Run, dataset: Dataset) -> None:
+    def __init__(self, config: TrainConfig, run: Run, dataset: Dataset) -> None:
         self.config = config
         self.run = run
         self.dataset = dataset
