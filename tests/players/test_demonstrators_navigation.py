@@ -70,10 +70,10 @@ def test_a_low_ceiling_bars_the_way_and_a_closed_door_does_not() -> None:
     assert len(_way(FloorPlan(_two_rooms(middle_ceiling=48)), (40, 128), (540, 128))) == 0
     with_door = FloorPlan(_two_rooms(middle_ceiling=0))
     assert len(_way(with_door, (40, 128), (540, 128))) > 0
-    (_, west), (to_door, door), (to_east, east) = with_door.sectors_ahead(200, 128, 400, 128)
-    assert (west, door, east) == (0, 1, 2)
-    assert (to_door, to_east) == (pytest.approx(56, abs=8), pytest.approx(120, abs=8))
-    assert with_door.sectors_ahead(200, 128, 100, 128) == [(0.0, 0)]
+    ahead = with_door.bodies_ahead(200, 128, 400, 128, reach=400)
+    assert min(distance for distance, sectors in ahead if 1 in sectors) == pytest.approx(56 - 16, abs=8)
+    assert [sectors for distance, sectors in ahead if distance in (0, 88, 192)] == [{0}, {1}, {2}]
+    assert with_door.bodies_ahead(200, 128, 400, 128, reach=20) == [(way, frozenset({0})) for way in (0, 8, 16)]
 
 
 def test_a_solid_thing_closes_a_passage_that_it_fills() -> None:

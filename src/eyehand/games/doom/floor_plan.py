@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from eyehand.games.doom.state import DoomLine, DoomObject, DoomSector
 
-__all__ = ["CELL", "RADIUS", "DistanceField", "FloorPlan", "Obstacle", "floor_plan", "obstacles_of"]
+__all__ = ["CELL", "RADIUS", "DistanceField", "FloorPlan", "Lift", "Obstacle", "floor_plan", "obstacles_of"]
 
 CELL = 8.0
 """Side of a grid cell."""
@@ -54,6 +54,21 @@ class Obstacle:
     radius: float
 
 
+@dataclass(frozen=True, slots=True)
+class Lift:
+    """A floor that comes down when it is called.
+
+    Attributes:
+        sector: its number.
+        low: height of its floor when it is down.
+        calls: lines at which it is called.
+    """
+
+    sector: int
+    low: float
+    calls: tuple[DoomLine, ...]
+
+
 def obstacles_of(objects: Iterable[DoomObject]) -> tuple[Obstacle, ...]:
     """The decorations among `objects` that block the way."""
     solid = (o for o in objects if o.name in _SOLID_RADII)
@@ -73,17 +88,19 @@ class FloorPlan:
         stand_HW: height at which a body centred in the cell stands (the highest floor that it touches).
         is_free_HW: whether a body fits there (a closed door counts as open).
         sector_HW: number of the sector that the cell's middle lies in, -1 outside.
+        open_heights: floor and ceiling of every sector when its lift is down and its door is open.
+        lifts: numbers of the sectors that are lifts.
         clearance_HW: cells to the nearest place where a body does not fit or would fall or bump, at most
             `len(_WALL_COST)` + 1.
     """
 
     def __init__(
-        self, sectors: Sequence[DoomSector], obstacles: Sequence[Obstacle] = (), lifts: Iterable[DoomLine] = ()
+        self, sectors: Sequence[DoomSector], obstacles: Sequence[Obstacle] = (), lifts: Sequence[Lift] = ()
     ) -> None:
         """Rasterise the level.
 
         Args:
-            lifts: lines at which a lift can be called: there one gets up to any height.
+            lifts: one walks onto them where they can be called, as far as their low floor allows, and rides up.
 
         Raises:
             ValueError: there are no sectors.
@@ -103,7 +120,19 @@ class FloorPlan:
         self.is_free_HW = is_inside_HW & (headroom_HW >= HEADROOM) & ~self._solids(obstacles)
         walls = {_ends(line): line for sector in sectors for line in sector.lines if line.is_blocking}
         self.is_free_HW &= ~self._touched(walls.values(), RADIUS)
-        self._is_lift_HW = self._touched(lifts, RADIUS + CELL)
+        self.lifts = frozenset(lift.sector for lift in lifts)
+        lows = {lift.sector: lift.low for lift in lifts}
+        self.open_heights = [
+            (lows.get(n, s.floor_height), math.inf if _is_door(s) else s.ceiling_height) for n, s in enumerate(sectors)
+        ]
+        # Who only touches a lift stands on the floor beside it; whose middle is on it can ride up.
+        for lift in lifts:
+            floor_HW[self.sector_HW == lift.sector] = lift.low
+        self._low_HW = _window_max(np.where(np.isfinite(floor_HW), floor_HW, np.float32(_NOWHERE)))
+        is_lift_HW = np.isin(self.sector_HW, list(self.lifts))
+        self.stand_HW = np.where(is_lift_HW, self.stand_HW, self._low_HW)
+        called_HW = self._touched((line for lift in lifts for line in lift.calls), RADIUS + 2 * CELL)
+        self._is_called_HW = called_HW & is_lift_HW
         self.clearance_HW = self._clearance()
 
     # ---- cells and points -------------------------------------------------------------------------------------
@@ -163,17 +192,16 @@ class FloorPlan:
         if not (self.clearance_HW[rows, columns][1:] >= clearance).all():
             return False
         stand = self.stand_HW[rows, columns]
-        return bool(((np.diff(stand) <= STEP_UP) | self._is_lift_HW[rows, columns][1:]).all())
+        is_called = self._is_called_HW[rows, columns][1:] & (np.diff(self._low_HW[rows, columns]) <= STEP_UP)
+        return bool((is_called | (np.diff(stand) <= STEP_UP)).all())
 
-    def sectors_ahead(self, x1: float, y1: float, x2: float, y2: float) -> list[tuple[float, int]]:
-        """The sectors along the straight line between two points: the distance at which each begins, and its number."""
-        length = math.hypot(x2 - x1, y2 - y1)
-        count = max(2, math.ceil(length / (CELL / 2)) + 1)
-        columns = ((np.linspace(x1, x2, count) - self._x0) // CELL).astype(np.int64).clip(0, self.width - 1)
-        rows = ((np.linspace(y1, y2, count) - self._y0) // CELL).astype(np.int64).clip(0, self.height - 1)
-        sectors = self.sector_HW[rows, columns]
-        begins = np.flatnonzero(np.diff(sectors, prepend=-2))
-        return [(float(n * length / (count - 1)), int(sectors[n])) for n in begins if sectors[n] >= 0]
+    def bodies_ahead(
+        self, x1: float, y1: float, x2: float, y2: float, reach: float
+    ) -> list[tuple[float, frozenset[int]]]:
+        """What a body touches on the straight line to a point, at most `reach` far: distances, numbers of sectors."""
+        length = max(1.0, math.hypot(x2 - x1, y2 - y1))
+        ways = np.arange(0.0, min(length, reach), CELL).tolist()
+        return [(way, self.touched(x1 + (x2 - x1) * way / length, y1 + (y2 - y1) * way / length)) for way in ways]
 
     @lru_cache(maxsize=256)  # noqa: B019 - plans live as long as the process (see floor_plan)
     def field(self, goal: int, limit: float = math.inf, closed_sectors: frozenset[int] = frozenset()) -> DistanceField:
@@ -229,7 +257,8 @@ class FloorPlan:
         here, there = np.arange(free.size)[:, None], self.neighbours
         start, end = (here, there) if leaving else (there, here)
         climb = stand[end] - stand[start]
-        is_climbable = (climb <= STEP_UP) | self._is_lift_HW.ravel()[end]
+        low = self._low_HW.ravel()
+        is_climbable = (climb <= STEP_UP) | (self._is_called_HW.ravel()[end] & (low[end] - low[start] <= STEP_UP))
         passable = free[end] & free[start] & is_climbable & (here != there)
         passable &= np.minimum(ceiling[end], ceiling[start]) - np.maximum(stand[end], stand[start]) >= HEADROOM
         # No cutting of corners: a diagonal step needs both cells beside it.
@@ -255,9 +284,8 @@ class FloorPlan:
             # A line inside one sector has that sector on both sides: it bounds nothing.
             bounds = [li for li in sector.lines if li.is_blocking or num_sectors[_ends(li)] > 1]
             inside_HW = self._inside(bounds)
-            is_door = sector.ceiling_height <= sector.floor_height
             floor_HW[inside_HW] = sector.floor_height
-            ceiling_HW[inside_HW] = np.inf if is_door else sector.ceiling_height
+            ceiling_HW[inside_HW] = np.inf if _is_door(sector) else sector.ceiling_height
             sector_HW[inside_HW] = number
         return floor_HW, ceiling_HW, sector_HW
 
@@ -360,6 +388,10 @@ class DistanceField:
         if cell is not None and not np.isfinite(self.cost_N[cell]):
             cell = self.plan.nearest_free(x, y)
         return None if cell is None or not np.isfinite(self.cost_N[cell]) else cell
+
+
+def _is_door(sector: DoomSector) -> bool:
+    return sector.ceiling_height <= sector.floor_height
 
 
 def _window_max(values_HW: NDArray[np.float32]) -> NDArray[np.float32]:

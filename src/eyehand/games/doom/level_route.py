@@ -17,7 +17,7 @@ import numpy as np
 
 from eyehand.errors import UserError
 from eyehand.formats.doom.wad import WadFile
-from eyehand.games.doom.floor_plan import DistanceField, FloorPlan, Obstacle
+from eyehand.games.doom.floor_plan import DistanceField, FloorPlan, Lift, Obstacle
 from eyehand.games.doom.level import wad_path
 from eyehand.games.doom.level_map import LevelMap, MapLine, MapThing, read_level
 
@@ -56,7 +56,7 @@ class Leg:
         x, y: the key, the middle of the switch, or the point behind the line.
         is_pushed: it is a switch: stand before it, face it and push.
         reach: it is reached from nearer than this along both axes.
-        field: the ways to it, through the doors that are open by then.
+        field: the ways to it, through the doors that are open by then; closed_sectors: those that are not.
         length: cost of the way from where the leg before ends.
     """
 
@@ -65,6 +65,7 @@ class Leg:
     is_pushed: bool
     reach: float
     field: DistanceField
+    closed_sectors: frozenset[int]
     length: float
 
     def is_reached(self, x: float, y: float) -> bool:
@@ -136,14 +137,17 @@ class _Planner:
         self.things = [t for t in level.things if t.flags & _SKILL_FLAGS[skill - 1] and not t.flags & _NOT_SINGLE]
         doors = {line.back for line in level.lines if line.special in _MANUAL_DOORS | _KEYED_DOORS.keys()}
         self.openers: dict[int, list[MapLine | MapThing]] = {}
-        sectors = list(level.sectors)
+        sectors, lifts = list(level.sectors), []
         for number, sector in enumerate(sectors):
             by_tag = [line for line in level.lines if line.tag == level.tags[number] != 0]
             openers = [line for line in by_tag if line.special in _OPENERS]
             lowers = [line for line in by_tag if line.special in _LOWERS]
+            calls = tuple(line.line for line in by_tag if line.special in _LIFT_SWITCHES)
+            beside = [level.sectors[other].floor_height for other in _beside(level.lines, number)] if by_tag else []
             is_shut = sector.ceiling_height <= sector.floor_height
+            if calls:
+                lifts.append(Lift(number, min(beside, default=sector.floor_height), calls))
             if lowers:
-                beside = [level.sectors[other].floor_height for other in _beside(level.lines, number)]
                 floor = (max if lowers[0].special in _TO_HIGHEST else min)(beside, default=sector.floor_height)
                 if floor < sector.floor_height:
                     sectors[number] = replace(sector, floor_height=floor)
@@ -158,7 +162,6 @@ class _Planner:
                 keys = [thing for thing in self.things if thing.number in _KEYED_DOORS[line.special]]
                 self.openers[line.back] = list(keys)
         solids = [Obstacle(t.x, t.y, _SOLID_RADII[t.number]) for t in self.things if t.number in _SOLID_RADII]
-        lifts = [line.line for line in level.lines if line.special in _LIFT_SWITCHES]
         self.plan = FloorPlan(sectors, solids, lifts)
         self._opened: set[int] = set()
         self._legs: list[Leg] = []
@@ -188,7 +191,7 @@ class _Planner:
             goal = goals[int(np.argmin(costs))]
             field = self.plan.field(goal.cell, closed_sectors=closed)
             if closed == locked:
-                self._legs.append(Leg(goal.x, goal.y, goal.is_pushed, goal.reach, field, min(costs)))
+                self._legs.append(Leg(goal.x, goal.y, goal.is_pushed, goal.reach, field, closed, min(costs)))
                 self._x, self._y = self.plan.point(goal.cell)
                 return True
             lock = next(lock for x, y in field.way(self._x, self._y) for lock in self.plan.touched(x, y) & locked)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 
+from eyehand.games.doom.floor_plan import DistanceField
 from eyehand.games.doom.level_route import LevelRoute
 from eyehand.games.doom.state import DoomState
 from eyehand.players.demonstrators.combat import MONSTERS, SEARCH_DEG, Marksman
@@ -19,7 +20,6 @@ from eyehand.players.demonstrators.scripted import Intent, Scene
 
 __all__ = ["LevelDemonstrator"]
 
-_MELEE = frozenset(("Demon", "Spectre", "LostSoul"))
 _HEALTH = {"Stimpack": 90.0, "Medikit": 75.0}
 """What heals, and below which health it is fetched."""
 _AMMUNITION = frozenset(("Shell", "ShellBox", "Clip", "ClipBox"))
@@ -33,22 +33,26 @@ class LevelDemonstrator(Marksman):
 
     Attributes:
         sight: monsters farther than this are left alone.
-        near: a monster that bites is backed away from at less than this.
+        near: a monster is backed away from at less than this: it hits less from afar.
+        wide_deg: at a target of more than this half width the trigger is held; else every shot is aimed.
         patience_ticks: a monster that has left the picture this short a time ago is waited for.
-        fetch_distance: what is needed is fetched from nearer than this.
+        fetch_distance, fetch_way: what is needed is fetched from nearer than this, by a way of less cost than that.
         flank_deg: only what lies within this angle of the view is fetched.
     """
 
     sight = 900.0
-    near = 160.0
+    near = 300.0
+    wide_deg = 3.0
     patience_ticks = 14
     fetch_distance = 500.0
+    fetch_way = 700.0
     flank_deg = 70.0
 
     def reset(self, seed: int) -> None:
         super().reset(seed)
         self._navigator: Navigator | None = None
         self._leg = 0
+        self._wanted_id: int | None = None
 
     def targets(self, scene: Scene) -> list[Sighting]:
         return [target for target in super().targets(scene) if target.distance < self.sight]
@@ -59,13 +63,13 @@ class LevelDemonstrator(Marksman):
 
     def engage(self, scene: Scene, target: Sighting) -> Intent:
         state, keys = scene.state, self._sidestep(scene)
-        if target.name in _MELEE and target.distance < self.near and self._has_room(state, 180.0):
-            keys |= {"s"}
+        if not keys and target.distance < self.near:
+            keys = self._retreat(state)
         fire = self.may_fire(scene, target)
         return Intent(target.aim_deg, target.drift_deg, keys, fire)
 
     def may_fire(self, scene: Scene, target: Sighting) -> bool:
-        if scene.state.weapon in _RAPID:
+        if scene.state.weapon in _RAPID or target.half_width_deg > self.wide_deg:
             return abs(target.aim_deg) <= target.half_width_deg
         return super().may_fire(scene, target)
 
@@ -74,7 +78,7 @@ class LevelDemonstrator(Marksman):
             return Intent(hidden.bearing_deg, keys=self._sidestep(scene))
         navigator = self._walker(scene)
         if wanted := self._wanted(scene):
-            steering = navigator.go_to(scene.state, scene.executed, wanted.x, wanted.y)
+            steering = navigator.descend(scene.state, scene.executed, wanted)
         else:
             steering = self._walk_on(scene, navigator)
         turn_deg = max(-SEARCH_DEG, min(SEARCH_DEG, steering.turn_deg))
@@ -114,19 +118,25 @@ class LevelDemonstrator(Marksman):
 
     # ---- what it needs ----------------------------------------------------------------------------------------
 
-    def _wanted(self, scene: Scene) -> Sighting | None:
-        """The nearest thing that the player sees and needs and can walk to straight on."""
+    def _wanted(self, scene: Scene) -> DistanceField | None:
+        """The ways to the nearest thing that the player sees and needs; once chosen it is kept in mind for a while."""
         state = scene.state
-        plan = self._walker(scene).plan(state)
-        things = [
-            thing
-            for thing in scene.sightings
-            if self._needs(state, thing.name)
-            and thing.distance < self.fetch_distance
-            and abs(thing.bearing_deg) < self.flank_deg
-            and plan.is_walk_clear(state.x, state.y, thing.x, thing.y)
-        ]
-        return min(things, key=lambda thing: (thing.distance, thing.id), default=None)
+        things = [thing for thing in scene.sightings if self._needs(state, thing.name)]
+        for thing in sorted(things, key=lambda thing: (thing.id != self._wanted_id, thing.distance, thing.id)):
+            is_ahead = thing.distance < self.fetch_distance and abs(thing.bearing_deg) < self.flank_deg
+            if is_ahead or thing.id == self._wanted_id:
+                field = self._field(thing, state)
+                if field is not None and field.cost(state.x, state.y) < self.fetch_way:
+                    self._wanted_id = thing.id
+                    return field
+        self._wanted_id = None
+        return None
+
+    def _field(self, thing: Sighting, state: DoomState) -> DistanceField | None:
+        """The ways to a thing through doors that are open; None: nobody can stand where it can be taken."""
+        route = _route(state)
+        cell = route.plan.nearest_free(thing.x, thing.y, 32.0)
+        return None if cell is None else route.plan.field(cell, 900.0, route.legs[self._leg].closed_sectors)
 
     def _needs(self, state: DoomState, name: str) -> bool:
         if name in _WEAPONS:
@@ -148,7 +158,7 @@ class LevelDemonstrator(Marksman):
             if speed < 1.0:
                 continue
             along, across = (dx * missile.vx + dy * missile.vy) / speed, (dy * missile.vx - dx * missile.vy) / speed
-            if not 0.0 < along < 40.0 * speed or abs(across) > 48.0:
+            if not 0.0 < along < 30.0 * speed or abs(across) > 48.0:
                 continue
             # Positive across: the player stands to the left of the missile's way, to its own right if it faces it.
             first, other = ("d", "a") if across > 0.0 else ("a", "d")
@@ -157,7 +167,12 @@ class LevelDemonstrator(Marksman):
                     return frozenset(key)
         return frozenset()
 
-    def _has_room(self, state: DoomState, side_deg: float, room: float = 64.0) -> bool:
+    def _retreat(self, state: DoomState) -> frozenset[str]:
+        """The keys that lead away from what is ahead: back, or back and aside, or aside; none in a corner."""
+        ways = ((180.0, "s"), (135.0, "sd"), (-135.0, "sa"), (90.0, "d"), (-90.0, "a"))
+        return next((frozenset(keys) for side_deg, keys in ways if self._has_room(state, side_deg)), frozenset())
+
+    def _has_room(self, state: DoomState, side_deg: float, room: float = 40.0) -> bool:
         """Whether one can walk a little in the direction `side_deg` to the right of the view."""
         if self._navigator is None:
             return False

@@ -21,14 +21,16 @@ from eyehand.players.demonstrators.eyes import bearing_deg, wrap_deg
 
 __all__ = ["Gait", "Navigator", "Steering"]
 
-_USE_REACH = 60.0
-"""Doors and lifts are pushed from nearer than this; the engine allows 64 units from the middle of the body."""
-_WAIT_REACH = 44.0
-"""Nearer than this to what is still closed or up, nobody walks on."""
+_USE_REACH = 44.0
+"""Doors and lifts are pushed when a body that walked on so far would touch them: the engine allows 64 units."""
+_WAIT_REACH = 28.0
+"""Nearer than this to touching what is still closed or up, nobody walks on."""
 _PUSH_AGAIN_TICKS = 20
 _STUCK_TICKS = 12
 _STUCK_DISTANCE = 12.0
 _RECOVERY_TICKS = 10
+_PATIENCE_TICKS = 200
+"""Who has waited so long for a door or a lift walks on for a moment."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ class Navigator:
         self._pushed_tick = -_PUSH_AGAIN_TICKS
         self._heights: tuple[tuple[float, float], ...] = ()
         self._was_pushing = False
+        self._waited_ticks = 0
         self._recovery: tuple[int, frozenset[str]] | None = None
 
     def plan(self, state: DoomState) -> FloorPlan:
@@ -114,7 +117,8 @@ class Navigator:
             return Steering(0.0, frozenset())  # at the end of the way, or there is none
         turn_deg = self._turn(soon, *target)
         must_push, must_wait = self._meet_what_moves(state, *target)
-        if must_wait:
+        self._waited_ticks = self._waited_ticks + 1 if must_wait else 0
+        if must_wait and self._waited_ticks % _PATIENCE_TICKS < _PATIENCE_TICKS - _RECOVERY_TICKS:
             self._spots.clear()
             return Steering(turn_deg, frozenset({"Space"} if must_push else ()))
         if not must_push and (recovery_keys := self._free_oneself(state)):
@@ -196,24 +200,29 @@ class Navigator:
     def _meet_what_moves(self, state: DoomState, x: float, y: float) -> tuple[bool, bool]:
         """Whether to push Space, and whether to stand still: a door on the way is closed, or a lift is not here."""
         before, self._heights = self._heights or state.heights, state.heights
-        if abs(bearing_deg(state, x, y)) > 30.0:
-            return False, False
-        own, level = -1, state.z
-        for distance, sector in self.plan(state).sectors_ahead(state.x, state.y, x, y):
-            own = sector if own < 0 else own
-            floor, ceiling = state.heights[sector]
-            is_high, is_shut = floor > level + STEP_UP, ceiling - max(floor, level) < HEADROOM
-            if distance > _USE_REACH:
-                break
-            if sector != own and (is_high or is_shut):
-                rides = is_high and state.heights[own][0] < state.sectors[own].floor_height
-                rests = floor == before[sector][0] and ceiling <= before[sector][1]
+        is_faced = abs(bearing_deg(state, x, y)) < 30.0
+        plan, level = self.plan(state), state.z
+        ahead = plan.bodies_ahead(state.x, state.y, x, y, _USE_REACH)
+        lowered = [n for n in ahead[0][1] & plan.lifts if state.heights[n][0] < state.sectors[n].floor_height]
+        for distance, sectors in ahead:
+            floor = max(state.heights[n][0] for n in sectors)
+            if distance > 0.0 and lowered and floor > level + STEP_UP:
+                return False, True  # on a lift that is down
+            movers = [n for n in sectors if distance > 0.0 and self._is_in_the_way(state, n, level)]
+            if movers:
+                rests = all(state.heights[n][0] == before[n][0] and state.heights[n][1] <= before[n][1] for n in movers)
                 since_ticks = state.tick - self._pushed_tick
                 # A push lasts three ticks, as a person's does. Another push would close a door that is opening.
-                must_push = not rides and (since_ticks <= 2 or (rests and since_ticks > _PUSH_AGAIN_TICKS))
-                return must_push, rides or distance < _WAIT_REACH
-            level = max(level, floor) if sector == own else floor
+                must_push = since_ticks <= 2 or (rests and since_ticks > _PUSH_AGAIN_TICKS)
+                return must_push and is_faced, is_faced and distance < _WAIT_REACH
+            level = max(level, floor) if distance == 0.0 else floor
         return False, False
+
+    def _is_in_the_way(self, state: DoomState, sector: int, level: float) -> bool:
+        """Whether a sector bars the way to somebody who comes at this height, and would not if it were open or down."""
+        (floor, ceiling), (open_floor, open_ceiling) = state.heights[sector], self.plan(state).open_heights[sector]
+        is_high = floor > level + STEP_UP and open_floor < floor
+        return is_high or (ceiling - max(floor, level) < HEADROOM and ceiling < open_ceiling)
 
     def _free_oneself(self, state: DoomState) -> frozenset[str]:
         """Keys that free a player whom W has not moved for a while; none if it has."""
