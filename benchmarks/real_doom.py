@@ -27,7 +27,7 @@ from typing import Any
 from doom_run import DoomRun, run_of
 
 from eyehand.cli import exit_status
-from eyehand.desktop.profile import Profile, Step, load_profile, parse_size
+from eyehand.desktop.profile import Profile, Step, load_profile, load_trusted_profile, parse_size
 from eyehand.errors import UserError
 from eyehand.evaluate.statistics import mean_estimate
 from eyehand.foreign import problem_of
@@ -111,7 +111,7 @@ def _plan(options: argparse.Namespace) -> Iterator[tuple[int, str, Player, str]]
 
     opened = PlayerOptions(threads=options.threads)
     if options.players:
-        load_profile(options.game)
+        load_trusted_profile(options.game)
         for level in options.levels:
             file = options.wads / _IWADS.get(level[:1], level)
             if not file.is_file():

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from eyehand.cli import main
-from eyehand.consent import ask_once
+from eyehand.consent import ask_once, remember
 from eyehand.data.index import IndexRow, write_index
 from eyehand.desktop.profile import load_trusted_profile, profile_names
 from eyehand.errors import UserError
@@ -181,8 +181,19 @@ def test_the_places_of_an_index_are_contacted_only_if_the_user_agrees(
 
 def test_keys_are_told_apart(state: Path) -> None:
     state.parent.mkdir(parents=True)
-    state.write_text("contact s3://bucket\n\udcff".encode(errors="surrogateescape").decode(errors="replace"))
+    state.write_text("contact s3://bucket\n\udcff\n".encode(errors="surrogateescape").decode(errors="replace"))
     ask_once("contact s3://bucket", "x")
-    for other in ("contact s3://bucket2", "contact s3://buck", "run s3://bucket", ""):
+    several = "contact s3://a\nrun digest\u2028run another"
+    remember(several)
+    ask_once(several, "x")
+    for other in (
+        "run digest",
+        "run another",
+        "contact s3://a",
+        "contact s3://bucket2",
+        "contact s3://buck",
+        "run s3://bucket",
+        "",
+    ):
         with pytest.raises(UserError):
             ask_once(other, "x")

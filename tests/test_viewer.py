@@ -307,7 +307,7 @@ def test_view_finds_what_plays(
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as killed:
         ghost = RunningPlay(killed.pid, process_identity(killed.pid), "ghost", "http://x", time.time())
         file = tmp_path / "eyehand" / f"{killed.pid}.json"
-        file.parent.mkdir()
+        file.parent.mkdir(mode=0o700, exist_ok=True)
         file.write_text(json.dumps(asdict(ghost)))
         assert running_plays() == [ghost]
         killed.kill()
@@ -389,3 +389,17 @@ def test_a_runtime_folder_of_another_user_is_not_used(tmp_path: Path, monkeypatc
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(theirs))
     assert private_folder().parent == tmp_path
     assert list(theirs.iterdir()) == []
+
+
+@pytest.mark.parametrize("kind", ["file", *(["/proc/self/fd"] if sys.platform == "linux" else [])])
+def test_a_runtime_folder_in_which_nothing_can_be_made_does_not_keep_from_play(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    if kind == "file":
+        (tmp_path / "run").mkdir(mode=0o700)
+        (tmp_path / "run" / "eyehand").touch()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run") if kind == "file" else kind)
+    with announce_play("openarena", "http://127.0.0.1:1/?token=x"):
+        assert [play.game for play in running_plays()] == ["openarena"]
+        assert private_folder().parent == tmp_path

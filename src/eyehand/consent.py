@@ -21,13 +21,13 @@ def ask_once(key: str, what: str) -> None:
     """Return if the user agrees or has agreed before.
 
     Args:
-        key: one line that stands for exactly this: another program or place has another key.
+        key: what stands for exactly this: another program or place has another key.
         what: a clause that says what happens then, such as "game.toml starts the program /tmp/x".
 
     Raises:
         UserError: the answer is no, or nobody is there to be asked.
     """
-    if os.environ.get("EYEHAND_YES") == "1" or key in _agreed():
+    if os.environ.get("EYEHAND_YES") == "1" or _line(key) in _agreed():
         return
     if not (sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()):
         raise UserError(f"{what}: if you trust that, answer at a terminal once, or set EYEHAND_YES=1.")
@@ -40,11 +40,16 @@ def ask_once(key: str, what: str) -> None:
 def remember(key: str) -> None:
     """Ask no more about this."""
     file = _file()
-    if key not in _agreed() and file.is_absolute():
+    if _line(key) not in _agreed() and file.is_absolute():
         with contextlib.suppress(OSError):  # then it is asked again
             file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             with open(file, "a", encoding="utf-8", opener=lambda name, flags: os.open(name, flags, 0o600)) as agreed:
-                agreed.write(f"{key}\n")
+                agreed.write(f"{_line(key)}\n")
+
+
+def _line(key: str) -> str:
+    """One line, whatever is in the key: a place that an index names may hold line breaks, and another key after one."""
+    return key.encode("unicode_escape").decode()
 
 
 def _agreed() -> list[str]:

@@ -5,6 +5,7 @@ Other users of the machine can make any name in /tmp first. What they made is pa
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import tempfile
@@ -16,7 +17,7 @@ __all__ = ["private_folder", "private_folders"]
 def private_folders() -> list[Path]:
     """The user's private folders that are there: one, or more where processes had to get out of somebody's way."""
     if (runtime := _in_runtime_folder()) is not None:
-        return [runtime] if runtime.is_dir() else []
+        return [runtime]
     return list(filter(_is_private, _in_temporary_folder()))
 
 
@@ -27,7 +28,6 @@ def private_folder() -> Path:
         OSError: there is no space for a folder.
     """
     if (runtime := _in_runtime_folder()) is not None:
-        runtime.mkdir(mode=0o700, exist_ok=True)
         return runtime
     for folder in _in_temporary_folder():
         try:
@@ -40,9 +40,14 @@ def private_folder() -> Path:
 
 
 def _in_runtime_folder() -> Path | None:
-    """Ours in the folder that the session's manager made for the user; None: there is none."""
+    """Ours, made if missing, in the folder that the session's manager made for the user; None: nothing can be there."""
     base = os.environ.get("XDG_RUNTIME_DIR", "")
-    return Path(base) / "eyehand" if base and _is_private(Path(base)) else None
+    if not base or not _is_private(Path(base)):
+        return None
+    folder = Path(base) / "eyehand"
+    with contextlib.suppress(OSError):
+        folder.mkdir(mode=0o700, exist_ok=True)
+    return folder if _is_private(folder) and os.access(folder, os.W_OK) else None
 
 
 def _in_temporary_folder() -> list[Path]:

@@ -39,15 +39,16 @@ class TemporaryFolder:
         try:
             self._lock = open_lockable(self.path / f"{_LOCK}.new")
             locked(self._lock)
-            os.replace(self.path / f"{_LOCK}.new", self.path / _LOCK)  # nobody ever sees it there unlocked
+            with contextlib.suppress(PermissionError):  # Windows renames no open file, and has no such locks either
+                os.replace(self.path / f"{_LOCK}.new", self.path / _LOCK)  # nobody ever sees it there unlocked
         except OSError:
             shutil.rmtree(self.path, ignore_errors=True)
             raise
 
     def remove(self) -> None:
         """Remove it. May be called twice."""
+        self._lock.close()  # Windows removes no open file
         shutil.rmtree(self.path, ignore_errors=True)
-        self._lock.close()
 
     def __enter__(self) -> Path:
         return self.path

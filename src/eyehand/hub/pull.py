@@ -24,6 +24,7 @@ from eyehand.formats.importing import file_digest
 from eyehand.hub.manifest import MANIFEST_FILE, MOST_MANIFEST_BYTES, FileFacts, parse_manifest
 from eyehand.hub.retry import Wait, retried
 from eyehand.hub.store import Store, part_name
+from eyehand.recording.reader import is_hidden
 from eyehand.replaced import replaced
 from eyehand.safe_path import SafePath, resolve_inside
 
@@ -137,7 +138,7 @@ def _listed(store: Store) -> dict[str, FileFacts]:
     files: dict[str, FileFacts] = {
         SafePath(name, store.url): FileFacts(of.size, of.sha256 or "")
         for name, of in store.files().items()
-        if not any(part.startswith(".") for part in name.split("/"))
+        if not is_hidden(name)
     }
     if not files:
         raise UserError(f"There is nothing at {store.url}: check the address.")
