@@ -75,5 +75,7 @@ def test_a_snapshot_in_a_hubs_cache_may_link_to_its_blobs(tmp_path: Path) -> Non
     snapshot.mkdir(parents=True)
     (snapshot.parent.parent / "blobs").mkdir()
     (snapshot.parent.parent / "blobs/4567").write_bytes(b"a blob")
-    (snapshot / "info.json").symlink_to("../../blobs/4567")
-    assert resolve_inside(snapshot, "info.json").read_bytes() == b"a blob"
+    (snapshot / "meta").mkdir()
+    (snapshot / "meta/info.json").symlink_to("../../../blobs/4567")
+    assert resolve_inside(snapshot, "meta/info.json").read_bytes() == b"a blob"
+    assert resolve_inside(snapshot / "meta", "info.json").read_bytes() == b"a blob"

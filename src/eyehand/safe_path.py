@@ -90,8 +90,8 @@ class SafeName(SafePath):
 def resolve_inside(root: Path, name: str) -> Path:
     """The path of the plain file `root`/`name`, where `name` comes from outside; it may be missing.
 
-    Symbolic links may not lead out of the folder, except from a hub's cache, whose snapshots/REVISION holds links to
-    blobs beside.
+    Symbolic links may not lead out of the folder, except from a hub's cache, where snapshots/REVISION, and any folder
+    in it, holds links to the blobs beside.
 
     Args:
         root: a folder; the way to it is trusted.
@@ -103,7 +103,8 @@ def resolve_inside(root: Path, name: str) -> Path:
     path = root / SafePath(name, root)
     real_root = Path(os.path.realpath(root))
     real = Path(os.path.realpath(path))
-    roots = [real_root, *([real_root.parent.parent / "blobs"] if real_root.parent.name == "snapshots" else [])]
+    blobs = (above.parent / "blobs" for above in real_root.parents if above.name == "snapshots")
+    roots = [real_root, *blobs]
     if not any(real.is_relative_to(each) for each in roots):
         raise UserError(f"{path} is a link out of {root}, to {real}: copy the file there if you want it.")
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 import moving_block
 from eyehand.action_space import P2P
 from eyehand.data.dataset import load_dataset
+from eyehand.data.index import read_index, write_index
 from eyehand.data.indexing import build_index
 from eyehand.data.loader import ClipLoader
 from eyehand.data.sampler import ClipKey, ClipSampler, weigh_tasks
@@ -103,6 +105,15 @@ def test_an_annotation_that_changed_since_is_noticed(tmp_path: Path) -> None:
     (path / "annotation.proto").unlink()
     with pytest.raises(UserError, match=r"annotation.proto is missing"):
         dataset.labels(0, 0, 4)
+
+
+def test_an_index_of_other_labels_names_the_recording(tmp_path: Path) -> None:
+    path, out = moving_block.record(tmp_path / "data", seed=0, num_frames=5), tmp_path / "index.parquet"
+    build_index([str(tmp_path / "data")], out)
+    write_index([replace(row, num_frames=7) for row in read_index(out)], out)
+    said = rf"^{path} has changed since it was indexed \(.* steps instead of .*\): index the data again\.$"
+    with pytest.raises(UserError, match=said):
+        load_dataset([out], P2P).labels(0, 0, 4)
 
 
 def test_labels_are_read_when_they_are_needed(indexed: Path) -> None:

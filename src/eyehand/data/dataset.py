@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from eyehand.action_space import ActionSpace
 from eyehand.data.features import FeatureFiles
-from eyehand.data.label_store import LabelStore
+from eyehand.data.label_store import ChangedError, LabelStore
 from eyehand.data.split import EVERYTHING, Selection, held_out_ids, subset_ids
 from eyehand.errors import UserError
 from eyehand.foreign import problem_of
@@ -136,6 +136,8 @@ class Dataset:
         one = self.episodes[episode]
         try:
             self.store.load(one.number)
+        except ChangedError as error:
+            raise UserError(f"{one.path} has changed since it was indexed ({error}): index the data again.") from error
         except Exception as error:
             raise problem_of(one.path, error) from error
 

@@ -30,6 +30,7 @@ from eyehand.jobs.job import Job, Progress, no_progress, run_job
 from eyehand.jobs.journal import Journal
 from eyehand.jobs.local import LocalEngine
 from eyehand.recording.file_range import FileRange
+from eyehand.recording.format import action_from_message
 from eyehand.recording.labels import rate_problem
 from eyehand.recording.reader import Recording, RecordingFiles
 
@@ -242,12 +243,13 @@ def _row(files: RecordingFiles, source: str) -> IndexRow:
         problem = rate_problem(info.fps)
         if problem is not None:
             raise UserError(problem)
-        recording.executed(0)  # every action, as training will read it, or it is not indexed
-        annotations = recording.annotations
-        annotators = {text.frame_text_annotator.version for each in annotations for text in each.frame_text_annotation}
         instructions = {text for text in recording.instructions if text}
-        num_user = sum(annotation.user_action.is_known for annotation in annotations)
-        num_system = sum(annotation.system_action.is_known for annotation in annotations)
+        annotators: set[str] = set()
+        num_user = num_system = 0
+        for annotation in recording.annotations:  # every action, as training will read it, or it is not indexed
+            num_user += action_from_message(annotation.user_action) is not None
+            num_system += action_from_message(annotation.system_action) is not None
+            annotators.update(text.frame_text_annotator.version for text in annotation.frame_text_annotation)
         problems = recording.problems
     assert isinstance(files.annotation, FileRange)
     assert isinstance(files.small, FileRange)

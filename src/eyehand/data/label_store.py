@@ -18,7 +18,7 @@ from eyehand.action_space import ActionSpace
 from eyehand.errors import UserError
 from eyehand.recording.labels import Labels
 
-__all__ = ["LabelStore", "shared_bytes"]
+__all__ = ["ChangedError", "LabelStore", "shared_bytes"]
 
 
 class LabelStore:
@@ -71,23 +71,23 @@ class LabelStore:
         """Write an episode's labels. Several processes may do so: they write the same, and the flag last.
 
         Raises:
-            UserError: their length differs from the index, or the table lacks an instruction of theirs.
+            ChangedError: their length differs from the index, or the table lacks an instruction of theirs.
         """
         first, length = self._first_step[episode], self._num_steps[episode]
         if len(labels.target_mask_T) != length:
-            raise _changed(f"a recording has {len(labels.target_mask_T)} steps instead of {length}")
+            raise ChangedError(f"{len(labels.target_mask_T)} steps instead of {length}")
         here = slice(first, first + length)
         unknown = set(labels.instructions) - self._row_of.keys()
         if unknown:
-            raise _changed(f"it lacks the instruction {min(map(str, unknown))[:100]!r}")
+            raise ChangedError(f"the instruction {min(map(str, unknown))[:100]!r}")
         self.executed_NA[here], self.target_NA[here] = labels.executed_TA, labels.target_TA
         self.learn_N[here] = labels.target_mask_T
         self.text_N[here] = [self._row_of[text] for text in labels.instructions]
         self.is_loaded_E[episode] = 1
 
 
-def _changed(what: str) -> UserError:
-    return UserError(f"The data has changed since it was indexed ({what}): index the data again.")
+class ChangedError(Exception):
+    """The labels of an episode are not those that were indexed: what differs."""
 
 
 def shared_bytes(num_bytes: int) -> NDArray[Any]:
