@@ -205,8 +205,9 @@ def take_over(soak: Soak, screen: OwnScreen) -> None:
         while not soak.is_over and play.poll() is None:
             key = dice.choice("wasd")
             person.press(key)
-            if not soon(lambda: keys_down(display) == {codes[key]} and not buttons_down(display)):  # noqa: B023
+            if not soon(lambda: not keys_down(display) - {codes[key]} and not buttons_down(display)):  # noqa: B023
                 soak.fault("stuck keys", f"{keys_down(display)} {buttons_down(display)} beside the person's")
+            soak.counts["keys taken from the person"] += not keys_down(display)
             window.fill(dice.randrange(1 << 24), 0, 0, 640, dice.randrange(1, 480))
             time.sleep(dice.uniform(0.2, 1.5))
             person.release(key)
@@ -411,7 +412,7 @@ def main() -> int:
     print_memory(samples, options.minutes)
     for name in ("clients", "answers", "takeovers", "plays killed", "plays killed with keys held", "recorders killed"):
         print(f"| {name} | {soak.counts[name]:,} |")
-    for name in ("recordings", "frames", "trainings killed", "runs resumed to their end"):
+    for name in ("keys taken from the person", "recordings", "frames", "trainings killed", "runs resumed to their end"):
         print(f"| {name} | {soak.counts[name]:,} |")
     if soak.lost_s:
         print(

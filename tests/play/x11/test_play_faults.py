@@ -107,6 +107,7 @@ def test_the_display_dies(
     window.close()
 
 
+@pytest.mark.needs("Xvfb")
 @pytest.mark.slow
 def test_the_game_crashes(
     screen: OwnScreen, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
