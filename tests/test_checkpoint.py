@@ -21,6 +21,7 @@ from torch import Tensor
 
 from eyehand import checkpoint as checkpoint_module
 from eyehand.checkpoint import bundled_names, find_checkpoint, load_checkpoint, read_checkpoint, save_checkpoint
+from eyehand.checkpoint_files import file_sha256
 from eyehand.errors import UserError
 from eyehand.frame import RESIZE_VERSION
 from eyehand.model.policy import Policy
@@ -53,7 +54,7 @@ def _change_weights(folder: Path, change: Callable[[dict[str, Tensor]], object])
     state = load_file(path)
     change(state)
     save_file(state, path)
-    _change_json(folder, lambda content: content.update(weights_sha256=checkpoint_module._sha256(path)))
+    _change_json(folder, lambda content: content.update(weights_sha256=file_sha256(path)))
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])

@@ -10,29 +10,34 @@ not fit is an error with one sentence; see docs/checkpoints.md.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
-import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
 from eyehand.action_space import MouseSampling
+from eyehand.checkpoint_files import (
+    DESCRIPTION,
+    FORMAT_VERSION,
+    Description,
+    ReplacedError,
+    StoredTensors,
+    file_sha256,
+    read_description,
+)
 from eyehand.clock import FPS
-from eyehand.errors import UserError, unreadable
-from eyehand.foreign import open_regular, parse_json, read_regular
+from eyehand.errors import UserError
 from eyehand.frame import RESIZE_VERSION
 from eyehand.model.policy import Policy
 from eyehand.model.policy_config import PolicyConfig
 from eyehand.replaced import replaced, sync
-from eyehand.typed import typed
 from eyehand.version import __version__
 
 try:
@@ -40,24 +45,18 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["BUNDLED", "FORMAT_VERSION", "Checkpoint", "Description", "StoredCheckpoint", "bundled_names"]
-__all__ += ["checkpoint_digest", "find_checkpoint", "load_checkpoint", "read_checkpoint", "save_checkpoint"]
-__all__ += ["write_checkpoint"]
+__all__ = ["BUNDLED", "Checkpoint", "StoredCheckpoint", "bundled_names", "checkpoint_digest", "find_checkpoint"]
+__all__ += ["load_checkpoint", "read_checkpoint", "save_checkpoint", "write_checkpoint"]
 
-FORMAT_VERSION = 1
 BUNDLED = Path(__file__).parent / "checkpoints"
 """Folder of the checkpoints that come with the package; each is found by its folder's name."""
 
-_JSON = "checkpoint.json"
 _WEIGHTS = "weights.safetensors"
 _NEW = ".new-weights-"
 """Before the SHA-256 of weights that have not taken the place of the old ones yet."""
 _DTYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
 _STORED_FLOATS = ("F16", "BF16", "F32", "F64")
 _STORED_NUMBERS = ("I64", "I32", *_STORED_FLOATS)
-_MOST_JSON_BYTES = 16 << 20
-_MOST_FPS = 1000.0
-_MOST_TEMPERATURE = 1e6
 StoredDtype = Literal["float16", "bfloat16", "float32"]
 _NUM_TRIES = 10
 T = TypeVar("T")
@@ -92,21 +91,6 @@ class Checkpoint:
     def playing(self) -> dict[str, Any]:
         """How to play with it, as `save_checkpoint` takes it."""
         return {name: getattr(self, name) for name in ("fps", "mouse_sampling", "temperature")}
-
-
-@dataclass(frozen=True)
-class Description:
-    """The content of checkpoint.json, in the order in which it is written (see docs/checkpoints.md)."""
-
-    format_version: int
-    eyehand_version: str
-    resize_version: int
-    fps: float
-    mouse_sampling: MouseSampling
-    temperature: float
-    weights_sha256: str
-    policy: dict[str, Any]
-    facts: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -178,16 +162,16 @@ def write_checkpoint(
     """
     folder = Path(folder)
     _check_replaceable(folder)
-    is_there = (folder / _JSON).is_file()
-    with _alone(folder), replaced(folder / _JSON if is_there else folder, also=(SafetensorError,)) as new:
-        made, description = (folder, new) if is_there else (new, new / _JSON)
+    is_there = (folder / DESCRIPTION).is_file()
+    with _alone(folder), replaced(folder / DESCRIPTION if is_there else folder, also=(SafetensorError,)) as new:
+        made, description = (folder, new) if is_there else (new, new / DESCRIPTION)
         made.mkdir(exist_ok=True)
         _settle(made)
         weights = made / f"{_NEW}{os.getpid()}"
         save_file(dict(state), weights)
         weights.chmod(0o644)  # safetensors makes its file private
         sync(weights)
-        sha256 = _sha256(weights)
+        sha256 = file_sha256(weights)
         weights.replace(made / f"{_NEW}{sha256}")
         content = Description(
             format_version=FORMAT_VERSION,
@@ -221,7 +205,7 @@ def _alone(folder: Path) -> Iterator[None]:
 def _settle(folder: Path) -> None:
     """Give the weights that the description names their name, and remove what a writer that was killed left."""
     with contextlib.suppress(OSError, UserError):  # Windows refuses it while somebody reads the old ones: the next time
-        new = folder / f"{_NEW}{_read_json(folder / _JSON).weights_sha256}"
+        new = folder / f"{_NEW}{read_description(folder / DESCRIPTION).weights_sha256}"
         for leftover in set(folder.glob(f"{_NEW}*")) - {new}:
             leftover.unlink()
         if new.is_file():
@@ -231,7 +215,7 @@ def _settle(folder: Path) -> None:
 def _check_replaceable(folder: Path) -> None:
     """Only a checkpoint, or an empty folder, may be replaced."""
     is_free = not (folder.exists() or folder.is_symlink())
-    if not is_free and not (folder / _JSON).is_file() and not (folder.is_dir() and not any(folder.iterdir())):
+    if not is_free and not (folder / DESCRIPTION).is_file() and not (folder.is_dir() and not any(folder.iterdir())):
         raise UserError(f"{folder} exists and is no checkpoint, so it is left alone: choose another folder.")
 
 
@@ -269,14 +253,14 @@ def read_checkpoint(name: Path | str) -> StoredCheckpoint:
 def _while_replaced(read: Callable[[], T]) -> T:
     """The result of `read`, repeated when a training run, for example, replaces the checkpoint meanwhile."""
     for _ in range(_NUM_TRIES - 1):
-        with contextlib.suppress(_ReplacedError):
+        with contextlib.suppress(ReplacedError):
             return read()
     return read()
 
 
 def _read(name: Path | str) -> StoredCheckpoint:
     folder = find_checkpoint(name)
-    content = _read_json(folder / _JSON)
+    content = read_description(folder / DESCRIPTION)
     config = PolicyConfig.from_json(content.policy)
     sha256 = content.weights_sha256
     new = folder / f"{_NEW}{sha256}"
@@ -284,12 +268,12 @@ def _read(name: Path | str) -> StoredCheckpoint:
     if not weights.is_file():
         raise UserError(f"Checkpoint {folder} has no {_WEIGHTS}: copy the whole folder again.")
     try:
-        state = _StoredTensors(weights)
+        state = StoredTensors(weights)
         _check_header(config, state.header, folder)  # before anything of its size is read or made
         state.check(sha256)
     except UserError as error:
-        is_same = _read_json(folder / _JSON).weights_sha256 == sha256 and weights.is_file()
-        raise error if is_same else _ReplacedError(str(error)) from error
+        is_same = read_description(folder / DESCRIPTION).weights_sha256 == sha256 and weights.is_file()
+        raise error if is_same else ReplacedError(str(error)) from error
     return StoredCheckpoint(folder, content, config, state)
 
 
@@ -305,7 +289,7 @@ def _check_header(config: PolicyConfig, header: Mapping[str, tuple[tuple[int, ..
         UserError: they do not fit, naming the first.
     """
     if config.num_layers + config.decoder_layers > len(header):
-        raise UserError(f"Checkpoint {folder} has too few weights for its {_JSON}: copy the whole folder again.")
+        raise UserError(f"Checkpoint {folder} has too few weights for its {DESCRIPTION}: copy the whole folder again.")
     expected = _without_weights(config).state_dict()
     if missing := sorted(set(expected) - set(header)):
         raise UserError(f"Checkpoint {folder} lacks the weights {missing[0]!r}: copy the whole folder again.")
@@ -315,83 +299,21 @@ def _check_header(config: PolicyConfig, header: Mapping[str, tuple[tuple[int, ..
         shape, dtype = header[name]
         if shape != tuple(place.shape):
             raise UserError(
-                f"The weights {name!r} of checkpoint {folder} have the shape {shape} where its {_JSON} asks for "
+                f"The weights {name!r} of checkpoint {folder} have the shape {shape} where its {DESCRIPTION} asks for "
                 f"{tuple(place.shape)}: copy the whole folder again."
             )
         if dtype not in (_STORED_FLOATS if place.is_floating_point() else _STORED_NUMBERS):
             raise UserError(f"The weights {name!r} of checkpoint {folder} are stored as {dtype}: train it again.")
 
 
-class _ReplacedError(UserError):
-    """Another checkpoint has taken the place of the one that was being read."""
-
-
-class _StoredTensors(Mapping[str, Tensor]):
-    """The tensors of a safetensors file. Each is mapped on its own, so that its memory can be freed again.
-
-    Where the system gives an open file a name (/dev/fd), it stays the same file, whatever takes the place of its path.
-
-    Raises:
-        UserError: the file is damaged or, on access, no longer what it was.
-
-    Attributes:
-        header: shape and dtype of each by name, as the file states them.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        try:
-            descriptor = os.open(path, os.O_RDONLY)
-            weakref.finalize(self, os.close, descriptor)
-            held = Path(f"/dev/fd/{descriptor}")
-            self._held = held if held.exists() else path
-            self._identity = _identity(self._held)
-            with safe_open(self._held, framework="pt") as file:
-                slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118  # it is no dict
-                self.header = {name: (tuple(of.get_shape()), str(of.get_dtype())) for name, of in slices.items()}
-        except Exception as error:  # SafetensorError, and what PyTorch raises where a file cannot be mapped
-            raise self._damaged() from error
-
-    def check(self, sha256: str) -> None:
-        """Raises UserError where the file is not the one of this SHA-256."""
-        try:
-            is_same = _sha256(self._held) == sha256
-        except OSError as error:
-            raise self._damaged() from error
-        if not is_same:
-            raise self._damaged()
-
-    def _damaged(self) -> UserError:
-        return UserError(f"{self._path} is damaged or not the one of its {_JSON}: copy the whole folder again.")
-
-    def __getitem__(self, name: str) -> Tensor:
-        if name not in self.header:
-            raise KeyError(name)
-        try:
-            with safe_open(self._held, framework="pt") as file:
-                tensor: Tensor = file.get_tensor(name)
-            is_same = _identity(self._held) == self._identity
-        except (OSError, SafetensorError):
-            is_same = False
-        if not is_same:
-            raise _ReplacedError(f"{self._path} was replaced while it was read: try again.")
-        return tensor
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.header)
-
-    def __len__(self) -> int:
-        return len(self.header)
-
-
 def checkpoint_digest(folder: Path) -> str:
     """SHA-256 of checkpoint.json, which holds that of the weights: it identifies the checkpoint."""
-    return _sha256(folder / _JSON)
+    return file_sha256(folder / DESCRIPTION)
 
 
 def bundled_names() -> list[str]:
     """Names of the checkpoints that come with the package."""
-    return sorted(path.parent.name for path in BUNDLED.glob(f"*/{_JSON}"))
+    return sorted(path.parent.name for path in BUNDLED.glob(f"*/{DESCRIPTION}"))
 
 
 def find_checkpoint(name: Path | str) -> Path:
@@ -401,14 +323,14 @@ def find_checkpoint(name: Path | str) -> Path:
         UserError: there is none.
     """
     folder = Path(name)
-    if (folder / _JSON).is_file():
+    if (folder / DESCRIPTION).is_file():
         return folder
     if str(name) in bundled_names():
         return BUNDLED / str(name)
-    if (folder / "policy" / _JSON).is_file():
+    if (folder / "policy" / DESCRIPTION).is_file():
         raise UserError(f"{folder} is a training run, not a checkpoint: its newest checkpoint is {folder / 'policy'}.")
     if folder.is_dir():
-        raise UserError(f"{folder} has no {_JSON}, so it is no checkpoint: give the folder that holds this file.")
+        raise UserError(f"{folder} has no {DESCRIPTION}, so it is no checkpoint: give the folder that holds this file.")
     choices = f", or one of the bundled {', '.join(bundled_names())}" if bundled_names() else ""
     raise UserError(f"There is no checkpoint {str(name)!r}: give the folder of one{choices}.")
 
@@ -434,45 +356,3 @@ def _fill(policy: Policy, state: Mapping[str, Tensor], folder: Path) -> None:
             raise UserError(f"The weights {name!r} of checkpoint {folder} are not finite: train it again.")
         weights[name] = tensor.to(place.dtype, copy=True)  # its own memory: the file may change later
     policy.load_state_dict(weights, assign=True)
-
-
-def _read_json(path: Path) -> Description:
-    try:
-        content = parse_json(read_regular(path, _MOST_JSON_BYTES))
-    except OSError as error:
-        raise unreadable(path, error) from error
-    except ValueError as error:
-        raise UserError(f"{path} is not valid JSON: copy the checkpoint again.") from error
-    if not isinstance(content, dict) or type(content.get("format_version")) is not int:
-        raise UserError(f"{path} is not a checkpoint's description: give the folder of an eyehand checkpoint.")
-    if content["format_version"] > FORMAT_VERSION:
-        raise UserError(
-            f"{path.parent} was written by a newer eyehand (format {content['format_version']}): "
-            f"this one reads up to format {FORMAT_VERSION}, so update eyehand."
-        )
-    try:
-        description = typed(Description, content)
-    except UserError as error:
-        raise UserError(f"{path} does not fit ({error}): copy the checkpoint again or update eyehand.") from error
-    if not (0 < description.fps <= _MOST_FPS and 0 <= description.temperature <= _MOST_TEMPERATURE):
-        raise UserError(
-            f"{path} does not fit (fps is {description.fps:g} and temperature {description.temperature:g}): copy the "
-            "checkpoint again."
-        )
-    if description.resize_version != RESIZE_VERSION:
-        raise UserError(
-            f"{path.parent} was trained on pictures of resize version {description.resize_version}, this eyehand makes "
-            f"version {RESIZE_VERSION}: train it again, or use the eyehand {description.eyehand_version} that wrote it."
-        )
-    return description
-
-
-def _sha256(path: Path) -> str:
-    with open_regular(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _identity(path: Path) -> tuple[int, ...]:
-    """Device, inode, size and time of a file: they change when it is replaced or written."""
-    stat = path.stat()
-    return (stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns)
