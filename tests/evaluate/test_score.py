@@ -67,11 +67,29 @@ def test_written_and_read_again_it_is_the_same(tmp_path: Path) -> None:
 
 
 def test_table_shows_everybody() -> None:
-    console = Console(file=io.StringIO(), width=160)
-    print_scores(made_up(), console)
-    text = console.file.getvalue()  # type: ignore[attr-defined]
+    text = _printed(made_up())
     assert "0.50 [0.00, 1.00]" in text  # random at doom/aim
     assert "told one thing or the other" in text
+
+
+def test_exits_and_kills_of_whole_levels_stand_beside_the_score(tmp_path: Path) -> None:
+    report = made_up(agent=None)
+    facts = {"exits": 1.0, "kills": 12.5, "deaths": 0.0, "seconds": 44.0}
+    levels = [
+        replace(e, facts=facts if e.player == "demonstrator" else {**facts, "exits": 0.0}) for e in report.episodes
+    ]
+    report = replace(report, episodes=tuple(e for e in levels if e.game == "doom/aim"))
+    rows = [line.split()[:3] for line in _printed(report).splitlines()]
+    assert ["doom/aim", "demonstrator", "1.00"] in rows
+    assert ["doom/aim", "random", "0.00"] in rows
+    assert "12.5 [12.5, 12.5]" in write_scores(report, tmp_path / "scores.json")[1].read_text(encoding="utf-8")
+    assert "whole levels" not in _printed(made_up())
+
+
+def _printed(report: EvaluationReport) -> str:
+    console = Console(file=io.StringIO(), width=160)
+    print_scores(report, console)
+    return console.file.getvalue()  # type: ignore[attr-defined, no-any-return]
 
 
 @pytest.mark.parametrize("content", ['{"agent": 1}', "[1]", "1"])

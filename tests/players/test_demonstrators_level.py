@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from doom_level import BLUE_CARD, START, Room, row_of_rooms
 from eyehand.action import Action
 from eyehand.game import Game
+from eyehand.games.doom.doom import DoomGame
+from eyehand.games.doom.tasks import DOOM_TASKS
 from eyehand.games.families import open_game
 from eyehand.players.demonstrators.level import LevelDemonstrator
 from eyehand.players.demonstrators.motor import MotorLimits
@@ -60,6 +65,33 @@ def test_it_sets_out_for_the_exit_at_human_speed(game: Game) -> None:
     assert 5.0 < score < 100.0
     is_fired = ["0" in action.buttons for action in watcher.actions]
     assert any(is_fired), "there are monsters on the way"
+
+
+DOOR, KEYED = Room(width=16, ceiling=0, edges=(1, 0)), Room(width=16, ceiling=0, edges=(26, 0))
+SHUT = Room(width=16, ceiling=0, tag=5)
+
+
+@pytest.mark.parametrize(
+    "rooms",
+    [
+        [Room(things=(BLUE_CARD,)), Room(things=(START,)), KEYED, Room(switch=(11, 0))],
+        [Room(switch=(103, 5)), DOOR, Room(things=(START,)), SHUT, Room(), Room(over=(52, 0)), Room()],
+        [
+            Room(ceiling=256, things=(START,)),
+            Room(floor=96, ceiling=256, tag=7, edges=(62, 7)),
+            Room(floor=96, ceiling=256, switch=(11, 0)),
+        ],
+    ],
+    ids=["key", "switch", "lift"],
+)
+def test_it_fetches_keys_pushes_switches_and_rides_lifts(tmp_path: Path, rooms: list[Room]) -> None:
+    path = row_of_rooms(tmp_path / "level.wad", *rooms)
+    game = DoomGame(dataclasses.replace(DOOM_TASKS["map01"], wad=str(path)), with_state=True)
+    try:
+        watcher, score = _play(game, seed=1, seconds=40.0)
+        assert score == 100.0, f"{watcher.scores[-1]} after {len(watcher.scores)} ticks"
+    finally:
+        game.close()
 
 
 @pytest.mark.slow

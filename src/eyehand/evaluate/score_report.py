@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from html import escape
@@ -10,7 +11,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING
 
 from eyehand.evaluate.score import EpisodeScore, EvaluationReport
-from eyehand.evaluate.statistics import Estimate
+from eyehand.evaluate.statistics import Estimate, mean_estimate
 from eyehand.pages import page, plots
 from eyehand.replaced import replaced
 
@@ -42,23 +43,26 @@ def write_scores(report: EvaluationReport, json_path: Path) -> list[Path]:
 
 def print_scores(report: EvaluationReport, console: Console) -> None:
     """Print the table of means and normalised scores, then that of the swapped instructions."""
+    columns, rows = _score_table(report)
+    _print_table(console, [*columns, "score counts"], [[*row, report.score_names.get(row[0], "")] for row in rows])
+    if levels := _level_table(report):
+        _print_table(console, *levels, num_names=2, title="whole levels: means of an episode")
+    if swaps := _swap_table(report):
+        _print_table(console, *swaps, num_names=2, title="told one thing or the other")
+
+
+def _print_table(
+    console: Console, columns: list[str], rows: list[list[str]], *, num_names: int = 1, title: str | None = None
+) -> None:
+    """Print a table whose first columns are names, as is one of what the score counts; the others are numbers."""
     from rich.table import Table
 
-    columns, rows = _score_table(report)
-    columns.append("score counts")
-    table = Table(header_style="dim", pad_edge=False, box=None)
-    for name in columns:
-        table.add_column(name, justify="left" if name in ("game", "score counts") else "right")
+    table = Table(header_style="dim", pad_edge=False, box=None, title=title, title_style="")
+    for number, name in enumerate(columns):
+        table.add_column(name, justify="left" if number < num_names or name == "score counts" else "right")
     for row in rows:
-        table.add_row(*row, report.score_names.get(row[0], ""), style="bold" if row[0] == "all" else None)
+        table.add_row(*row, style="bold" if row[0] == "all" else None)
     console.print(table)
-    if swaps := _swap_table(report):
-        table = Table(header_style="dim", pad_edge=False, box=None, title="told one thing or the other", title_style="")
-        for number, name in enumerate(swaps[0]):
-            table.add_column(name, justify="left" if number < 2 else "right")
-        for row in swaps[1]:
-            table.add_row(*row)
-        console.print(table)
 
 
 def _score_table(report: EvaluationReport) -> tuple[list[str], list[list[str]]]:
@@ -81,6 +85,18 @@ def _estimate(estimate: Estimate | None) -> str:
         return "-"
     form = ".1f" if max(abs(estimate.low), abs(estimate.high)) >= 10 else ".2f"
     return f"{estimate.value:{form}} [{estimate.low:{form}}, {estimate.high:{form}}]"
+
+
+def _level_table(report: EvaluationReport) -> tuple[list[str], list[list[str]]] | None:
+    """What came of the games that have an exit, beside their score: by game and player."""
+    names = ("exits", "kills", "deaths", "seconds")
+    rows = []
+    for game, player in itertools.product(report.games, report.players):
+        episodes = [e.facts for e in report.episodes if (e.game, e.player) == (game, player) and "exits" in e.facts]
+        if episodes:
+            means = (mean_estimate([facts[name] for facts in episodes]) for name in names)
+            rows.append([game, player, *map(_estimate, means)])
+    return (["game", "player", *names], rows) if rows else None
 
 
 def _swap_table(report: EvaluationReport) -> tuple[list[str], list[list[str]]] | None:
@@ -126,6 +142,8 @@ def _html(report: EvaluationReport) -> str:
         ]
         headline = page.facts(items)
     cards += [_game_card(report, game) for game in report.games if report.score_names.get(game)]
+    if levels := _level_table(report):
+        cards.append(page.card("Whole levels", page.table(*levels), "Means of an episode.", style="wide"))
     if swaps := _swap_table(report):
         note = "The same map and seeds, told one thing or the other. Means per episode."
         cards.append(page.card("Instructions swapped", page.table(*swaps), note, style="wide"))

@@ -22,7 +22,8 @@ __all__ = ["LevelDemonstrator"]
 
 _HEALTH = {"Stimpack": 90.0, "Medikit": 75.0}
 """What heals, and below which health it is fetched."""
-_AMMUNITION = frozenset(("Shell", "ShellBox", "Clip", "ClipBox"))
+_AMMUNITION = {"Shell": (3, 16.0), "ShellBox": (3, 16.0), "Clip": (2, 30.0), "ClipBox": (2, 30.0)}
+"""The slot of the weapon that it is for, and below how many rounds it is fetched."""
 _WEAPONS = {"Shotgun": 3, "Chaingun": 4}
 _RAPID = frozenset((3, 4))
 """Slots of weapons whose trigger is held: the shotgun and the chaingun."""
@@ -62,9 +63,9 @@ class LevelDemonstrator(Marksman):
         return Intent() if scene.state.is_dead else super().intend(scene)
 
     def engage(self, scene: Scene, target: Sighting) -> Intent:
-        state, keys = scene.state, self._sidestep(scene)
+        keys = self._sidestep(scene)
         if not keys and target.distance < self.near:
-            keys = self._retreat(state)
+            keys = self._retreat(scene.state)
         fire = self.may_fire(scene, target)
         return Intent(target.aim_deg, target.drift_deg, keys, fire)
 
@@ -142,7 +143,8 @@ class LevelDemonstrator(Marksman):
         if name in _WEAPONS:
             return state.weapon < _WEAPONS[name]
         if name in _AMMUNITION:
-            return state.ammo < 30.0
+            slot, least = _AMMUNITION[name]
+            return state.weapon <= slot and state.ammo < least
         return state.health < _HEALTH.get(name, 0.0)
 
     # ---- out of the way ---------------------------------------------------------------------------------------
@@ -174,11 +176,9 @@ class LevelDemonstrator(Marksman):
 
     def _has_room(self, state: DoomState, side_deg: float, room: float = 40.0) -> bool:
         """Whether one can walk a little in the direction `side_deg` to the right of the view."""
-        if self._navigator is None:
-            return False
         angle = math.radians(state.angle_deg - side_deg)
         x, y = state.x + room * math.cos(angle), state.y + room * math.sin(angle)
-        return self._navigator.plan(state).is_walk_clear(state.x, state.y, x, y)
+        return _route(state).plan.is_walk_clear(state.x, state.y, x, y)
 
 
 def _route(state: DoomState) -> LevelRoute:
