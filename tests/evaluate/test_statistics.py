@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from eyehand.evaluate.statistics import mean_estimate, normalised_scores
+from eyehand.evaluate.statistics import mean_estimate, normalised_scores, paired_gain
 
 
 def test_interval_holds_the_mean_about_as_often_as_it_says() -> None:
@@ -54,3 +54,21 @@ def test_a_task_whose_demonstrator_is_no_better_than_random_has_no_score() -> No
     assert normalised.overall is not None
     assert normalised.overall.value == pytest.approx(0.5)
     assert normalised_scores({"a": [1.0]}, {"a": [2.0]}, {"a": [1.0]}).overall is None
+
+
+def test_a_gain_is_paired_and_holds_the_true_one() -> None:
+    rng = np.random.default_rng(1)
+    before = rng.normal(0.0, 10.0, size=40)
+    gain = paired_gain({"task": before.tolist()}, {"task": (before + rng.normal(1.0, 1.0, size=40)).tolist()})
+    assert gain.share_above_0 > 0.99  # unpaired it would be lost in the noise
+    assert gain.estimate.low < 1.0 / before.std() < gain.estimate.high
+    same = paired_gain({"task": [1.0, 2.0]}, {"task": [1.0, 2.0]})
+    assert (same.estimate.value, same.share_above_0) == (0.0, 0.0)
+
+
+def test_a_task_whose_scores_were_all_alike_does_not_outweigh_the_others() -> None:
+    before = {"sparse": [0.0] * 40, "dense": [1.0, 2.0, 3.0, 4.0] * 10}
+    after = {"sparse": [1.0] * 4 + [0.0] * 36, "dense": [0.0, 1.0, 2.0, 3.0] * 10}
+    gain = paired_gain(before, after)
+    assert gain.estimate.value < 0
+    assert gain.share_above_0 < 0.1

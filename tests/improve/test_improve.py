@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,6 +19,8 @@ from eyehand.collect.record_options import CollectOptions
 from eyehand.errors import UserError
 from eyehand.improve.loop import better_than_the_mean, improve, read_rounds
 from eyehand.improve.options import ImproveOptions
+from eyehand.improve.report import round_rows
+from eyehand.improve.round import Round
 from eyehand.model.policy import Policy
 from eyehand.model.presets import preset
 from eyehand.recording.reader import Recording, find_recordings
@@ -76,55 +79,83 @@ def options(policy: Path, out: Path, **changes: object) -> ImproveOptions:
     return replace(small, **changes)  # type: ignore[arg-type]
 
 
-def test_a_round_learns_from_what_it_kept_and_a_second_one_goes_on(policy: Path, tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    rounds = improve(options(policy, out))
+@pytest.fixture(scope="module")
+def finished(policy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of one round."""
+    out = tmp_path_factory.mktemp("finished") / "run"
+    assert improve(options(policy, out)) == read_rounds(out)
+    return out
+
+
+def test_a_round_learns_from_what_it_kept(policy: Path, finished: Path) -> None:
+    rounds = read_rounds(finished)
     assert [each.number for each in rounds] == [0, 1]
-    assert rounds == read_rounds(out)
     assert rounds[1].num_played == 6
-    folders = find_recordings(out / "round-1" / "play")
+    folders = find_recordings(finished / "round-1" / "play")
     assert len(folders) == rounds[1].num_kept > 0
-    facts = load_checkpoint(out / "round-1" / "train" / "policy").facts
+    facts = load_checkpoint(finished / "round-1" / "train" / "policy").facts
     assert facts["recordings"] == rounds[1].num_kept
-    best = load_checkpoint(out / "policy")
+    best = load_checkpoint(finished / "policy")
     assert best.temperature == 0.7
-    expected = load_checkpoint(out / "round-1" / "train" / "policy" if rounds[1].is_accepted else policy)
+    expected = load_checkpoint(finished / "round-1" / "train" / "policy" if rounds[1].is_accepted else policy)
     for name, tensor in expected.policy.state_dict().items():
         assert torch.equal(best.policy.state_dict()[name], tensor), name
-    page = (out / "report.html").read_text(encoding="utf-8")
-    assert "round 1" in page
+    assert "round 1" in (finished / "report.html").read_text(encoding="utf-8")
     with pytest.raises(UserError, match="was started with starts = 2, not 3"):
-        improve(options(policy, out, starts=3))
-    again = improve(options(policy, out, rounds=2))
+        improve(options(policy, finished, starts=3))
+
+
+def test_a_run_that_was_killed_before_it_was_noted_goes_on(
+    policy: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(wanted: CollectOptions) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("eyehand.improve.loop.collect", stop)
+    out = shutil.copytree(finished, tmp_path / "run", ignore=shutil.ignore_patterns("round-1", "improve.json"))
+    validated = (out / "validation.json").stat().st_mtime_ns
+    with pytest.raises(KeyboardInterrupt):
+        improve(options(policy, out))
+    assert read_rounds(out) == read_rounds(finished)[:1]
+    assert (out / "validation.json").stat().st_mtime_ns == validated
+    for name in ("improve.json", "validation.json"):
+        (out / name).unlink()
+    with pytest.raises(UserError, match="is not empty"):  # a policy, but whose?
+        improve(options(policy, out))
+
+
+def test_a_run_may_be_moved(policy: Path, finished: Path, tmp_path: Path) -> None:
+    moved = shutil.copytree(finished, tmp_path / "moved")
+    assert improve(options(policy, moved)) == read_rounds(finished)
+
+
+@pytest.mark.slow
+def test_more_rounds_go_on_from_the_last(policy: Path, finished: Path, tmp_path: Path) -> None:
+    again = improve(options(policy, shutil.copytree(finished, tmp_path / "run"), rounds=2))
     assert [each.number for each in again] == [0, 1, 2]
-    assert again[:2] == rounds
+    assert again[:2] == read_rounds(finished)
+
+
+def test_scores_stand_below_their_games() -> None:
+    rounds = [Round(0, {"doom/aim": (1.0,), "doom/line": (2.0,)}), Round(1, {"doom/line": (4.0,), "doom/aim": (3.0,)})]
+    assert [row[2:4] for row in round_rows(rounds)] == [
+        ["1.0 [1.0, 1.0]", "2.0 [2.0, 2.0]"],
+        ["3.0 [3.0, 3.0]", "4.0 [4.0, 4.0]"],
+    ]
 
 
 def test_labels_of_the_demonstrator_are_learnt_from_too(policy: Path, tmp_path: Path) -> None:
-    rounds = improve(options(policy, tmp_path / "run", dagger=True, starts=2))
+    rounds = improve(options(policy, tmp_path / "run", dagger=True, starts=1, tries=2, validation=1))
     dagger = find_recordings(tmp_path / "run" / "round-1" / "dagger")
-    assert len(dagger) == 2
+    assert len(dagger) == 1
     facts = load_checkpoint(tmp_path / "run" / "round-1" / "train" / "policy").facts
-    assert facts["recordings"] == rounds[1].num_kept + 2
+    assert facts["recordings"] == rounds[1].num_kept + 1
 
 
 def test_a_killed_run_goes_on_with_the_step_that_was_not_finished(policy: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     command = [sys.executable, "-m", "eyehand", "improve", "--checkpoint", policy, "--game", "doom/aim", "--out", out]
-    command += [
-        "--rounds",
-        "1",
-        "--starts",
-        "2",
-        "--tries",
-        "3",
-        "--minutes",
-        "0.02",
-        "--validation",
-        "2",
-        "--workers",
-        "1",
-    ]
+    command += ["--rounds=1", "--starts=1", "--tries=3", "--minutes=0.02", "--validation=1", "--workers=1"]
     process = subprocess.Popen(command)
     wait_until(
         lambda: (out / "round-1" / "episodes.json").exists() or process.poll() is not None, "the round is played"

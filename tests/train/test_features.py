@@ -127,11 +127,26 @@ def test_a_killed_run_leaves_whole_files_and_goes_on(data: Path, trunk: Path) ->
     assert all(path.stat().st_mtime_ns == before for path, before in whole.items())
 
 
+def test_those_of_a_video_or_trunk_that_was_replaced_are_made_anew(data: Path, trunk: Path, tmp_path: Path) -> None:
+    dataset = make_features(load_dataset([data], P2P), trunk, LocalEngine(1))
+    first, second = (dataset.decode(episode, 0, 20).copy() for episode in (0, 1))
+    videos = [one.video for one in dataset.episodes[:2]]
+    assert not np.array_equal(first, second)
+    shutil.copy2(videos[1], videos[0])  # type: ignore[arg-type]
+    assert np.array_equal(make_features(dataset, trunk, LocalEngine(1)).decode(0, 0, 20), second)
+    other = saved(tmp_path / "other", 4)
+    expected = make_features(dataset, other, LocalEngine(1)).decode(1, 0, 20).copy()
+    shutil.rmtree(data / ".features")
+    shutil.rmtree(trunk)
+    shutil.copytree(other, trunk)
+    assert np.array_equal(make_features(dataset, trunk, LocalEngine(1)).decode(1, 0, 20), expected)
+
+
 def test_damaged_features_are_made_anew(data: Path, trunk: Path) -> None:
     dataset = make_features(load_dataset([data], P2P), trunk, LocalEngine(1))
     assert dataset.features is not None
     before, path = dataset.decode(0, 0, 4).copy(), dataset.features.path(dataset.episodes[0].video)
-    for damaged in (b"", b"nothing", path.read_bytes()[:-2]):
+    for damaged in (b"", b"nothing", path.read_bytes()[:-40]):
         path.write_bytes(damaged)
         with pytest.raises(UserError, match="gone or damaged"):
             dataset.decode(0, 0, 4)
@@ -147,6 +162,9 @@ def test_a_damaged_video_is_one_sentence(data: Path, trunk: Path) -> None:
     with pytest.raises(UserError, match=video.parent.name):
         make_features(dataset, trunk, LocalEngine(1))
     assert not list(data.glob(f".features/*/*{video.parent.name}*"))
+    longer = replace(dataset, episodes=(replace(dataset.episodes[1], num_steps=1000),))
+    with pytest.raises(UserError, match="cannot be read"):
+        make_features(longer, trunk, LocalEngine(1))
 
 
 def test_features_lie_beside_local_videos_only(trunk: Path, tmp_path: Path) -> None:
@@ -155,6 +173,8 @@ def test_features_lie_beside_local_videos_only(trunk: Path, tmp_path: Path) -> N
     places = {files.path(FileRange(str(archive), offset)) for offset in (512, 9000)}
     assert len(places) == 2
     assert {place.parent.parent.parent for place in places} == {tmp_path}
+    in_folder = tmp_path / "recording" / "video.mp4"
+    assert files.path(FileRange(str(in_folder), 0, 1000)) == files.path(in_folder)  # listed in an index
     with pytest.raises(UserError, match="not on this machine"):
         files.path(FileRange("s3://bucket/many.tar", 512))
 

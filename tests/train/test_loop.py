@@ -26,7 +26,7 @@ from eyehand.model.vision import EfficientNetTrunk
 from eyehand.model.vision_weights import torchvision_name
 from eyehand.train.log import LOG_FILE, read_log
 from eyehand.train.loop import train
-from eyehand.train.state import STATE_FILE
+from eyehand.train.state import STATE_FILE, TrainingState, save_state
 from eyehand.train.train_config import TrainConfig
 
 
@@ -163,6 +163,22 @@ def test_a_polite_stop_saves_and_can_be_resumed(recordings: Path, tmp_path: Path
     assert load_checkpoint(tmp_path / "policy").facts["step"] == 4
     assert train(resumed(recordings, tmp_path)).is_finished
     assert [step for step, _ in losses(tmp_path)] == [2, 4, 6, 8, 10]
+
+
+def test_a_kill_while_it_is_saved_leaves_no_policy_older_than_the_state(
+    recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def save(run: Path, state: TrainingState) -> None:
+        save_state(run, state)
+        if state.step == 4:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("eyehand.train.loop.save_state", save)
+    run = config(recordings, tmp_path, steps=4, checkpoint_every=2)
+    with pytest.raises(KeyboardInterrupt):
+        train(run)
+    result = train(replace(run, resume=True))
+    assert load_checkpoint(result.policy).facts["step"] == result.step == 4
 
 
 def test_a_line_that_a_kill_cut_off_is_no_obstacle(recordings: Path, tmp_path: Path) -> None:

@@ -2,12 +2,15 @@
 
     FOLDER/.features/KEY/NAME.npy      of the recording FOLDER/NAME: float16 (views, frames, features)
 
-The key names the trunk's weights and the resize, so that what another trunk made is never taken for this one's. View 0
-is the picture as it is, the others are augmented. `train.features` makes the files. Knows no network.
+The key names the trunk's weights and the resize, so that what another trunk made is never taken for this one's. Behind
+the array stands the `fingerprint` of the video: features of a video that was replaced are made anew. View 0 is the
+picture as it is, the others are augmented. `train.features` makes the files. Knows no network.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyehand.errors import UserError
-from eyehand.recording.file_range import FileRange
+from eyehand.recording.file_range import FileRange, open_file
 
-__all__ = ["FeatureFiles"]
+__all__ = ["FeatureFiles", "fingerprint"]
+
+_SAMPLE_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ class FeatureFiles:
         Raises:
             UserError: the video is not on this machine.
         """
-        if isinstance(video, FileRange):
+        if isinstance(video, FileRange) and (video.offset or "://" in video.url):  # else a file, listed in an index
             if "://" in video.url:
                 raise UserError(
                     f"Features of {video} would lie beside it, and it is not on this machine: make an index with "
@@ -51,17 +56,20 @@ class FeatureFiles:
             file = Path(video.url).absolute()
             folder, name = file.parent, f"{file.name}-{video.offset}"
         else:
-            recording = video.absolute().parent
+            recording = Path(video.url if isinstance(video, FileRange) else video).absolute().parent
             folder, name = recording.parent, recording.name
         return folder / ".features" / self.key / f"{name}.npy"
 
     def has(self, video: Path | FileRange, num_frames: int) -> bool:
-        """Whether there are features of the first `num_frames` pictures."""
+        """Whether there are features of the first `num_frames` pictures of this very video."""
         try:
             views, frames, size = self._open(video).shape
+            with self.path(video).open("rb") as file:
+                file.seek(-hashlib.sha256().digest_size, os.SEEK_END)
+                is_same = file.read() == fingerprint(video)
         except (OSError, ValueError, EOFError):
             return False
-        return (views, size) == (self.views, self.size) and frames >= num_frames
+        return is_same and (views, size) == (self.views, self.size) and frames >= num_frames
 
     def read(self, video: Path | FileRange, start: int, length: int, seed: int = 0) -> NDArray[np.float16]:
         """Features (length, size) of pictures `start` to `start + length - 1`; `seed` draws the view.
@@ -83,3 +91,18 @@ class FeatureFiles:
         if features_VNF.ndim != 3 or features_VNF.dtype != np.float16:
             raise ValueError("no features")
         return features_VNF
+
+
+def fingerprint(video: Path | FileRange) -> bytes:
+    """SHA-256 of a video's size, beginning and end, which two videos do not share.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with open_file(video) as file:
+        size = file.seek(0, os.SEEK_END)
+        digest = hashlib.sha256(str(size).encode())
+        for start in (0, max(0, size - _SAMPLE_BYTES)):
+            file.seek(start)
+            digest.update(file.read(_SAMPLE_BYTES))
+    return digest.digest()

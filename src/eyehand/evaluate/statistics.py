@@ -83,16 +83,17 @@ class Gain:
 
 
 def paired_gain(before: Mapping[str, Sequence[float]], after: Mapping[str, Sequence[float]]) -> Gain:
-    """By how much scores rose, mean over the tasks, in standard deviations of each task's scores before.
+    """By how much scores rose, mean over the tasks, in standard deviations of each task's scores.
 
     Args:
-        before, after: scores by task, of the same episodes in the same order.
+        before, after: scores by task, of the same episodes in the same order. The deviation is that of both together,
+            so that a task in which they were all alike before counts no more than others.
     """
     values: list[float] = []
     draws: list[NDArray[np.float64]] = []
     for name, scores in before.items():
         old, new = np.asarray(scores, dtype=float), np.asarray(after[name], dtype=float)
-        spread = max(float(old.std()), 1e-3 * (abs(float(old.mean())) + 1e-3))  # scores that never differ
+        spread = float(np.concatenate((old, new)).std()) or 1.0  # 0: the difference is too
         values.append(float((new - old).mean() / spread))
         draws.append(_mean_draws(new - old, _rng(name, "gain")) / spread)
     drawn = np.mean(draws, axis=0)

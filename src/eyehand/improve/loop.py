@@ -18,8 +18,10 @@ finished. Knows nothing about any game.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import shutil
+import signal
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -51,6 +53,9 @@ STATE = "improve.json"
 
 _PLAY_SEED, _VALIDATION_SEED = 10_000_000, 20_000_000
 """First seeds: away from those of recordings (1,000,000 on) and of evaluations (0 on)."""
+
+_LEFT = {"validation.json", "report.html", "policy"}
+"""Of a run that was killed before its file was there."""
 
 _ACCEPTED_FROM = 0.9
 """Least probability, by the bootstrap, that the score has risen."""
@@ -114,14 +119,15 @@ class _Run:
         if path.exists():
             before, rounds = _read(path)
             now = _plain(options)
-            for name in sorted(set(now) - {"rounds", "workers"}):
+            for name in sorted(set(now) - {"out", "rounds", "workers"}):
                 if before.get(name) != now[name]:
                     raise UserError(
                         f"The run in {options.out} was started with {name} = {before.get(name)}, not {now[name]}: give "
                         "the same value to go on, or another --out."
                     )
             return _Run(options, rounds)
-        if any(path.name != ".lock" for path in options.out.iterdir()):
+        there = {path.name for path in options.out.iterdir() if not path.name.startswith(".")}
+        if there and not {"validation.json"} <= there <= _LEFT:
             raise UserError(f"{options.out} is not empty and holds no such run: give a new folder as --out.")
         run = _Run(options, [])
         checkpoint = find_checkpoint(options.checkpoint)
@@ -144,8 +150,8 @@ class _Run:
         data = [*options.data, *self._learnt_from(number)]
         if not data or not (kept or options.dagger):
             raise UserError(
-                f"In round {number} no episode was better than the others from its start: give more --tries, or "
-                "--dagger."
+                f"In round {number} no episode was better than the others from its start. Begin again in another "
+                f"--out, with --dagger or more --tries; {self.policy} is the best policy so far."
             )
         trained = self._trained(number, folder / "train", data)
         scores = self._validated(trained, f"validating round {number}", folder / "validation.json")
@@ -233,18 +239,21 @@ class _Run:
         if not config.resume:
             shutil.rmtree(out, ignore_errors=True)  # of a run that was killed before its first state
         result = train(config)
-        if not result.is_finished:
+        if result.ended_by is not None:
+            signal.raise_signal(result.ended_by)  # it has ended training only
             raise KeyboardInterrupt
         return result.policy
 
     def _validated(self, checkpoint: Path, what: str, path: Path) -> dict[str, tuple[float, ...]]:
         """Scores of the validation episodes by game."""
         digest = checkpoint_digest(checkpoint)
+        seeds = range(_VALIDATION_SEED, _VALIDATION_SEED + self.options.validation)
         with contextlib.suppress(OSError, ValueError, LookupError, UserError):
             values = json.loads(path.read_text(encoding="utf-8"))
-            if values["checkpoint"] == digest:
-                return _by_game(typed(list[EpisodeScore], values["episodes"]))
-        seeds = range(_VALIDATION_SEED, _VALIDATION_SEED + self.options.validation)
+            known = typed(list[EpisodeScore], values["episodes"])
+            wanted = set(itertools.product(self.games, seeds))
+            if values["checkpoint"] == digest and {(each.game, each.seed) for each in known} == wanted:
+                return _by_game(known)
         with shown_progress() as progress:
             episodes = play_agent(
                 *(str(checkpoint), self.games, seeds, self.workers), lambda done, total: progress(what, done, total)

@@ -20,7 +20,7 @@ def round_rows(rounds: Sequence[Round]) -> list[list[str]]:
     """Round, episodes kept of those played, mean scores by game, gain, and whether it was accepted: one row each."""
     rows = []
     for each in rounds:
-        scores = [mean_estimate(values) for values in each.scores.values()]
+        scores = [mean_estimate(each.scores[game]) for game in rounds[0].scores]
         gain = "" if each.gain is None else f"{each.gain.value:+.2f} [{each.gain.low:+.2f}, {each.gain.high:+.2f}]"
         verdict = "before" if each.number == 0 else "accepted" if each.is_accepted else "refused"
         cells = [f"{score.value:.1f} [{score.low:.1f}, {score.high:.1f}]" for score in scores]
@@ -36,7 +36,7 @@ def write_report(options: ImproveOptions, rounds: Sequence[Round]) -> None:
     """
     games = list(rounds[0].scores)
     table = page.table(["round", "kept", *games, "gain", ""], round_rows(rounds))
-    note = "Validation scores with 95% intervals. Gain: paired, in standard deviations of the scores before."
+    note = "Validation scores with 95% intervals. Gain: paired, in standard deviations of the scores."
     cards = [page.card("Rounds", table, note, style="wide")]
     for game in games:
         bars = []

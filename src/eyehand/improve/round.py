@@ -17,8 +17,8 @@ class Round:
         number: from 1 on.
         scores: of the validation episodes, by game.
         num_played, num_kept: episodes.
-        gain: mean over games of the paired difference to the best policy before, in standard deviations of its scores;
-            None for number 0.
+        gain: mean over games of the paired difference to the best policy before, in standard deviations of the
+            scores; None for number 0.
         is_accepted: whether its policy is the best so far.
     """
 

@@ -19,8 +19,9 @@ import torch
 from eyehand.checkpoint import find_checkpoint, load_checkpoint
 from eyehand.data.augment import augment
 from eyehand.data.dataset import Dataset
-from eyehand.data.features import FeatureFiles
+from eyehand.data.features import FeatureFiles, fingerprint
 from eyehand.errors import UserError
+from eyehand.foreign import problem_of
 from eyehand.frame import RESIZE_VERSION
 from eyehand.jobs.engine import Engine
 from eyehand.jobs.job import Job, Progress, no_progress, run_job
@@ -113,11 +114,11 @@ def _check_space(files: FeatureFiles, items: list[_Item]) -> None:
 
 def _make(item: _Item) -> _Made:
     """Compute and write the features of one recording."""
-    policy = _policy(item.checkpoint)
-    reader = VideoReader(item.video)
+    policy = _policy(item.checkpoint, item.files.key)
     target = item.files.path(item.video)
     shape = (item.files.views, item.num_frames, item.files.size)
     seed = int.from_bytes(hashlib.sha256(item.id.encode()).digest()[:8])
+    reader = VideoReader(item.video)
     try:
         with replaced(target, "make space, or train without --trunk") as partial, partial.open("wb") as file:
             header = {"descr": "<f2", "fortran_order": False, "shape": shape}
@@ -134,8 +135,9 @@ def _make(item: _Item) -> _Made:
                     if not features_TF.isfinite().all():
                         raise UserError(f"The trunk's features of {item} exceed 16 bits: take another --trunk.")
                     file.write(features_TF.numpy().tobytes())
-    except UserError as error:
-        return _Made(str(error))
+            file.write(fingerprint(item.video))
+    except Exception as error:
+        return _Made(str(problem_of(item, error)))
     finally:
         reader.close()
     return _Made()
@@ -146,8 +148,8 @@ def _given_up(item: _Item, problem: str) -> _Made:
 
 
 @lru_cache(maxsize=1)
-def _policy(folder: Path) -> Policy:
-    """The network, loaded once per process, on one thread in a worker."""
+def _policy(folder: Path, key: str) -> Policy:
+    """The network with the trunk of this key, loaded once per process, on one thread in a worker."""
     if multiprocessing.parent_process() is not None:
         torch.set_num_threads(1)
     return load_checkpoint(folder).policy

@@ -292,7 +292,8 @@ class _Trainer:
         return scores
 
     def _save(self, scores: Scores | None) -> None:
-        """Save the state to resume from, then the playable checkpoint."""
+        """Save the playable checkpoint, then the state to resume from: killed in between, the steps are done again."""
+        self._export(scores)
         state = TrainingState(
             step=self.step,
             elapsed_s=self.elapsed_s,
@@ -302,7 +303,6 @@ class _Trainer:
             meter=self.meter.state_dict(),
         )
         save_state(self.config.out, state)
-        self._export(scores)
 
     def _export(self, scores: Scores | None) -> None:
         config = self.config
