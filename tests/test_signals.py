@@ -66,6 +66,29 @@ def test_training_is_saved_first(number: signal.Signals, data: Path, tmp_path: P
     assert (run / "training_state.pt").exists()
 
 
+def test_ctrl_c_while_a_video_is_read_is_not_lost(data: Path) -> None:
+    """FFmpeg, which asks a file of ours for bytes, would swallow it."""
+    code = (
+        "import av, io, os, signal, sys\n"
+        "from eyehand.terminal import show_what_python_prints\n"
+        "show_what_python_prints()\n"
+        "class File(io.FileIO):\n"
+        "    is_first = True\n"
+        "    def read(self, num):\n"
+        "        if self.is_first:\n"
+        "            self.is_first = False\n"
+        "            os.kill(os.getpid(), signal.SIGINT)\n"
+        "        return super().read(num)\n"
+        "try:\n"
+        f"    av.open(File({str(data / 'r0' / '192x192.mp4')!r}))\n"
+        "    signal.pause()\n"  # until it comes again
+        "except KeyboardInterrupt:\n"
+        "    sys.exit(130)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
 def _has_children(pid: int) -> bool:
     return any(path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children"))
 

@@ -10,10 +10,13 @@ key.
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import json
 import logging
+import os
 import queue
+import signal
 import sys
 import threading
 import traceback
@@ -121,6 +124,7 @@ def show_what_python_prints() -> None:
         sys.excepthook = _print_traceback
     if threading.excepthook is threading.__excepthook__:
         threading.excepthook = _print_traceback_of_thread
+    sys.unraisablehook = _unraisable
     warnings.formatwarning = _formatted_warning
     log = logging.StreamHandler()
     log.setFormatter(_ShownFormatter("%(asctime)s %(message)s"))
@@ -128,7 +132,27 @@ def show_what_python_prints() -> None:
 
 
 def _print_traceback(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
-    _say(_shown_lines("".join(traceback.format_exception(kind, error, trace)).removesuffix("\n")))
+    if kind is not KeyboardInterrupt:  # `main` answers to it
+        _say(_shown_lines("".join(traceback.format_exception(kind, error, trace)).removesuffix("\n")))
+
+
+def _unraisable(told: sys.UnraisableHookArgs) -> None:
+    """Of exceptions that have nowhere to go. Ctrl-C that comes while FFmpeg reads from a file of ours comes again."""
+    if told.exc_type is KeyboardInterrupt:
+        # From a thread and a little later: here, and where FFmpeg still reads, it would be swallowed again.
+        again = threading.Timer(0.01, _interrupt)
+        again.daemon = True
+        again.start()
+    else:
+        _print_traceback(told.exc_type, told.exc_value, told.exc_traceback)
+
+
+def _interrupt() -> None:
+    """Ctrl-C once more."""
+    if os.name == "posix":
+        os.kill(os.getpid(), signal.SIGINT)  # also ends a wait
+    else:
+        _thread.interrupt_main()
 
 
 def _print_traceback_of_thread(told: threading.ExceptHookArgs) -> None:
