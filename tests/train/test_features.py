@@ -214,6 +214,15 @@ def test_what_nobody_did_is_never_drawn(data: Path, trunk: Path, tmp_path: Path)
     assert held_B[0] > 0.1
 
 
+def test_held_out_recordings_are_not_counted(data: Path, trunk: Path, tmp_path: Path) -> None:
+    options = {"steps": 1, "lr": 1e-12, "held_out": 0.5}
+    policy = load_checkpoint(train(config(data, trunk, tmp_path / "run", **options)).policy).policy
+    part = load_dataset([data], policy.space).split(0.5)[0]
+    held_K = part.loaded().target_NA[part.steps()][part.loaded().learn_N[part.steps()]].mean(axis=0)[: len(P2P.keys)]
+    begun_K = policy.head(0).bias.detach().view(-1, 2).exp()[:, 1].numpy()
+    np.testing.assert_allclose(begun_K, held_K, atol=1e-6)
+
+
 def _clip(policy: Policy) -> tuple[torch.Tensor, ...]:
     frames = torch.from_numpy(np.stack([moving_block.picture(place % 3, place) for place in range(8)]))
     nothing = torch.zeros(1, 8, policy.space.num_slots, dtype=torch.long)

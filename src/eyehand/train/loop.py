@@ -148,8 +148,8 @@ class _Trainer:
         policy = Policy(run.policy_config) if run.initial is None else run.initial
         if run.vision is not None:
             policy.image_encoder.trunk.load_state_dict(run.vision)
-        if run.initial is None and policy.space.is_independent:
-            begin_at_frequencies(policy, dataset)
+        if run.initial is None and run.state is None and policy.space.is_independent:
+            begin_at_frequencies(policy, dataset.split(config.held_out)[0])
         self.policy = policy.to(device, memory_format=torch.channels_last).requires_grad_(True)  # type: ignore[call-overload]
         if config.trunk is not None:
             policy.image_encoder.trunk.requires_grad_(False)
