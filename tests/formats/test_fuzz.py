@@ -1,5 +1,5 @@
 """Damaged and made-up recordings of every foreign format, drawn at random: each is imported or is one sentence, the
-sound one beside it is imported, and memory is bounded. EYEHAND_FUZZ_EXAMPLES says how many of each (default 12)."""
+sound one beside it is imported, and memory is bounded. EYEHAND_FUZZ says how many of each (default 12)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from eyehand.recording.reader import Recording
 
 h5py = pytest.importorskip("h5py", reason="h5py is not installed")
 
-EXAMPLES = int(os.environ.get("EYEHAND_FUZZ_EXAMPLES", "12"))
+EXAMPLES = int(os.environ.get("EYEHAND_FUZZ", "12"))
 ROOM_BYTES = 3 << 29
 """Address space that fuzzing may take beyond what the process has."""
 
