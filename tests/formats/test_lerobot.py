@@ -346,6 +346,16 @@ def test_an_action_of_one_number_is_a_plain_column(tmp_path: Path) -> None:
         assert held == [*range(5, 10), *range(15, 20), *range(25, 29)]
 
 
+def test_what_is_not_read_may_be_large(tmp_path: Path) -> None:
+    root = write_set(tmp_path / "set", HOPS, ["key.Space", "mouse.dx"])
+    path = root / "data/chunk-000/file-000.parquet"
+    table = pq.read_table(path)
+    depth = pa.array([[0.0] * 5000] * len(table), pa.list_(pa.float32()))
+    pq.write_table(table.append_column("observation.depth", depth), path)
+    report = import_recordings(LerobotImporter([root]), tmp_path / "out")
+    assert (len(report.written), report.problems) == (2, [])
+
+
 def test_episodes_lie_side_by_side_whatever_their_times_say(tmp_path: Path) -> None:
     root = write_set(tmp_path / "set", HOPS, ["key.Space", "mouse.dx"], starts=(0.0, 1.47))
     report = import_recordings(LerobotImporter([root]), tmp_path / "out")

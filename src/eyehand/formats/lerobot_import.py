@@ -348,9 +348,8 @@ def _rows(
         if file.metadata.num_rows > MAX_FRAMES:
             raise UserError(f"{path} holds more than {MAX_FRAMES:,} rows: make smaller files of it.")
         num_bytes = 0
-        groups = [
-            number for number in range(file.num_row_groups) if _may_hold(file.metadata.row_group(number), episode)
-        ]
+        facts = map(file.metadata.row_group, range(file.num_row_groups))
+        groups = [number for number, group in enumerate(facts) if _may_hold(group, columns, episode)]
         for batch in file.iter_batches(_BATCH_ROWS, groups, columns, use_threads=False):
             longest, all_text = _lengths(batch)
             num_bytes += all_text
@@ -377,10 +376,12 @@ def _lengths(batch: pa.RecordBatch) -> tuple[int, int]:
     return longest, total
 
 
-def _may_hold(group: Any, episode: int | None) -> bool:
-    """Whether a row group may hold rows of an episode, and its rows are of a size to be read."""
-    columns = [group.column(number) for number in range(group.num_columns)]
-    if any(column.num_values > _MOST_VALUES * max(1, group.num_rows) for column in columns):
-        raise pa.ArrowInvalid("rows of too many values")
-    known = next((column.statistics for column in columns if column.path_in_schema == "episode_index"), None)
+def _may_hold(group: Any, names: Sequence[str] | None, episode: int | None) -> bool:
+    """Whether a row group may hold rows of an episode, and what is read of its rows is of a size to be read."""
+    columns = {column.path_in_schema: column for column in map(group.column, range(group.num_columns))}
+    for path, column in columns.items():
+        is_read = names is None or any(path == name or path.startswith(f"{name}.") for name in names)
+        if is_read and column.num_values > _MOST_VALUES * max(1, group.num_rows):
+            raise pa.ArrowInvalid("rows of too many values")
+    known = columns["episode_index"].statistics if "episode_index" in columns else None
     return episode is None or known is None or not known.has_min_max or known.min <= episode <= known.max
