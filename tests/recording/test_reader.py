@@ -11,12 +11,14 @@ from rich.console import Console
 
 from eyehand.action import NOTHING, Action
 from eyehand.action_space import P2P
+from eyehand.clock import SECOND_NS
 from eyehand.errors import UserError
 from eyehand.frame import Frame
+from eyehand.input_event import InputEvent
 from eyehand.player import Decision
 from eyehand.recording import annotation_pb2 as pb
-from eyehand.recording.annotation import parse_annotation
-from eyehand.recording.format import ANNOTATION_FILE, MAX_FRAMES, SMALL_FILE
+from eyehand.recording.annotation import _MOST_BYTES, parse_annotation
+from eyehand.recording.format import ANNOTATION_FILE, MAX_FRAMES, SMALL_FILE, action_to_message, event_to_message
 from eyehand.recording.inspect import inspect, inspect_recording, print_inspection
 from eyehand.recording.reader import Recording, find_recordings
 from eyehand.recording.video import CAPTURED, SMALL, VideoReader, VideoWriter, fit_lines
@@ -225,6 +227,14 @@ def test_a_picture_that_cannot_be_decoded_is_found(copy):
 def test_more_frames_than_a_day_has_are_refused():
     with pytest.raises(UserError, match="is damaged"):
         parse_annotation(b"\x1a\x00" * (MAX_FRAMES + 1), Path("x"))
+
+
+def test_ten_hours_with_a_fast_mouse_are_not_too_large():
+    frame = pb.FrameAnnotation(frame_time=36_000 * SECOND_NS)
+    frame.user_action.CopyFrom(action_to_message(Action.of(["w", "LeftShift"], dx=120, dy=-30)))
+    moved = event_to_message(InputEvent(36_000 * SECOND_NS, "mouse_delta", x=3, y=-1))
+    frame.input_events.extend([moved] * 50)
+    assert (frame.ByteSize() + 3) * 720_000 < _MOST_BYTES
 
 
 def test_annotations_cut_within_the_last_message_are_a_cut_off_recording(copy):

@@ -24,7 +24,7 @@ from eyehand.recording.format import FINISHED, MAX_FRAMES, STARTED
 
 __all__ = ["Annotation", "FrameAnnotations", "parse_annotation", "read_annotation"]
 
-_MOST_BYTES = 512 << 20  # ten hours with a mouse of 1000 events per second
+_MOST_BYTES = 1 << 30  # ten hours at 20 Hz with a mouse of 1000 events per second have 0.9 of it
 _MOST_FRAME_BYTES = 1 << 20
 _MOST_OTHER_BYTES = 1 << 20  # of what is said of the whole recording
 _MOST_FPS = 1000
