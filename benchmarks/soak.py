@@ -193,9 +193,8 @@ def take_over(soak: Soak, screen: OwnScreen) -> None:
         display = stack.enter_context(closing(XDisplay.open(screen.name, screen.authority)))
         person = stack.enter_context(closing(Person(screen)))
         codes = key_codes(display)
-        left_s = soak.end_s - time.monotonic()
         play = soak.start(
-            *("play", "--window", "soak", "--checkpoint", "pocket-doom", "--seconds", left_s, "--view", "off"),
+            *("play", "--window", "soak", "--checkpoint", "pocket-doom", "--seconds", 86400, "--view", "off"),
             *("--no-video", "--out", folder, "--record", folder / "recorded"),
             log="play",
             screen=screen,
@@ -221,9 +220,10 @@ def take_over(soak: Soak, screen: OwnScreen) -> None:
                 window.fill(dice.randrange(1 << 24), dice.randrange(600), 0, 40, 480)
                 window.events()
                 time.sleep(0.2)
+        person.tap("F12")  # the panic key
         with suppress(subprocess.TimeoutExpired):
             play.wait(4 * PATIENCE_S)
-        if play.returncode != 0:
+        if play.returncode != 130:
             soak.fault("ended plays", f"status {play.returncode}: see play.log")
         end(play)
         if not soon(lambda: not keys_down(display) and not buttons_down(display)):
@@ -317,8 +317,10 @@ def train(soak: Soak) -> None:
         out, more = soak.work / "resumed", ()
         while not soak.is_over:
             run = start(out, *more)
+            begun_at, num_more = len(read_log(out)), dice.randrange(30)
+            soon(lambda: run.poll() is not None or len(read_log(out)) >= begun_at + num_more, 4 * PATIENCE_S)  # noqa: B023
             with suppress(subprocess.TimeoutExpired):
-                run.wait(dice.uniform(5, 40))
+                run.wait(dice.uniform(0, 1))
             if run.poll() is None:
                 with_it = family(run.pid)
                 run.send_signal(dice.choice([signal.SIGKILL] * 4 + [signal.SIGTERM]))
