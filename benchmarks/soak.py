@@ -334,7 +334,10 @@ def train(soak: Soak) -> None:
             elif run.returncode == 0 and read_log(out)[-1]["step"] == STEPS and (out / "policy").exists():
                 soak.counts["runs resumed to their end"] += 1
                 if result(out) != wanted:
-                    soak.fault("runs that differ", f"{result(out)} is not {wanted}")
+                    first = next(
+                        (at for at, pair in enumerate(zip(result(out), wanted, strict=False)) if len({*pair}) > 1), -1
+                    )
+                    soak.fault("runs that differ", f"from entry {first} of {len(wanted)} on; the last is the policy")
                 break
             else:
                 if run.returncode not in (0, -signal.SIGKILL, 128 + signal.SIGTERM):

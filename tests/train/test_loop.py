@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -275,3 +276,14 @@ def test_vision_weights_are_where_the_trunk_begins(
     )
     with pytest.raises(UserError, match="for the p2p vision trunk"):
         train(config(recordings, tmp_path / "other", vision_weights=str(file)))
+
+
+def test_a_kill_between_state_and_policy_leaves_no_older_policy(recordings: Path, tmp_path: Path) -> None:
+    run = config(recordings, tmp_path / "run", steps=4, checkpoint_every=2, keep=2)
+    policy = train(run).policy
+    finished = (policy / "weights.safetensors").read_bytes()
+    shutil.rmtree(policy)
+    shutil.copytree(tmp_path / "run" / "checkpoints" / "step-00000002", policy)
+    train(replace(run, resume=True))
+    assert (policy / "weights.safetensors").read_bytes() == finished
+    assert load_checkpoint(policy).facts["step"] == 4

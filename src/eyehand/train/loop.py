@@ -18,7 +18,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -193,7 +193,7 @@ class _Trainer:
         """Train until the run is over or a signal has been received."""
         config = self.config
         scores: Scores | None = None
-        saved_at_step, saved_at_s = self.step, time.monotonic()
+        saved_at_step, saved_at_s = self._exported_step(), time.monotonic()
         pace = Pace(prefetcher)
         previous: torch.cuda.Event | None = None
         is_last = self.share_done >= 1
@@ -218,7 +218,7 @@ class _Trainer:
                 self._save(scores)
                 saved_at_step, saved_at_s = self.step, time.monotonic()
                 pace.restart()
-        if saved_at_step != self.step or not (config.out / "policy").exists():
+        if saved_at_step != self.step:
             self._save(scores)
         log.say(
             f"{'Done' if is_last else 'Stopped; --resume goes on'}: step {self.step}, {self.elapsed_s / 60:.1f} "
@@ -303,6 +303,13 @@ class _Trainer:
             meter=self.meter.state_dict(),
         )
         save_state(self.config.out, state)
+
+    def _exported_step(self) -> int | None:
+        """The step of the playable policy: a kill may have come between the state and the policy of a step."""
+        with suppress(OSError, ValueError, LookupError, TypeError):
+            step: int = json.loads((self.config.out / "policy" / "checkpoint.json").read_text())["facts"]["step"]
+            return step
+        return None
 
     def _export(self, scores: Scores | None) -> None:
         config = self.config
