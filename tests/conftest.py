@@ -8,12 +8,17 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from programs import begin_test, need
 
 SKIPS = Path(__file__).with_name("skips.txt")
 """Skips that are right where everything is installed: a regular expression a line, and after # why."""
+
+# No test fails because the machine is busy.
+hypothesis.settings.register_profile("eyehand", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("eyehand")
 
 _FORBIDS_SKIPS = os.environ.get("EYEHAND_FORBID_SKIPS") == "1"
 

@@ -5,7 +5,7 @@ from importlib import resources
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from eyehand.action import BUTTONS, KEYS, PIXELS_PER_NOTCH, Action
@@ -77,7 +77,6 @@ def test_the_references_examples_of_truncation() -> None:
     assert P2P.encode(Action.of(["Escape"])).tolist() == [0, 0, 0, 0, 0, 0, 11, 8]
 
 
-@settings(deadline=None)
 @given(actions, spaces, samplings, st.integers(0, 2**32 - 1))
 def test_tokens_survive_decoding_and_encoding(action: Action, space: ActionSpace, sampling: str, seed: int) -> None:
     ids = space.encode(action)
@@ -89,7 +88,6 @@ def test_tokens_survive_decoding_and_encoding(action: Action, space: ActionSpace
     assert len(decoded.keys) == min(len(known), space.num_key_slots)
 
 
-@settings(deadline=None)
 @given(actions)
 def test_full_keeps_up_to_eight_keys_and_every_button(action: Action) -> None:
     decoded = FULL.decode(FULL.encode(action))
@@ -97,7 +95,6 @@ def test_full_keeps_up_to_eight_keys_and_every_button(action: Action) -> None:
     assert decoded.keys == (action.keys if len(action.keys) <= 8 else decoded.keys)
 
 
-@settings(deadline=None)
 @given(actions)
 def test_an_independent_space_keeps_all_keys_of_its_vocabulary(action: Action) -> None:
     for space in (P2P, FULL):

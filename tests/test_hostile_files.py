@@ -38,7 +38,6 @@ MOST_MB = 300
 FEW = settings(
     max_examples=int(os.environ.get("EYEHAND_FUZZ", "8")),
     derandomize="EYEHAND_FUZZ" not in os.environ,
-    deadline=None,
     database=None,
     suppress_health_check=list(HealthCheck),
 )

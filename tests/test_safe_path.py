@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from eyehand.errors import UserError
@@ -19,7 +19,6 @@ NAMES = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(NAMES.map("".join))
 @example("x/../../../ESCAPED")
 @example("a/nul.txt/b")

@@ -404,7 +404,7 @@ def test_a_small_index_takes_little_memory(tmp_path: Path) -> None:
     assert done.stdout.count("cannot be read as an index") == 3, done.stderr
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=4), st.floats(0.5, 1))
 def test_whatever_is_in_it_it_is_rows_or_a_sentence(changes: list[tuple[float, int]], length: float) -> None:
     with tempfile.TemporaryDirectory() as folder:

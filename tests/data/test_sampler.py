@@ -17,7 +17,7 @@ def sampler(num_steps: list[int], clip_steps: int = 8, seed: int = 0, balance: f
 
 
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=8), st.integers(1, 20), st.integers(0, 99))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_clips_lie_inside_their_episodes(num_steps: list[int], clip_steps: int, seed: int) -> None:
     stream = sampler(num_steps, clip_steps, seed)
     for position in range(stream.clips_per_epoch):

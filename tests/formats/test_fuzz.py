@@ -39,9 +39,7 @@ EXAMPLES = int(os.environ.get("EYEHAND_FUZZ", "12"))
 ROOM_BYTES = 3 << 29
 """Address space that fuzzing may take beyond what the process has."""
 
-fuzzed = settings(
-    max_examples=EXAMPLES, deadline=None, derandomize=EXAMPLES == 12, suppress_health_check=list(HealthCheck)
-)
+fuzzed = settings(max_examples=EXAMPLES, derandomize=EXAMPLES == 12, suppress_health_check=list(HealthCheck))
 
 NUMBERS = st.one_of(
     st.sampled_from([0, -1, 1 << 31, -(1 << 63), 1 << 64, 10**30, 0.5, -1e308, 1e300, float("nan"), float("inf")]),

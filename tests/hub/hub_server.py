@@ -50,6 +50,7 @@ class HubServer(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: HubServer
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # the headers and the content of an answer are sent one after the other
 
     def log_message(self, *arguments: object) -> None:
         pass

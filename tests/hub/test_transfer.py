@@ -239,7 +239,7 @@ _NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="/\
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.tuples(_NAMES, _NAMES), min_size=1, max_size=3), st.sampled_from(["store", "memory://names"]))
 @example([("2026-11-30T12:30:05", "video.mp4"), ("Doom::E1M1", "a\\b: c?*[1]#%20~.mp4"), ("a ", "x" * 250)], "store")
 @example([("2026-11-30T12:30:05", "video.mp4"), ("Doom::E1M1", "a\\b"), ("a", "x" * 255)], "memory://names")

@@ -89,7 +89,7 @@ _EVENTS = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(_EVENTS)
 def test_ticks_add_up_to_the_events(drawn: list[tuple[int, tuple[str, object, object]]]) -> None:
     """The motion of all ticks is that of all events, and keys are those that a reader of the events finds."""

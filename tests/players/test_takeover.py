@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from eyehand.action import NOTHING, Action
@@ -384,7 +384,6 @@ events = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(events=events, tick=st.integers(1, 200))
 def test_a_persons_ticks_hold_every_motion_and_every_press(
     events: list[tuple[int, tuple[str, bool] | tuple[int]]], tick: int

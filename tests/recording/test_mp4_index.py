@@ -111,7 +111,7 @@ def test_a_file_that_breaks_off_has_the_pictures_before(tmp_path: Path, share: f
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_garbled_index_is_an_error_or_gives_the_pictures(garbled: bytearray, data: st.DataObject) -> None:
     content = bytearray(garbled)
     start = content.index(b"moov")

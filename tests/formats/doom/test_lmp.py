@@ -119,7 +119,7 @@ def test_what_is_no_demo_gets_one_sentence(data: bytes, sentence: str) -> None:
         parse_lmp(data, "a.lmp")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.one_of(st.binary(max_size=200), st.binary(max_size=120).map(lambda data: lmp([FIRST])[:13] + data)))
 def test_no_bytes_raise_anything_else(data: bytes) -> None:
     with contextlib.suppress(UserError):

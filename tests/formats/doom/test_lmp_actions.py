@@ -58,7 +58,7 @@ def test_a_turn_is_mouse_motion_of_ten_pixels_a_degree() -> None:
     assert [tick.action.dx for tick in ticks(right)] == [900, 0, 0, 0]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st_numpy.arrays(np.int8, (57, 4), elements=st.integers(-127, 127)))
 def test_no_angle_is_lost(turns_TC: np.ndarray) -> None:
     commands_TC = commands(57)
@@ -69,7 +69,7 @@ def test_no_angle_is_lost(turns_TC: np.ndarray) -> None:
     assert sum(event.x for tick in made for event in tick.events) == sum(tick.action.dx for tick in made)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.sampled_from([(0, 0, 0), (50, 0, 0), (0, 0, 1), (-25, 40, 2), (0, 0, 4 | 3 << 3)]), min_size=40))
 def test_no_press_is_lost(held: list[tuple[int, int, int]]) -> None:
     commands_TC = commands(len(held), {tic: (ahead, aside, 0, b) for tic, (ahead, aside, b) in enumerate(held)})
