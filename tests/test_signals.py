@@ -57,6 +57,7 @@ def ended_by(number: signal.Signals, words: str, is_at_work: Callable[[int], boo
     return process.returncode
 
 
+@pytest.mark.usefixtures("heeds_hangup")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_training_is_saved_first(number: signal.Signals, data: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"

@@ -152,6 +152,7 @@ def test_nothing_played_leaves_the_report_of_the_last_time(failure: BaseExceptio
 
 
 @pytest.mark.skipif(os.name != "posix", reason="terminals of Windows send no signal")
+@pytest.mark.usefixtures("heeds_hangup")
 def test_a_terminal_that_is_closed_leaves_the_report(tmp_path: Path) -> None:
     ours, theirs = os.openpty()
     options = ["--player", "random", "--seconds", "900", "--out", str(tmp_path), "--record", str(tmp_path / "data")]
