@@ -126,6 +126,7 @@ def traced_commands(lines: dict[str, str], folder: Path) -> tuple[dict[str, list
     return reached, json.loads((folder / "results").read_text())
 
 
+@pytest.mark.slow  # a minute
 @pytest.mark.parametrize("case", CASES)
 def test_a_command_reaches_nobody_and_leaves_nothing_in_home(case: str, everything) -> None:
     reached, results = everything
@@ -133,6 +134,7 @@ def test_a_command_reaches_nobody_and_leaves_nothing_in_home(case: str, everythi
     assert results[case] == [ENDS_WITH.get(case, 0), []]
 
 
+@pytest.mark.slow
 def test_nobody_is_reached_before_or_after(everything) -> None:
     reached, _ = everything
     assert reached[""] == reached["the end"] == []
@@ -167,3 +169,8 @@ def test_every_command_is_among_them() -> None:
 def test_the_trace_shows_whoever_tries(code: str, tmp_path: Path) -> None:
     tries = f"import contextlib, socket\nwith contextlib.suppress(OSError): {code}"
     assert traced([sys.executable, "-c", tries], tmp_path)[""]
+
+
+def test_openvino_reaches_nobody(tmp_path: Path) -> None:
+    assert not any(traced([sys.executable, "-c", "import eyehand, openvino"], tmp_path).values())
+    assert not any((tmp_path / "home").iterdir())

