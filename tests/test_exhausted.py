@@ -62,8 +62,8 @@ def test_a_recording_without_room_for_its_first_frame_is_not_there(tmp_path: Pat
 @pytest.mark.parametrize(
     ("size", "sentence"),
     [
-        pytest.param("100k", "training_state.pt (No space left on device): make space, then resume", id="state"),
-        pytest.param("66m", "No space left on device", id="checkpoint"),
+        pytest.param("100k", "No space left on device", id="checkpoint"),
+        pytest.param("66m", "training_state.pt (No space left on device): make space, then resume", id="state"),
     ],
 )
 def test_training_on_a_full_disk_ends_with_a_sentence(tmp_path: Path, size: str, sentence: str) -> None:
