@@ -20,6 +20,7 @@ from eyehand.consent import ask_once, remember
 from eyehand.data.index import IndexRow, write_index
 from eyehand.desktop.profile import load_trusted_profile, profile_names
 from eyehand.errors import UserError
+from programs import need_xcb
 
 PROFILE = """
 title = "A game"
@@ -82,6 +83,7 @@ def test_a_profile_of_ones_own_is_asked_about_once(tmp_path: Path, state: Path) 
 
 
 def test_where_nobody_can_be_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str], state: Path) -> None:
+    need_xcb()
     file = tmp_path / "mine.toml"
     file.write_text(PROFILE)
     assert main(["games", "show", str(file)]) == 0, "nothing runs"
