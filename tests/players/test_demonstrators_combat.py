@@ -15,7 +15,8 @@ from eyehand.action import NOTHING, Action
 from eyehand.errors import UserError
 from eyehand.frame import Frame
 from eyehand.game import Game
-from eyehand.games.doom.state import DoomObject, DoomState
+from eyehand.games.doom.objects import DoomObject
+from eyehand.games.doom.state import DoomState
 from eyehand.games.doom.tasks import DOOM_TASKS
 from eyehand.games.families import open_game
 from eyehand.player import Decision, Observation

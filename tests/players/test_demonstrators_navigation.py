@@ -9,7 +9,7 @@ import pytest
 
 from eyehand.action import NOTHING
 from eyehand.games.doom.floor_plan import FloorPlan, Obstacle
-from eyehand.games.doom.state import DoomLine, DoomSector
+from eyehand.games.doom.objects import DoomLine, DoomSector
 from eyehand.games.families import open_game
 from eyehand.player import Observation, Player
 from eyehand.players.demonstrators.motor import MotorLimits

@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 from eyehand.action import Action
 from eyehand.clock import FPS, SECOND_NS
 from eyehand.errors import UserError
-from eyehand.formats.importing import ImportedFrame, Take, file_digest, files_named, found_file, recording_id
+from eyehand.formats.found_files import file_digest, files_named, found_file
+from eyehand.formats.importing import ImportedFrame, Take, recording_id
 from eyehand.formats.motion import WholePixels
 from eyehand.frame import Frame
 from eyehand.player import Decision

@@ -15,21 +15,20 @@ interrupted is resumed by giving the same command.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import shutil
 import tempfile
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from eyehand.clock import SECOND_NS
-from eyehand.errors import UserError, unreadable
+from eyehand.errors import UserError
 from eyehand.folder_lock import alone_in
-from eyehand.foreign import open_regular, problem_of
+from eyehand.foreign import problem_of
 from eyehand.frame import Frame
 from eyehand.input_event import InputEvent
 from eyehand.jobs.engine import Engine
@@ -37,12 +36,12 @@ from eyehand.jobs.local import LocalEngine
 from eyehand.player import Decision
 from eyehand.recording.format import MAX_FRAMES, RecordingInfo
 from eyehand.recording.labels import rate_problem
-from eyehand.recording.reader import Recording, is_hidden
+from eyehand.recording.reader import Recording
 from eyehand.recording.writer import Embed, RecordingWriter
-from eyehand.safe_path import SafeName, resolve_inside
+from eyehand.safe_path import SafeName
 
-__all__ = ["IMPORTED", "ImportReport", "ImportedFrame", "Importer", "Take", "as_on_disk", "file_digest", "files_named"]
-__all__ += ["found_file", "import_recordings", "laid_out", "recording_id"]
+__all__ = ["IMPORTED", "ImportReport", "ImportedFrame", "Importer", "Take"]
+__all__ += ["import_recordings", "laid_out", "recording_id"]
 
 IMPORTED = "eyehand.imported"
 """Change id of the entry that says where a recording came from: JSON with `format`, `source`, `losses`, `notes`."""
@@ -145,61 +144,6 @@ def recording_id(format_name: str, *parts: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_URL, "eyehand-import:" + "\n".join((format_name, *parts))))
 
 
-def files_named(paths: Iterable[Path], ending: str, what: str) -> list[str]:
-    """The files with an ending, in capitals or not, among these paths and at any depth in the folders among them.
-
-    Hidden files are left out: macOS puts a `._NAME` beside every NAME on a disk of another system.
-
-    Args:
-        paths: in the order of the result; what is in a folder is sorted.
-        ending: such as `.mp4`.
-        what: to give, for the sentence.
-
-    Raises:
-        UserError: a path is neither a folder nor such a file, or there are none.
-    """
-    found: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            files = (each for each in path.rglob("*") if each.suffix.lower() == ending)
-            found += sorted(each for each in files if not is_hidden(each.relative_to(path).as_posix()))
-        elif path.suffix.lower() == ending:
-            found.append(path)
-        else:
-            raise UserError(f"{path} is neither a folder nor an {ending} file: give {what}.")
-    if not found:
-        raise UserError(f"{', '.join(map(str, paths)) or 'This'} holds no {ending} files: give {what}.")
-    return [str(path) for path in found]
-
-
-def found_file(path: Path, given: Iterable[Path]) -> Path:
-    """The path of a plain file that was found in what the user gave, or is named there by its content.
-
-    Links may not lead out of the folder that was given, or, where a file was given, out of that file's folder. What was
-    given itself may be a link.
-
-    Args:
-        path: as it was found.
-        given: folders and files.
-
-    Raises:
-        UserError: it leads out, or is no plain file.
-    """
-    roots = tuple(given)
-    if path in roots:
-        return path
-    root = next((root for root in roots if path.is_relative_to(root)), path.parent)
-    return resolve_inside(root, path.relative_to(root).as_posix())
-
-
-def as_on_disk(path: Path) -> Path:
-    """The file at this path, or the one beside whose name differs in capitals alone; the path itself where none is."""
-    if path.exists() or not path.parent.is_dir():
-        return path
-    alike = sorted(each for each in path.parent.iterdir() if each.name.lower() == path.name.lower())
-    return alike[0] if alike else path
-
-
 @contextmanager
 def laid_out(where: str, whose: str) -> Iterator[None]:
     """What an importer raises in here, other than a sentence, is because its source is not laid out as it should be.
@@ -218,19 +162,6 @@ def laid_out(where: str, whose: str) -> Iterator[None]:
         raise UserError(
             f"{where} is not laid out as {whose} recordings are ({what}): fetch it again or leave it out."
         ) from error
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's content, in hex.
-
-    Raises:
-        UserError: it is missing or cannot be read.
-    """
-    try:
-        with open_regular(path) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise unreadable(path, error) from error
 
 
 def import_recordings(

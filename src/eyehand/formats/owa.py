@@ -22,15 +22,8 @@ from eyehand.clock import FPS, SECOND_NS
 from eyehand.errors import UserError
 from eyehand.foreign import open_regular, parse_json
 from eyehand.formats.foreign_video import Picture, pictures_of
-from eyehand.formats.importing import (
-    ImportedFrame,
-    Take,
-    as_on_disk,
-    file_digest,
-    files_named,
-    found_file,
-    recording_id,
-)
+from eyehand.formats.found_files import as_on_disk, file_digest, files_named, found_file
+from eyehand.formats.importing import ImportedFrame, Take, recording_id
 from eyehand.formats.owa_input import OwaInput, is_raw_motion
 from eyehand.frame import Frame
 from eyehand.player import Decision

@@ -25,16 +25,8 @@ from eyehand.errors import UserError
 from eyehand.foreign import parse_json, read_regular
 from eyehand.formats.cursor import draw_cursor
 from eyehand.formats.foreign_video import pictures_of, stated_rate
-from eyehand.formats.importing import (
-    ImportedFrame,
-    Take,
-    as_on_disk,
-    file_digest,
-    files_named,
-    found_file,
-    laid_out,
-    recording_id,
-)
+from eyehand.formats.found_files import as_on_disk, file_digest, files_named, found_file
+from eyehand.formats.importing import ImportedFrame, Take, laid_out, recording_id
 from eyehand.formats.motion import WholePixels, plausible
 from eyehand.frame import Frame
 from eyehand.player import Decision

@@ -20,7 +20,7 @@ from pathlib import Path
 from eyehand.errors import UserError
 from eyehand.folder_lock import alone_in
 from eyehand.foreign import read_at_most, read_regular
-from eyehand.formats.importing import file_digest
+from eyehand.formats.found_files import file_digest
 from eyehand.hub.manifest import MANIFEST_FILE, MOST_MANIFEST_BYTES, FileFacts, parse_manifest
 from eyehand.hub.retry import Wait, retried
 from eyehand.hub.store import Store, part_name

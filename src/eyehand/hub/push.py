@@ -18,7 +18,7 @@ from pathlib import Path
 
 from eyehand.errors import UserError
 from eyehand.foreign import read_at_most
-from eyehand.formats.importing import file_digest
+from eyehand.formats.found_files import file_digest
 from eyehand.hub.manifest import MANIFEST_FILE, MOST_MANIFEST_BYTES, FileFacts, parse_manifest, serialise_manifest
 from eyehand.hub.retry import Wait, retried
 from eyehand.hub.store import Store, StoredFile

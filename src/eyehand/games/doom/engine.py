@@ -18,9 +18,10 @@ from eyehand.errors import UserError
 from eyehand.games.doom.controls import ENGINE_BUTTONS, TURN
 from eyehand.games.doom.level import game_of_level, sectors_of_level
 from eyehand.games.doom.level_route import LevelRoute, level_route
+from eyehand.games.doom.objects import DoomObject
 from eyehand.games.doom.process import EngineGuard, start_engine
 from eyehand.games.doom.scores import DoomFacts, WayToExit
-from eyehand.games.doom.state import DoomObject, DoomState
+from eyehand.games.doom.state import DoomState
 from eyehand.games.doom.tasks import DoomTask
 
 __all__ = ["DoomEngine"]

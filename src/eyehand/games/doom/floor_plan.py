@@ -16,7 +16,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from eyehand.games.doom.state import DoomLine, DoomObject, DoomSector
+from eyehand.games.doom.objects import DoomLine, DoomObject, DoomSector
 
 __all__ = ["CELL", "RADIUS", "DistanceField", "FloorPlan", "Lift", "Obstacle", "floor_plan", "obstacles_of"]
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from eyehand.errors import UserError
 from eyehand.formats.doom.wad import WadFile
-from eyehand.games.doom.state import DoomLine, DoomSector
+from eyehand.games.doom.objects import DoomLine, DoomSector
 
 __all__ = ["LevelMap", "MapLine", "MapThing", "read_level"]
 

@@ -9,13 +9,21 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
-
-if TYPE_CHECKING:
-    from eyehand.games.doom.tasks import DoomTask
+from typing import ClassVar, Protocol
 
 __all__ = ["CellsVisited", "Closeness", "DoomFacts", "Frags", "Progress", "Reward", "Score", "SecondsSurvived"]
 __all__ += ["Treasure", "WayToExit"]
+
+
+class _Task(Protocol):
+    """What a score may know of its `tasks.DoomTask`."""
+
+    @property
+    def wad(self) -> str: ...
+    @property
+    def map(self) -> str: ...
+    @property
+    def skill(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +69,7 @@ class Score(ABC):
 
     needs_monsters: ClassVar[bool] = False
 
-    def __init__(self, start: DoomFacts, task: DoomTask) -> None:
+    def __init__(self, start: DoomFacts, task: _Task) -> None:
         self.start = start
         self.value = 0.0
         self.is_won = False
@@ -96,7 +104,7 @@ class Closeness(Score):
     needs_monsters: ClassVar[bool] = True
     _TOUCH = 16.0 + 31.0 + 4.0
 
-    def __init__(self, start: DoomFacts, task: DoomTask) -> None:
+    def __init__(self, start: DoomFacts, task: _Task) -> None:
         super().__init__(start, task)
         self._way = self._gap(start)
         self._gap_now = self._way
@@ -143,7 +151,7 @@ class Progress(Score):
 class WayToExit(Score):
     """Percent of the way to the exit that was walked at best, along the level's route; 100 only with the exit."""
 
-    def __init__(self, start: DoomFacts, task: DoomTask) -> None:
+    def __init__(self, start: DoomFacts, task: _Task) -> None:
         from eyehand.games.doom.level_route import level_route
 
         super().__init__(start, task)
@@ -166,7 +174,7 @@ class CellsVisited(Score):
 
     _CELL = 128.0
 
-    def __init__(self, start: DoomFacts, task: DoomTask) -> None:
+    def __init__(self, start: DoomFacts, task: _Task) -> None:
         super().__init__(start, task)
         self._cells = {self._cell(start)}
 

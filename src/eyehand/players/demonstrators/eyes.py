@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from eyehand.clock import FPS
 from eyehand.games.doom.controls import TICS_PER_SECOND
-from eyehand.games.doom.state import DoomObject, DoomState
+from eyehand.games.doom.objects import DoomObject
+from eyehand.games.doom.state import DoomState
 
 __all__ = ["RADII", "TICS_PER_TICK", "Eyes", "Sighting", "bearing_deg", "wrap_deg"]
 
