@@ -25,8 +25,8 @@ from eyehand.errors import UserError
 from eyehand.formats.doom.demos import level_name
 from eyehand.formats.doom.dsda import Replay, Wads, replay
 from eyehand.formats.doom.lmp import LmpDemo
-from eyehand.formats.doom.wad import WadFile
 from eyehand.games.doom.controls import TICS_PER_SECOND
+from eyehand.games.doom.wad import WadFile
 
 __all__ = ["DoomRun", "run_of"]
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from eyehand.errors import UserError
-from eyehand.formats.doom.wad import WadFile
+from eyehand.games.doom.wad import WadFile
 
 __all__ = ["LevelPlan"]
 

@@ -14,7 +14,7 @@ from doom_lmp import commands, freedoom, lmp, wad
 from eyehand.errors import UserError
 from eyehand.formats.doom.dsda import Replay, Wads
 from eyehand.formats.doom.lmp import LmpDemo, parse_lmp
-from eyehand.formats.doom.wad import WadFile
+from eyehand.games.doom.wad import WadFile
 
 
 def two_rooms(path: Path, *, sector_of_east: int = 1) -> WadFile:

@@ -10,12 +10,12 @@ import pytest
 
 from doom_level import BLUE_CARD, START, Room, row_of_rooms
 from eyehand.errors import UserError
-from eyehand.formats.doom.wad import WadFile
 from eyehand.games.doom.level import sectors_of_level, wad_path
 from eyehand.games.doom.level_map import read_level
 from eyehand.games.doom.level_route import LevelRoute, level_route
 from eyehand.games.doom.scores import DoomFacts, WayToExit
 from eyehand.games.doom.tasks import DOOM_TASKS
+from eyehand.games.doom.wad import WadFile
 
 pytest.importorskip("vizdoom")
 

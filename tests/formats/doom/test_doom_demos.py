@@ -21,8 +21,8 @@ from eyehand.formats.doom.demos import INSTRUCTIONS, DoomDemoImporter, Part
 from eyehand.formats.doom.dsda import Replay, Wads, pictures, replay
 from eyehand.formats.doom.lmp import parse_lmp
 from eyehand.formats.doom.sync import IN_STEP, Agreement, in_step
-from eyehand.formats.doom.wad import WadFile
 from eyehand.formats.importing import ImportReport, import_recordings
+from eyehand.games.doom.wad import WadFile
 from eyehand.recording.reader import Recording
 
 NUM_TICS = 62

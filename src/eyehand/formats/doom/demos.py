@@ -22,11 +22,11 @@ from eyehand.formats.doom.dsda import Replay, Wads, dsda_version, pictures, repl
 from eyehand.formats.doom.lmp import LmpDemo, parse_lmp
 from eyehand.formats.doom.lmp_actions import DemoTick, ticks_of
 from eyehand.formats.doom.sync import IN_STEP, Agreement, in_step
-from eyehand.formats.doom.wad import WadFile
 from eyehand.formats.found_files import file_digest
 from eyehand.formats.importing import ImportedFrame, Take, recording_id
 from eyehand.frame import Frame
 from eyehand.games.doom.controls import TICKS_PER_SECOND, TICS_PER_SECOND
+from eyehand.games.doom.wad import WadFile
 from eyehand.player import Decision
 from eyehand.recording.format import RecordingInfo
 

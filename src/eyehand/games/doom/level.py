@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from eyehand.errors import UserError
-from eyehand.formats.doom.wad import WadFile
 from eyehand.games.doom.objects import DoomLine, DoomSector
 from eyehand.games.doom.process import EngineGuard, start_engine
+from eyehand.games.doom.wad import WadFile
 
 __all__ = ["game_of_level", "sectors_of_level", "wad_path"]
 

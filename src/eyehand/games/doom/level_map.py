@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyehand.errors import UserError
-from eyehand.formats.doom.wad import WadFile
 from eyehand.games.doom.objects import DoomLine, DoomSector
+from eyehand.games.doom.wad import WadFile
 
 __all__ = ["LevelMap", "MapLine", "MapThing", "read_level"]
 

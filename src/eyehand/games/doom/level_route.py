@@ -16,10 +16,10 @@ from functools import lru_cache
 import numpy as np
 
 from eyehand.errors import UserError
-from eyehand.formats.doom.wad import WadFile
 from eyehand.games.doom.floor_plan import DistanceField, FloorPlan, Lift, Obstacle
 from eyehand.games.doom.level import wad_path
 from eyehand.games.doom.level_map import LevelMap, MapLine, MapThing, read_level
+from eyehand.games.doom.wad import WadFile
 
 __all__ = ["Leg", "LevelRoute", "level_route"]
 

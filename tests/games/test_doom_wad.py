@@ -8,7 +8,7 @@ import pytest
 
 from doom_lmp import freedoom, wad
 from eyehand.errors import UserError
-from eyehand.formats.doom.wad import WadFile
+from eyehand.games.doom.wad import WadFile
 
 
 def test_lumps_are_found_by_level(tmp_path: Path) -> None:
