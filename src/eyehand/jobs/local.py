@@ -15,13 +15,13 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Any, TypeVar
 
 from eyehand.jobs.engine import Done
+from eyehand.spawned import heed, start_whole
 from eyehand.terminal import show_what_python_prints
 
 __all__ = ["LocalEngine"]
@@ -31,7 +31,6 @@ Result = TypeVar("Result")
 
 _END_TIMEOUT_S = 5
 _LOOK_S = 1.0
-_ENDS = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(eq=False)
@@ -106,25 +105,9 @@ def _start(function: Callable[[Any], object]) -> _Worker:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_work, args=(function, theirs), name="eyehand worker")
-    with _signals_wait():
-        process.start()
+    start_whole(process)
     theirs.close()
     return _Worker(process, ours)
-
-
-@contextlib.contextmanager
-def _signals_wait() -> Iterator[None]:
-    """Ctrl-C and SIGTERM come after this. A process that is started here begins with them waiting, until `_work` takes
-    them: it is neither started by halves nor ended by Ctrl-C while it loads what it needs."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    resource_tracker.ensure_running()  # it is started with the first process, and would let them through
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _bury(worker: _Worker) -> int | None:
@@ -149,10 +132,10 @@ def _end(workers: Sequence[_Worker]) -> None:
 
 def _work(function: Callable[[Any], object], connection: Connection) -> None:
     """A worker's main loop: receives items and sends (result, error) until the pipe closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that owns us
+    for name in {"SIGINT", "SIGHUP"} & set(dir(signal)):  # they are for the process that owns us
+        signal.signal(getattr(signal, name), signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _leave)  # as an exception, so that games are closed on the way out
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDS)
+    heed()
     show_what_python_prints()
     threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ["OMP_NUM_THREADS"] = "1"

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from eyehand.play.hud import Hud, Shown
 from eyehand.session import EpisodeEnd, EpisodeStart, Tick
+from eyehand.spawned import heed, start_whole
 
 if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
@@ -64,7 +65,7 @@ class OverlayObserver:
         self._process: BaseProcess = context.Process(
             target=_encode_process, args=(theirs, str(path), fps), name="eyehand overlay", daemon=True
         )
-        self._process.start()
+        start_whole(self._process)
         theirs.close()
         self._sender = threading.Thread(target=self._send, name="eyehand overlay sender", daemon=True)
         self._sender.start()
@@ -172,6 +173,7 @@ def _encode_process(connection: Connection, path: str, fps: float) -> None:
     """The other process: read messages until None or until the sender is gone, then close the file."""
     for name in {"SIGINT", "SIGHUP"} & set(dir(signal)):  # they are for the player; the file still gets its end
         signal.signal(getattr(signal, name), signal.SIG_IGN)
+    heed()
     if hasattr(os, "nice"):
         os.nice(10)
     try:
