@@ -28,6 +28,8 @@ from typing import Any
 
 __all__ = [
     "announce",
+    "clock_time",
+    "counted",
     "output",
     "output_json",
     "print_line",
@@ -61,6 +63,18 @@ def _shown(character: str) -> str:
     if character.isprintable() or character in _JOINERS or unicodedata.category(character) == "Zs":
         return character
     return character.encode("unicode_escape").decode()
+
+
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """A number with its noun: "1 recording", "2,000 recordings". The plural is the noun with an s if none is given."""
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"
+
+
+def clock_time(seconds: float) -> str:
+    """A duration as clocks show it: "0:07", "12:05", "1:02:09"."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def output(line: object) -> None:

@@ -58,7 +58,7 @@ def test_a_network_that_knows_nothing_is_as_perplexed_as_there_are_choices(
     train, test = folders
     seen: list[tuple[int, int]] = []
     report = evaluate_offline(
-        str(ignorant), [test], [train], device="cpu", progress=lambda done, total: seen.append((done, total))
+        str(ignorant), [test], [train], device="cpu", progress=lambda what, done, total: seen.append((done, total))
     )
     assert report.num_recordings == 1
     assert report.num_steps == 30  # 31 frames; on the last one nothing is known to be done

@@ -118,9 +118,9 @@ def test_bad_options_are_told_at_once(options: EvaluateOptions, message: str) ->
 
 def test_doom_scores_repeat_and_baselines_are_not_played_twice(tmp_path: Path) -> None:
     options = EvaluateOptions(game="doom/aim", episodes=2, workers=1)
-    played: list[str] = []
-    first = evaluate(options, lambda done, total, what: played.append(what))
-    assert played == ["doom/aim demonstrator", "doom/aim random"]
+    told: list[tuple[str, float, float]] = []
+    first = evaluate(options, lambda *progress: told.append(progress))
+    assert told == [("playing episodes", done, 4) for done in (0, 2, 4)]
     assert first.scores("demonstrator")["doom/aim"][0] > 50
     demonstrator = first.episodes[-1]
     assert (demonstrator.player, demonstrator.seed, demonstrator.told) == ("demonstrator", 1, "doom/aim")
@@ -128,12 +128,13 @@ def test_doom_scores_repeat_and_baselines_are_not_played_twice(tmp_path: Path) -
     assert demonstrator.facts["kills"] == 1
 
     path, *_ = write_scores(first, tmp_path / "baselines.json")
-    played.clear()
-    again = evaluate(replace(options, baselines=path), lambda done, total, what: played.append(what))
-    assert played == []
+    told.clear()
+    again = evaluate(replace(options, baselines=path), lambda *progress: told.append(progress))
+    assert told == [("playing episodes", 4, 4)]
     assert again.episodes == first.episodes
-    more = evaluate(replace(options, baselines=path, episodes=3), lambda done, total, what: played.append(what))
-    assert played == ["doom/aim demonstrator", "doom/aim random"]
+    told.clear()
+    more = evaluate(replace(options, baselines=path, episodes=3), lambda *progress: told.append(progress))
+    assert told == [("playing episodes", done, 6) for done in (4, 5, 6)]
     assert [e for e in more.episodes if e.seed < 2] == list(first.episodes)
     assert evaluate(options).episodes == first.episodes
 

@@ -17,7 +17,6 @@ from eyehand.errors import UserError
 from eyehand.jobs.job import Job, run_job
 from eyehand.jobs.journal import Journal
 from eyehand.jobs.local import LocalEngine
-from eyehand.jobs.progress import shown_progress
 from gated_squares import NUM_FREE, NUM_ITEMS, begun, make_folder, num_noted, wait_for
 
 SQUARES = [number**2 for number in range(NUM_ITEMS)]
@@ -109,12 +108,6 @@ def test_engines_by_name() -> None:
         make_engine(workers=0)
     with pytest.raises(UserError, match="give --engine ray with it"):
         make_engine(address="localhost:1")
-
-
-def test_progress_is_silent_where_it_is_quick(capsys: pytest.CaptureFixture[str]) -> None:
-    with shown_progress() as progress:
-        progress("read", 1, 2)
-    assert capsys.readouterr() == ("", "")
 
 
 def crash(number: int) -> int:

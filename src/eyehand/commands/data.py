@@ -42,7 +42,7 @@ class Index(Workers):
         from eyehand.console import Console
         from eyehand.data.indexing import build_index
         from eyehand.data.summary import print_summary, summarise
-        from eyehand.jobs.progress import shown_progress
+        from eyehand.progress import shown_progress
 
         engine = self.make_engine()
         with shown_progress() as progress:
@@ -123,7 +123,7 @@ class Check(Workers):
         from eyehand.data.check import CheckLimits, check
         from eyehand.data.check_report import journal_beside, places_at, print_verdicts
         from eyehand.data.decisions import decisions_beside, write_decisions
-        from eyehand.jobs.progress import shown_progress
+        from eyehand.progress import shown_progress
 
         scorer = _scorer(self)
         limits = CheckLimits(

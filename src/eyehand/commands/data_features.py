@@ -37,7 +37,7 @@ class Features(Workers):
         from eyehand.checkpoint import load_checkpoint
         from eyehand.data.dataset import load_dataset
         from eyehand.data.split import Selection
-        from eyehand.jobs.progress import shown_progress
+        from eyehand.progress import shown_progress
         from eyehand.train.features import make_features
 
         engine = self.make_engine()

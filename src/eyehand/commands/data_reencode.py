@@ -41,7 +41,7 @@ class Reencode(Workers):
         """Do it. Ends with 2 if nothing could be re-encoded."""
         from eyehand.data.check_report import places_at
         from eyehand.data.reencode import Reencoded, Settings, reencode
-        from eyehand.jobs.progress import shown_progress
+        from eyehand.progress import shown_progress
 
         engine = self.make_engine()
         places, refused = places_at(self.source, self.where)

@@ -35,22 +35,20 @@ def run(options: Options) -> int:
 
 
 def _predict(options: Options) -> int:
-    from rich.progress import TaskProgressColumn, TimeRemainingColumn
-
-    from eyehand.console import Console, shown_bars
+    from eyehand.console import Console
     from eyehand.evaluate.offline import evaluate_offline, print_offline, write_offline
+    from eyehand.progress import shown_progress
 
     if options.checkpoint is None:
         raise UserError("Say whose predictions are to be measured: --checkpoint NAME_OR_FOLDER.")
-    with shown_bars(TaskProgressColumn(), TimeRemainingColumn()) as progress:
-        bar = progress.add_task("predicting", total=None)
+    with shown_progress() as progress:
         report = evaluate_offline(
             options.checkpoint,
             options.data,
             options.baseline_data,
             where=options.where,
             device=options.device,
-            progress=lambda done, total: progress.update(bar, completed=done, total=total),
+            progress=progress,
         )
     console = Console()
     print_offline(report, console)
@@ -60,18 +58,13 @@ def _predict(options: Options) -> int:
 
 
 def _play(options: Options) -> int:
-    from rich.progress import TaskProgressColumn, TimeRemainingColumn
-
-    from eyehand.console import Console, shown_bars
+    from eyehand.console import Console
     from eyehand.evaluate.score import evaluate
     from eyehand.evaluate.score_report import print_scores, write_scores
+    from eyehand.progress import shown_progress
 
-    with shown_bars(TaskProgressColumn(), TimeRemainingColumn()) as progress:
-        bar = progress.add_task("playing", total=None)
-        report = evaluate(
-            options,
-            lambda done, total, what: progress.update(bar, completed=done, total=total, description=what),
-        )
+    with shown_progress() as progress:
+        report = evaluate(options, progress)
     console = Console()
     print_scores(report, console)
     for path in write_scores(report, options.json):

@@ -45,9 +45,8 @@ def run(options: Options) -> int:
 
 def _tasks(options: Options) -> int:
     from rich.console import Group
-    from rich.table import Table
 
-    from eyehand.console import Console
+    from eyehand.console import Console, Table
     from eyehand.games.families import game_names, task_info
 
     names = game_names(options.pattern, announce)
@@ -65,9 +64,8 @@ def _tasks(options: Options) -> int:
 def _list(options: Options) -> int:
     """The profiles that come with eyehand."""
     from rich.console import Group
-    from rich.table import Table
 
-    from eyehand.console import Console
+    from eyehand.console import Console, Table
     from eyehand.desktop.profile import load_profile, profile_names
 
     profiles = [load_profile(name) for name in profile_names()]

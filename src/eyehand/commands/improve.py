@@ -10,9 +10,7 @@ __all__ = ["Options", "run"]
 
 def run(options: Options) -> int:
     """Improve, print a line per round, say where the policy and the page lie."""
-    from rich.table import Table
-
-    from eyehand.console import Console
+    from eyehand.console import Console, Table
     from eyehand.improve.loop import improve
     from eyehand.improve.report import round_rows
 

@@ -79,12 +79,11 @@ def _print_person(report: PersonReport) -> None:
 
 def _record_player(options: Options, game: str) -> int:
     """Record, with a line per game at the end."""
-    from rich.progress import TimeElapsedColumn
-    from rich.table import Table
 
     from eyehand.collect.episodes import EpisodeRecord, collect
-    from eyehand.console import Console, shown_bars
+    from eyehand.console import Console, Table
     from eyehand.games.families import game_names
+    from eyehand.progress import shown_progress
 
     for name in ("dagger", "noise_injection", "learner_share", "instructed"):
         if not 0 <= getattr(options.episodes, name) <= 1:
@@ -96,11 +95,13 @@ def _record_player(options: Options, game: str) -> int:
     games = tuple(game_names(game))
     done: dict[str, list[EpisodeRecord]] = defaultdict(list)
     wanted = minutes * 60 * FPS * len(games) if num_episodes is None else num_episodes * len(games)
-    with shown_bars(TimeElapsedColumn()) as progress:
-        bar = progress.add_task("recording", total=wanted)
+    with shown_progress() as progress:
+        num_done = 0
+        progress("recording", num_done, wanted)
         for episode in collect(CollectOptions(games=games, out=options.out, minutes=minutes, **vars(options.episodes))):
             done[episode.game].append(episode)
-            progress.advance(bar, episode.num_ticks if num_episodes is None else 1)
+            num_done += episode.num_ticks if num_episodes is None else 1
+            progress("recording", num_done, wanted)
     table = Table("game", "episodes", "minutes", "mean score")
     for game in games:
         episodes = done[game]

@@ -20,9 +20,10 @@ from eyehand.action import Action
 from eyehand.clock import SECOND_NS
 from eyehand.foreign import problem_of
 from eyehand.jobs.engine import Engine
-from eyehand.jobs.job import Job, Progress, no_progress, run_job
+from eyehand.jobs.job import Job, run_job
 from eyehand.jobs.journal import Journal
 from eyehand.jobs.local import LocalEngine
+from eyehand.progress import Progress, no_progress
 from eyehand.recording.labels import rate_problem
 from eyehand.recording.lag import estimate_lag
 from eyehand.recording.reader import Recording, RecordingFiles
@@ -123,7 +124,7 @@ def check(
         limits: see `CheckLimits`.
         engine: runs the checks; the verdicts do not depend on it. None: this process.
         journal: of finished verdicts, to resume from; None: none is kept.
-        progress: see `jobs.job`.
+        progress: see `progress.py`.
         scorer: gives the likelihood of the actions; None: not computed.
     """
     items = {source: _Unchecked(source, files, limits, scorer) for source, files in found}

@@ -8,9 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
-from rich.table import Table
-
-from eyehand.console import Console
+from eyehand.console import Console, Table
 from eyehand.data.archives import read_archive
 from eyehand.data.check import CheckLimits, Scorer, Verdict
 from eyehand.data.index import INDEX_ENDING, read_index

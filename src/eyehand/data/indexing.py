@@ -26,9 +26,10 @@ from eyehand.data.sources import Archive, Located, Source, find_recordings_at, p
 from eyehand.errors import UserError
 from eyehand.foreign import problem_of
 from eyehand.jobs.engine import Engine
-from eyehand.jobs.job import Job, Progress, no_progress, run_job
+from eyehand.jobs.job import Job, run_job
 from eyehand.jobs.journal import Journal
 from eyehand.jobs.local import LocalEngine
+from eyehand.progress import Progress, no_progress
 from eyehand.recording.file_range import FileRange
 from eyehand.recording.format import action_from_message
 from eyehand.recording.labels import rate_problem
@@ -111,7 +112,7 @@ def build_index(
         replace: replace an existing index.
         engine: runs the jobs; the rows do not depend on it. None: this process.
         say: called with one sentence per unusable recording.
-        progress: see `jobs.job`.
+        progress: see `progress.py`.
 
     Raises:
         UserError: nothing to index, nothing usable in it, `out` exists or cannot be written, or it was begun with

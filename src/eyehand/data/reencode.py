@@ -23,8 +23,9 @@ from eyehand.errors import UserError, unreadable, unwritable
 from eyehand.foreign import problem_of
 from eyehand.frame import MODEL_SIZE, resize
 from eyehand.jobs.engine import Engine
-from eyehand.jobs.job import Job, Progress, no_progress, run_job
+from eyehand.jobs.job import Job, run_job
 from eyehand.jobs.journal import Journal
+from eyehand.progress import Progress, no_progress
 from eyehand.recording.annotation import read_annotation
 from eyehand.recording.file_range import FileRange, open_file
 from eyehand.recording.format import ANNOTATION_FILE, CAPTURED_FILE, SMALL_FILE, RecordingInfo
@@ -95,7 +96,7 @@ def reencode(
         out: the folder; empty, missing, or of a killed run.
         settings: of the encoder.
         engine: runs the job; the files do not depend on it.
-        progress: see `jobs.job`.
+        progress: see `progress.py`.
 
     Raises:
         UserError: `out` cannot be written, or holds something else.

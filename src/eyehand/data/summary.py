@@ -6,9 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rich.table import Table
-
-from eyehand.console import Console
+from eyehand.console import Console, Table
 from eyehand.data.index import IndexRow
 
 __all__ = ["GameSummary", "Summary", "print_summary", "summarise"]

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.table import Table
 
-from eyehand.console import Console
+from eyehand.console import Console, Table
 from eyehand.errors import UserError
 from eyehand.evaluate.clips import PolicyClip, log_probabilities
 from eyehand.model.policy import Policy

@@ -8,7 +8,7 @@ begin with an empty one. `marginal` predicts token frequencies, `copy_last` the 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from eyehand.data.dataset import load_dataset
 from eyehand.data.split import Selection
 from eyehand.errors import UserError
 from eyehand.model.text import text_encoder
+from eyehand.progress import Progress, no_progress
 from eyehand.replaced import replaced
 from eyehand.train.device import choose_device, has_bfloat16
 from eyehand.train.validation import HeldOut, Scores, copy_last_scores, marginal_scores
@@ -75,7 +76,7 @@ def evaluate_offline(
     *,
     where: str | None = None,
     device: str = "auto",
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Progress = no_progress,
 ) -> OfflineReport:
     """Evaluate a checkpoint's predictions on recordings.
 
@@ -85,7 +86,7 @@ def evaluate_offline(
         baseline_data: the policy's training data, for the baselines' statistics. Empty: `data`.
         where: a condition on the rows of the indexes in `data`.
         device: `auto`, `cpu`, `cuda`.
-        progress: called with the number of clips done, and of all.
+        progress: see `progress.py`.
 
     Raises:
         UserError: the checkpoint or the recordings cannot be used.
@@ -121,7 +122,7 @@ def evaluate_offline(
 
 def print_offline(report: OfflineReport, console: Console) -> None:
     """Print the perplexities as a table; lower is better, 1 is certainty."""
-    from rich.table import Table
+    from eyehand.console import Table
 
     heads = list(next(iter(report.scores.values())).cross_entropy)
     table = Table(title=f"perplexity of {report.num_steps} actions in {report.num_recordings} recordings")

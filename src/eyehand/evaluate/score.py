@@ -8,7 +8,7 @@ episodes is enough to make them again, or to reuse the baselines the next time.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -24,6 +24,7 @@ from eyehand.jobs.local import LocalEngine
 from eyehand.machine import cpu_name, num_cores
 from eyehand.player import Player
 from eyehand.players.kinds import open_player, player_kind
+from eyehand.progress import Progress, no_progress
 from eyehand.session import EpisodeEnd, EpisodeStart, Session, Tick
 from eyehand.typed import typed
 
@@ -144,12 +145,12 @@ def read_report(path: Path) -> EvaluationReport:
         raise UserError(f"{path} is no result of `eyehand evaluate` ({error}); make it again.") from error
 
 
-def evaluate(options: EvaluateOptions, on_progress: Callable[[int, int, str], None] | None = None) -> EvaluationReport:
+def evaluate(options: EvaluateOptions, progress: Progress = no_progress) -> EvaluationReport:
     """Play all episodes that the options name and score them.
 
     Args:
         options: games, players and seeds.
-        on_progress: called with (episodes done, of all, a label of the last one).
+        progress: see `progress.py`.
 
     Raises:
         UserError: an unknown game, an unusable checkpoint or baselines file, or workers that die.
@@ -167,11 +168,11 @@ def evaluate(options: EvaluateOptions, on_progress: Callable[[int, int, str], No
     total = len(known) + sum(len(job.seeds) for job in jobs)
     episodes, score_names = list(known), dict[str, str]()
     workers = options.workers or num_cores()
+    progress("playing episodes", len(episodes), total)
     for done in results_of(LocalEngine(workers).run(_play_job, jobs)):
         episodes += done.episodes
         score_names[done.game] = done.score_name
-        if on_progress is not None:
-            on_progress(len(episodes), total, f"{done.game} {done.player}")
+        progress("playing episodes", len(episodes), total)
     if options.baselines is not None:
         score_names = read_report(options.baselines).score_names | score_names
     order = {player: number for number, player in enumerate((*BASELINES, _agent_name(options)))}
@@ -191,16 +192,17 @@ def play_agent(
     games: Sequence[str],
     seeds: Sequence[int],
     workers: int,
-    on_progress: Callable[[int, int], None] | None = None,
+    what: str = "playing episodes",
+    progress: Progress = no_progress,
 ) -> list[EpisodeScore]:
     """Let an agent play these seeds of every game, told the game's own instructions; errors as of `evaluate`."""
     label = Path(checkpoint).name
     jobs = [job for game in games for job in _cut(_Job(game, checkpoint, label, tuple(seeds)))]
     episodes: list[EpisodeScore] = []
+    progress(what, 0, len(games) * len(seeds))
     for done in results_of(LocalEngine(workers).run(_play_job, jobs)):
         episodes += done.episodes
-        if on_progress is not None:
-            on_progress(len(episodes), len(games) * len(seeds))
+        progress(what, len(episodes), len(games) * len(seeds))
     return episodes
 
 

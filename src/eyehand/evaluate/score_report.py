@@ -55,7 +55,7 @@ def _print_table(
     console: Console, columns: list[str], rows: list[list[str]], *, num_names: int = 1, title: str | None = None
 ) -> None:
     """Print a table whose first columns are names, as is one of what the score counts; the others are numbers."""
-    from rich.table import Table
+    from eyehand.console import Table
 
     table = Table(header_style="dim", pad_edge=False, box=None, title=title, title_style="")
     for number, name in enumerate(columns):

@@ -39,8 +39,8 @@ from eyehand.games.families import game_names
 from eyehand.improve.options import ImproveOptions
 from eyehand.improve.report import write_report
 from eyehand.improve.round import Round
-from eyehand.jobs.progress import shown_progress
 from eyehand.machine import num_cores
+from eyehand.progress import shown_progress
 from eyehand.replaced import replaced
 from eyehand.train.loop import train
 from eyehand.train.state import STATE_FILE
@@ -255,9 +255,7 @@ class _Run:
             if values["checkpoint"] == digest and {(each.game, each.seed) for each in known} == wanted:
                 return _by_game(known)
         with shown_progress() as progress:
-            episodes = play_agent(
-                *(str(checkpoint), self.games, seeds, self.workers), lambda done, total: progress(what, done, total)
-            )
+            episodes = play_agent(str(checkpoint), self.games, seeds, self.workers, what, progress)
         _write(path, {"checkpoint": digest, "episodes": [asdict(episode) for episode in episodes]})
         return _by_game(episodes)
 

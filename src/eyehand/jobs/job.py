@@ -18,14 +18,12 @@ import msgspec
 
 from eyehand.jobs.engine import Engine
 from eyehand.jobs.journal import Journal
+from eyehand.progress import Progress, no_progress
 
-__all__ = ["Job", "Progress", "no_progress", "run_job"]
+__all__ = ["Job", "run_job"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-
-Progress = Callable[[str, int, int], None]
-"""Progress callback: (name of the step, number of items done, number of all items)."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +43,6 @@ class Job(Generic[Item, Result]):
     given_up: Callable[[Item, str], Result]
     is_final: Callable[[Result], bool]
     kind: type[Result]
-
-
-def no_progress(what: str, num_done: int, total: int) -> None:
-    """A progress callback that shows nothing."""
 
 
 def run_job(

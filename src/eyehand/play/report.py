@@ -160,7 +160,7 @@ def write_report(report: PlayReport, folder: Path) -> tuple[Path, Path]:
 
 def print_report(report: PlayReport, console: Console) -> None:
     """The report in a terminal: the score line, then the timing."""
-    from rich.table import Table
+    from eyehand.console import Table
 
     score = "nothing played" if report.mean_score is None else f"{report.mean_score:.2f} {report.score_name}"
     count = f"{len(report.episodes)} episode{'s' if len(report.episodes) != 1 else ''}"

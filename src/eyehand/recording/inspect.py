@@ -13,11 +13,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.table import Table
 
 from eyehand.action import BUTTONS, KEYS, Action
 from eyehand.action_space import P2P
-from eyehand.console import Console
+from eyehand.console import Console, Table
 from eyehand.foreign import problem_of
 from eyehand.recording.format import CAPTURED_FILE
 from eyehand.recording.lag import Lag, estimate_lag

@@ -24,8 +24,9 @@ from eyehand.errors import UserError
 from eyehand.foreign import problem_of
 from eyehand.frame import RESIZE_VERSION
 from eyehand.jobs.engine import Engine
-from eyehand.jobs.job import Job, Progress, no_progress, run_job
+from eyehand.jobs.job import Job, run_job
 from eyehand.model.policy import Policy
+from eyehand.progress import Progress, no_progress
 from eyehand.recording.file_range import FileRange
 from eyehand.recording.video import VideoReader
 from eyehand.replaced import replaced
@@ -76,7 +77,7 @@ def make_features(
         checkpoint: whose image trunk is taken.
         engine: runs the job; the files do not depend on it.
         views: of every picture.
-        progress: see `jobs.job`.
+        progress: see `progress.py`.
 
     Raises:
         UserError: unusable checkpoint, recording or disk.

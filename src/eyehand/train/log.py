@@ -1,15 +1,13 @@
 """The log of a training run: `log.jsonl` (complete), TensorBoard (if installed), and the terminal.
 
 Every line of the JSONL file is one object with `kind` (`train`, `eval`, `baselines`) and `step`. A resumed run first
-drops the lines beyond the step it starts from, so that each step is there once. On a terminal there is a progress bar;
-elsewhere a plain line per record.
+drops the lines beyond the step it starts from, so that each step is there once.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -17,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from eyehand.errors import UserError
+from eyehand.progress import shown_progress
 from eyehand.replaced import replaced
 from eyehand.terminal import print_line
 
@@ -40,8 +39,8 @@ def read_log(run: Path) -> list[dict[str, Any]]:
 class RunLog:
     """A run's log. A context manager."""
 
-    def __init__(self, run: Path, first_step: int, max_steps: int | None) -> None:
-        """Open (or, from `first_step` on, reopen) the log of a run; `max_steps` scales the progress bar."""
+    def __init__(self, run: Path, first_step: int) -> None:
+        """Open (or, from `first_step` on, reopen) the log of a run."""
         kept = [json.dumps(record) + "\n" for record in read_log(run) if record["step"] <= first_step]
         with replaced(run / LOG_FILE) as partial:
             partial.write_text("".join(kept), encoding="utf-8")
@@ -49,7 +48,9 @@ class RunLog:
         self._path = run / LOG_FILE
         self._board = _tensorboard(run, first_step)
         self._show_failure, threading.excepthook = threading.excepthook, self._hear
-        self._progress, self._task = _progress_bar(first_step, max_steps)
+        self._shown = shown_progress()
+        self.progress = self._shown.__enter__()
+        self._text = ""
 
     def write(self, kind: str, step: int, values: Mapping[str, Any]) -> None:
         """Add one record. Nested mappings of numbers become TensorBoard's `kind/name/part`.
@@ -72,19 +73,15 @@ class RunLog:
                 self._board = None
                 self.say(f"nothing more is written for TensorBoard ({error.strerror or error})")
 
-    def show(self, step: int, share: float, text: str) -> None:
-        """Show progress: `share` of the run is done."""
-        if self._progress is None:
-            print_line(f"step {step}  {share:6.1%}  {text}")
-        else:
-            self._progress.update(self._task, completed=share, description=f"step {step}  {text}")
+    def show(self, step: int, share: float, left_s: float | None, text: str | None = None) -> None:
+        """Show progress: `share` of the run is done, which takes `left_s` more seconds, or what the pace says; without
+        a text the last one stays."""
+        self._text = self._text if text is None else text
+        self.progress("training", share, 1.0, f"step {step}  {self._text}", left_s)
 
     def say(self, text: str) -> None:
         """Print a line."""
-        if self._progress is None:
-            print_line(text)
-        else:
-            self._progress.console.print(text)
+        print_line(text)
 
     def close(self) -> None:
         with contextlib.suppress(OSError):  # a line that a full disk did not take has been reported
@@ -93,8 +90,7 @@ class RunLog:
             with contextlib.suppress(OSError):
                 self._board.close()
         threading.excepthook = self._show_failure
-        if self._progress is not None:
-            self._progress.stop()
+        self._shown.__exit__(None, None, None)
 
     def _hear(self, failure: threading.ExceptHookArgs) -> None:
         """TensorBoard's thread raises here what it raises in `write` too."""
@@ -118,23 +114,6 @@ def _tensorboard(run: Path, first_step: int) -> Any:
     except OSError as error:
         print_line(f"nothing is written for TensorBoard ({error.strerror or error})")
         return None
-
-
-def _progress_bar(first_step: int, max_steps: int | None) -> tuple[Any, Any]:
-    """A bar from 0 to 1 on a terminal; None elsewhere."""
-    if not sys.stderr.isatty():
-        return None, None
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TimeRemainingColumn
-
-    from eyehand.console import Console, Description
-
-    progress = Progress(
-        *(BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), Description()), console=Console(stderr=True)
-    )
-    task = progress.add_task("", total=1.0)
-    progress.update(task, completed=first_step / max_steps if max_steps else 0.0)
-    progress.start()
-    return progress, task
 
 
 def _flat(prefix: str, values: Mapping[str, Any]) -> list[tuple[str, float]]:

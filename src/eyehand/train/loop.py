@@ -35,10 +35,10 @@ from eyehand.data.split import Selection
 from eyehand.errors import UserError
 from eyehand.folder_lock import alone_in
 from eyehand.jobs.local import LocalEngine
-from eyehand.jobs.progress import shown_progress
 from eyehand.machine import num_cores
 from eyehand.model.policy import Policy
 from eyehand.model.text import text_encoder
+from eyehand.progress import shown_progress
 from eyehand.recording.recompress import RandomRecompression
 from eyehand.replaced import replaced
 from eyehand.train.device import has_bfloat16, limit_queue, pin, tune
@@ -120,7 +120,7 @@ def _train(config: TrainConfig) -> TrainResult:
     )
     with loader, _signals() as received:
         trainer = _Trainer(config, run, dataset)
-        with RunLog(config.out, trainer.step, config.max_steps) as log:
+        with RunLog(config.out, trainer.step) as log:
             log.say(
                 f"{len(train_part.episodes)} recordings to learn from ({train_part.num_steps:,} frames), "
                 f"{len(held_out_part.episodes)} held out; {trainer.policy.num_parameters / 1e6:.1f}M parameters on "
@@ -185,7 +185,13 @@ class _Trainer:
         config = self.config
         by_steps = 0.0 if config.max_steps is None else self.step / max(config.max_steps, 1)
         by_clock = 0.0 if config.minutes is None else self.elapsed_s / max(60 * config.minutes, 1e-9)
-        return max(by_steps, by_clock)
+        return min(1.0, max(by_steps, by_clock))
+
+    @property
+    def left_s(self) -> float | None:
+        """Seconds until the end, where the clock ends the run; None: the pace tells."""
+        config = self.config
+        return None if config.minutes is None or config.steps is not None else 60 * config.minutes - self.elapsed_s
 
     def fit(
         self, prefetcher: Prefetcher, held_out: HeldOut, log: RunLog, received: Sequence[signal.Signals]
@@ -197,6 +203,7 @@ class _Trainer:
         pace = Pace(prefetcher)
         previous: torch.cuda.Event | None = None
         is_last = self.share_done >= 1
+        log.show(self.step, self.share_done, self.left_s)
         while not is_last and not received:
             batch = next(prefetcher)
             try:
@@ -210,6 +217,8 @@ class _Trainer:
             is_last = self.share_done >= 1
             if self.step % config.log_every == 0 or is_last:
                 self._log(log, grad_norm, pace)
+            else:
+                log.show(self.step, self.share_done, self.left_s)
             if held_out.keys and (self.step % config.eval_every == 0 or is_last):
                 scores = self._evaluate(log, held_out)
                 pace.restart()
@@ -278,13 +287,13 @@ class _Trainer:
         }
         log.write("train", self.step, values)
         rate = f"{pace.frames_per_s:,.0f} frames/s, {pace.wait_share:.0%} waiting for data"
-        log.show(self.step, min(self.share_done, 1.0), f"loss {loss:.4f}  {rate}")
+        log.show(self.step, self.share_done, self.left_s, f"loss {loss:.4f}  {rate}")
         pace.restart()
 
     def _evaluate(self, log: RunLog, held_out: HeldOut) -> Scores:
         mean = self.mean.module
         assert isinstance(mean, Policy)
-        scores = held_out.evaluate(mean, self.text_table_MND, self.autocast)
+        scores = held_out.evaluate(mean, self.text_table_MND, self.autocast, log.progress)
         values = {"loss": scores.loss, "cross_entropy": scores.cross_entropy, "perplexity": scores.perplexity}
         log.write("eval", self.step, values)
         perplexities = "  ".join(f"{name} {value:.3f}" for name, value in scores.perplexity.items())

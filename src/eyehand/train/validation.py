@@ -8,7 +8,7 @@ repeat itself. None of these figures measures how well the policy plays; only pl
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -23,6 +23,7 @@ from eyehand.data.dataset import Dataset
 from eyehand.data.loader import Batch, ClipLoader
 from eyehand.data.sampler import ClipKey, covering_clips
 from eyehand.model.policy import Policy
+from eyehand.progress import Progress, no_progress
 from eyehand.train.losses import behaviour_cloning_loss
 from eyehand.train.prefetcher import to_device
 
@@ -84,14 +85,15 @@ class HeldOut:
         policy: Policy,
         text_table_MND: Tensor,
         autocast: torch.autocast,
-        progress: Callable[[int, int], None] = lambda done, total: None,
+        progress: Progress = no_progress,
     ) -> Scores:
-        """Scores of a policy, which is left in evaluation mode. `progress` is called with clips done, of all."""
+        """Scores of a policy, which is left in evaluation mode."""
         heads = policy.space.heads
         device = text_table_MND.device
         policy.eval()
         sums_H = torch.zeros(len(heads), device=device)
         num_steps = torch.zeros((), device=device)
+        progress("held-out clips", 0, len(self.keys))
         with torch.no_grad(), autocast:
             for number, decoded in enumerate(self._decoded(), start=1):
                 batch = to_device(decoded, text_table_MND, device)
@@ -99,7 +101,7 @@ class HeldOut:
                 losses = behaviour_cloning_loss(policy(*inputs), batch.target_BTA, batch.learn_BT, heads)
                 sums_H += losses.cross_entropy_H * losses.num_steps
                 num_steps += losses.num_steps
-                progress(min(number * self._batch_size, len(self.keys)), len(self.keys))
+                progress("held-out clips", min(number * self._batch_size, len(self.keys)), len(self.keys))
         return Scores.of((sums_H / num_steps.clamp(min=1)).tolist(), heads)
 
     def rows(self) -> NDArray[np.int64]:
