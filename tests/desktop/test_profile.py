@@ -79,6 +79,31 @@ def test_the_profiles_that_come_with_eyehand_are_sound(name: str) -> None:
             ("[checks]", "[together]\nhost = []\njoin = []\nmodes.duel = []\ninstructions.co-op = 'x'\n[checks]"),
             "together.instructions.co-op is no mode",
         ),
+        (("[checks]", "[score]\nwhat = 'points'\n[checks]"), "one of screen, line and thumbs"),
+        (("[checks]", "[score]\nwhat = 'points'\nthumbs = true\nline = '(1)'\n[checks]"), "one of screen, line"),
+        (("[checks]", "[score]\nwhat = 'points'\nthumbs = true\nfile = 'a'\n[checks]"), "needs score.line"),
+        (("[checks]", "[score]\nwhat = 'points'\nline = '(1)'\nfile = '/a'\n[checks]"), "the game's own folder"),
+        (("[checks]", "[score]\nwhat = 'points'\nline = '(1'\n[checks]"), "no regular expression"),
+        (("[checks]", "[score]\nwhat = 'points'\nline = 'score'\n[checks]"), "one group in parentheses"),
+        (("[checks]", "[score]\nwhat = 'points'\nline = '(a+)+'\n[checks]"), "must not repeat a group"),
+        (("[checks]", "[score]\nwhat = 'points'\nline = '.*.*.*(1)'\n[checks]"), "at most 2 of * + {"),
+        (("[checks]", "[score]\nwhat = 'points'\nline = '(1)'\nseconds = 0\n[checks]"), "score.seconds must be from 1"),
+        (
+            (
+                "[checks]",
+                "[score]\nwhat = 'points'\n[score.screen]\nrectangle = [600, 0, 60, 20]\n"
+                "digits = 3\nexamples = 'x'\n[checks]",
+            ),
+            "must lie within launch.size",
+        ),
+        (
+            (
+                "[checks]",
+                "[score]\nwhat = 'points'\n[score.screen]\nrectangle = [0, 0, 9, 20]\n"
+                "digits = 3\nexamples = 'x'\n[checks]",
+            ),
+            "each at least 4 pixels wide",
+        ),
     ],
 )
 def test_every_mistake_is_one_sentence(change: tuple[str, str], sentence: str) -> None:

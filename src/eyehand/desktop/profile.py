@@ -22,6 +22,7 @@ from typing import Any
 
 from eyehand.action import Action
 from eyehand.consent import ask_once
+from eyehand.desktop.score import Score, check_score
 from eyehand.errors import UserError, unreadable
 from eyehand.typed import typed
 
@@ -140,6 +141,7 @@ class Profile:
         px_per_degree: mouse pixels that turn the view by one degree; 0: the mouse does not turn it.
         checks: steps of `games check`.
         together: its network game of a person and an agent; None: it has none.
+        score: where its score is read; None: nobody knows it.
     """
 
     name: str
@@ -159,6 +161,7 @@ class Profile:
     px_per_degree: float = 0.0
     checks: Checks = Checks()
     together: Together | None = None
+    score: Score | None = None
 
     @property
     def program(self) -> str | None:
@@ -227,11 +230,21 @@ def load_profile(name: str) -> Profile:
             raise unreadable(f"The profile {name}", error) from error
         except UnicodeDecodeError as error:
             raise UserError(f"The profile {name} cannot be read: it is not text in UTF-8.") from error
-        return parse_profile(path.stem, text)
+        return _with_examples(parse_profile(path.stem, text), path.parent)
     if name not in profile_names():
         close = difflib.get_close_matches(name, profile_names(), n=3) or profile_names()
         raise UserError(f"Unknown game {name!r}: did you mean {', '.join(close)}? `eyehand games list` lists all.")
-    return parse_profile(name, (resources.files("eyehand.desktop") / "profiles" / f"{name}.toml").read_text())
+    folder = Path(str(resources.files("eyehand.desktop"))) / "profiles"
+    return _with_examples(parse_profile(name, (folder / f"{name}.toml").read_text()), folder)
+
+
+def _with_examples(profile: Profile, folder: Path) -> Profile:
+    """The profile with the whole path of its pictures of digits, which lie beside its file."""
+    score = profile.score
+    if score is None or score.screen is None:
+        return profile
+    screen = replace(score.screen, examples=str(folder / score.screen.examples))
+    return replace(profile, score=replace(score, screen=screen))
 
 
 def load_trusted_profile(name: str) -> Profile:
@@ -297,6 +310,8 @@ def parse_profile(name: str, text: str) -> Profile:
             step.action  # noqa: B018
         if profile.together is not None:
             _check_together(profile.together)
+        if profile.score is not None:
+            check_score(profile.score, parse_size(profile.launch.size))
         if len(profile.instructions) < 2:
             raise UserError("instructions must hold at least two ways to say what to do")
         if min(profile.timeout_s, profile.round_s) <= 0 or profile.px_per_degree < 0:

@@ -16,6 +16,7 @@ import xcffib
 import xcffib.xinput
 import xcffib.xtest
 
+from eyehand.clock import FPS
 from eyehand.desktop.profile import Profile, parse_size
 from eyehand.desktop.x11.capture import NotVisible, WindowCapture
 from eyehand.desktop.x11.display import XDisplay
@@ -23,6 +24,7 @@ from eyehand.desktop.x11.guard import Guard
 from eyehand.desktop.x11.screen import OwnScreen
 from eyehand.doctor.checks import Finding, run_checks
 from eyehand.errors import UserError
+from eyehand.games.desktop.score import SHARE_READ
 from eyehand.games.desktop.x11 import LaunchedDesktopGame
 
 if TYPE_CHECKING:
@@ -117,6 +119,8 @@ def check_game(profile: Profile, own_screen: str | None) -> Iterator[Finding]:
         try:
             game.reset(0)
             yield Finding("start", True, f"ready to be played after {time.monotonic() - begin_s:.1f} s")
+            if profile.score is not None and not profile.score.thumbs:
+                yield _score(game)
             wanted: list[str] | None = None
             for _ in range(_ROUNDS - 1):
                 failed: list[str] = []
@@ -132,6 +136,17 @@ def check_game(profile: Profile, own_screen: str | None) -> Iterator[Finding]:
             yield from run_checks(game, profile, wanted)
         except UserError as error:
             yield Finding("game", False, str(error))
+
+
+def _score(game: LaunchedDesktopGame) -> Finding:
+    """Whether the score is read on the screen, or in what the game writes, within two seconds."""
+    for _ in range(40):
+        game.observe()
+        outcome = game.outcome()
+        if outcome.facts[SHARE_READ]:
+            return Finding("score", True, f"reads {outcome.score:g} {game.task.score}")
+        time.sleep(1 / FPS)
+    return Finding("score", False, "no number is read without doubt: see [score.screen] in docs/desktop.md")
 
 
 def _capture(display: XDisplay) -> Finding:

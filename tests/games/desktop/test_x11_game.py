@@ -16,6 +16,7 @@ import pytest
 from eyehand.action import Action
 from eyehand.cli import main
 from eyehand.desktop.profile import Launch, Profile, Step, load_profile, profile_names
+from eyehand.desktop.score import Score
 from eyehand.desktop.x11.display import XDisplay
 from eyehand.desktop.x11.guard import Guard
 from eyehand.desktop.x11.launch import LaunchedGame
@@ -201,6 +202,25 @@ def test_a_launched_game_is_played_and_ended(tmp_path: Path) -> None:
 
 
 @pytest.mark.needs("Xvfb")
+def test_what_a_launched_game_prints_is_its_score(tmp_path: Path) -> None:
+    program = WINDOW_PROGRAM.replace("while (event", "points = 0\nwhile (event").replace(
+        "        window.fill(0x00FF00",
+        '        points += 7; print("score", points, flush=True)\n        window.fill(0x00FF00',
+    )
+    score = Score("points", line=r"^score (\d+)")
+    game = LaunchedDesktopGame(_profile(tmp_path, program, ready_output="ready", score=score), (400, 300))
+    try:
+        for seed in (0, 1):
+            game.reset(seed)
+            assert game.outcome().score == 0, "every round begins with none"
+            assert game.task.score == "points"
+            game.act(Action.of("w"))
+            wait_until(lambda: game.outcome().score == 7, "the score is read")
+    finally:
+        game.close()
+
+
+@pytest.mark.needs("Xvfb")
 def test_a_game_that_makes_its_window_anew_while_it_starts_is_played(tmp_path: Path) -> None:
     game = LaunchedDesktopGame(_profile(tmp_path, RENEWING_PROGRAM, ready_output="ready"), (400, 300))
     try:
@@ -343,3 +363,4 @@ def test_every_profile_is_proven_by_its_real_game(name: str, screen: OwnScreen) 
     failed = [f"{finding.name}: {finding.text}" for finding in findings if finding.passed is False]
     assert not failed
     assert {finding.name for finding in findings} & {"move", "turn", "steer"}
+    assert (profile.score is not None) == ("score" in {finding.name for finding in findings})

@@ -113,6 +113,10 @@ class LaunchedGame:
             f"there are: {there}."
         )
 
+    def written(self, file: str | None) -> Path:
+        """Path of a file in its folder, or of its output."""
+        return self._log if file is None else self._folder / file
+
     def has_printed(self, text: str) -> bool:
         """Whether the game's output so far contains this text."""
         return self._log.exists() and text in self._log.read_text(errors="replace")

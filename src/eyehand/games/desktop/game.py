@@ -1,7 +1,7 @@
 """The base of games on a desktop: a window that is captured and played, and that the session waits for.
 
 While the window has not the focus, is covered or minimised, everything is released and `observe` waits, so that the
-session pauses; a window that is gone is a `UserError`. The game's score is unknown from outside, so there is none.
+session pauses; a window that is gone is a `UserError`. A score there is where a profile says how it is read.
 Knows no window system: `games.desktop.x11` plays X11 windows, `games.desktop.portable` those of other systems.
 """
 
@@ -21,6 +21,7 @@ from eyehand.desktop.window_query import WindowState
 from eyehand.errors import UserError
 from eyehand.frame import Frame
 from eyehand.game import Listening, Outcome, TaskInfo
+from eyehand.games.desktop.score import ScoreWatch
 from eyehand.input_event import InputEvent
 from eyehand.terminal import announce
 
@@ -77,6 +78,8 @@ class DesktopGame(ABC):
         self.is_paused = False
         self._index = 0
         self._start_ns = 0
+        self._score: ScoreWatch | None = None
+        self._newest: NDArray[np.uint8] | None = None
 
     @abstractmethod
     def reset(self, seed: int) -> None:
@@ -98,6 +101,7 @@ class DesktopGame(ABC):
                     self.say("the window has the focus again: going on.")
                 frame = Frame(picture, self.clock.now_ns(), self._index)
                 self._index += 1
+                self._newest = picture
                 return frame
             self.is_paused = True
             window.release()
@@ -115,9 +119,12 @@ class DesktopGame(ABC):
         return None if self._window().do(action) is WindowState.READY else NOTHING
 
     def outcome(self) -> Outcome:
-        """Over when the round's time is."""
+        """Over when the round's time is; the score as read in the newest picture."""
         seconds = (self.clock.now_ns() - self._start_ns) / 1e9
-        return Outcome(done=self.window is not None and seconds >= self.task.time_limit_s)
+        done = self.window is not None and seconds >= self.task.time_limit_s
+        if self._score is None or self._newest is None:
+            return Outcome(done)
+        return self._score.outcome(self._newest, done=done)
 
     def release(self) -> None:
         """Release everything. Never raises."""

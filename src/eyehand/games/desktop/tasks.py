@@ -1,4 +1,4 @@
-"""What there is to do in a desktop game: as its profile says, or just to play. What its score is nobody knows."""
+"""What there is to do in a desktop game: as its profile says, or just to play. Its score is known by a [score] only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ _SCORE = "points (the game does not tell)"
 
 def profile_task(profile: Profile) -> TaskInfo:
     """Of a profile's game."""
-    return TaskInfo(profile.name, profile.name, "", profile.instructions, profile.round_s, _SCORE)
+    what = _SCORE if profile.score is None else profile.score.what
+    return TaskInfo(profile.name, profile.name, "", profile.instructions, profile.round_s, what)
 
 
 def window_task(query: WindowQuery) -> TaskInfo:

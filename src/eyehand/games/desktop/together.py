@@ -63,7 +63,7 @@ class TogetherGame(LaunchedDesktopGame):
             raise UserError(f"{profile.name} has no mode {self.mode!r}: choose {' or '.join(together.modes)}.")
         port = _free_port()
         joining = _with_arguments(_without(profile, together.without), together, together.join, port)
-        super().__init__(replace(joining, round_s=_NO_LIMIT_S), own_screen_px, visible=visible, say=say)
+        super().__init__(replace(joining, round_s=_NO_LIMIT_S, score=None), own_screen_px, visible=visible, say=say)
         if self.mode in together.instructions:
             self.task = replace(self.task, instructions=(together.instructions[self.mode], *profile.instructions))
         self._hosting = _with_arguments(profile, together, together.host + together.modes[self.mode], port)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from eyehand.action import NOTHING, Action
 from eyehand.clock import FPS
-from eyehand.desktop.profile import Profile, Step
+from eyehand.desktop.profile import Profile, Step, parse_size
 from eyehand.desktop.x11.display import XDisplay
 from eyehand.desktop.x11.guard import Guard
 from eyehand.desktop.x11.launch import LaunchedGame
@@ -25,6 +25,7 @@ from eyehand.desktop.x11.windows import WindowQuery, WindowState, find_window, p
 from eyehand.errors import UserError
 from eyehand.frame import picture_change
 from eyehand.games.desktop.game import LOOK_S, DesktopGame
+from eyehand.games.desktop.score import Look, ScoreWatch, lines_number, screen_number
 from eyehand.games.desktop.tasks import profile_task, window_task
 from eyehand.input_event import InputEvent
 from eyehand.terminal import announce
@@ -142,6 +143,7 @@ class LaunchedDesktopGame(X11Game):
     def reset(self, seed: int) -> None:
         """Start the game afresh and go through its menus, up to the point where there is something to play."""
         self._end_game()
+        look = self._screen_number()  # its examples are looked at before anything starts
         self._guard = self._guard or Guard()
         if self.own_screen_px is not None and self.screen is None:
             self.screen = OwnScreen(self.own_screen_px, self._guard, visible=self._is_visible)
@@ -158,6 +160,10 @@ class LaunchedDesktopGame(X11Game):
             self._wait_until(lambda _: game.has_printed(ready), f"{ready!r} in its output")
         for step in self.profile.start:
             self.perform(step)
+        if (score := self.profile.score) is not None:
+            if score.line is not None:
+                look = lines_number(score.line, self._game.written(score.file))
+            self._score = None if look is None else ScoreWatch(score, look)
         self.begin()
         self._may_renew_until_s = 0.0
 
@@ -191,6 +197,15 @@ class LaunchedDesktopGame(X11Game):
         if self._guard is not None:
             self._guard.close()
             self._guard = None
+
+    def _screen_number(self) -> Look | None:
+        """The reader of the number on the screen; None: the score is not there."""
+        if (score := self.profile.score) is None or score.screen is None:
+            return None
+        try:
+            return screen_number(score.screen, parse_size(self.profile.launch.size))
+        except UserError as error:
+            raise UserError(f"The score of {self.profile.name} cannot be read: {error}.") from error
 
     def _open_display(self) -> XDisplay:
         if self.screen is not None:
