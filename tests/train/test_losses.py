@@ -74,3 +74,15 @@ def test_a_weighted_head_counts_so_much_more() -> None:
     keys = plain.total - without_keys.total
     assert keys > 0
     assert weighted.total.item() == pytest.approx((without_keys.total + 3 * keys).item(), rel=1e-5)
+
+
+def test_presses_and_releases_count_so_much_more() -> None:
+    logits, _, _ = example()
+    learn = torch.tensor([[True, True, True, False], [True, False, True, False]])
+    held = torch.tensor([[[0, 0], [0, 4], [0, 4], [0, 0]], [[1, 1], [2, 2], [3, 3], [3, 3]]])  # one edge is learnt
+    target = torch.cat([held, torch.tensor([[[0], [1], [2], [0]], [[0], [1], [2], [0]]])], dim=-1)
+    plain = behaviour_cloning_loss(logits, target, learn, HEADS)
+    weighted = behaviour_cloning_loss(logits, target, learn, HEADS, edge_weight=5.0)
+    edge = -logits[0].log_softmax(-1)[0, 1, 1, 4] / (5 * 2 * math.log(5))  # 5 learnt steps, 2 slots, 5 choices
+    assert torch.equal(weighted.cross_entropy_H, plain.cross_entropy_H)
+    assert weighted.total.item() == pytest.approx((plain.total + 4 * edge).item(), rel=1e-5)

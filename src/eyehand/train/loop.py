@@ -250,7 +250,8 @@ class _Trainer:
             inputs = (batch.frames, batch.text_BTND, batch.executed_BTA, batch.target_BTA, valid_BT)
             logits = self.forward(*inputs)
         losses = behaviour_cloning_loss(
-            *(logits, batch.target_BTA, batch.learn_BT, self.policy.space.heads, self.head_weights)
+            *(logits, batch.target_BTA, batch.learn_BT, self.policy.space.heads, self.head_weights),
+            edge_weight=config.edge_weight,
         )
         total = losses.total
         if self.before is not None:

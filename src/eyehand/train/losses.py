@@ -22,6 +22,9 @@ __all__ = ["Z_LOSS", "HeadLosses", "behaviour_cloning_loss", "divergence", "spli
 Z_LOSS = 1e-4
 """Weight of the mean squared log-partition (the reference's)."""
 
+_HELD = ("keys", "buttons")
+"""The heads of what is held down from one step to the next."""
+
 
 @dataclass(frozen=True)
 class HeadLosses:
@@ -44,6 +47,7 @@ def behaviour_cloning_loss(
     learn_BT: Tensor,
     heads: Sequence[Head],
     head_weights: Mapping[str, float] | None = None,
+    edge_weight: float = 1.0,
 ) -> HeadLosses:
     """The loss of one batch; zero without a learnt step.
 
@@ -53,20 +57,27 @@ def behaviour_cloning_loss(
         learn_BT: bool, the learnt steps (a user's action, not padding).
         heads: the heads of the ActionSpace, in slot order.
         head_weights: of heads in the total, by name; 1 for those that are not named.
+        edge_weight: in the total, of a key's or button's slot at the step at which it changes.
     """
     # Weights instead of boolean indexing: the shapes stay fixed and the host need not wait for the device.
     weight_BT = learn_BT.float()
     num_steps = weight_BT.sum()
+    is_edge_BTA = torch.zeros_like(target_BTA, dtype=torch.bool)
+    is_edge_BTA[:, 1:] = target_BTA.diff(dim=1) != 0
+    is_edge_BTA[:, 1:] &= (learn_BT[:, 1:] & learn_BT[:, :-1])[..., None]
     total = torch.zeros((), device=target_BTA.device)
     entropies: list[Tensor] = []
-    for head, logits_BTSC, target_BTS in zip(heads, logits, split_heads(target_BTA, heads), strict=True):
+    targets, edges = split_heads(target_BTA, heads), split_heads(is_edge_BTA, heads)
+    for head, logits_BTSC, target_BTS, is_edge_BTS in zip(heads, logits, targets, edges, strict=True):
         logits_BTSC = logits_BTSC.float()
         weight_BTS = weight_BT[..., None] / (num_steps.clamp(min=1) * head.num_slots)
         losses = F.cross_entropy(logits_BTSC.flatten(0, 2), target_BTS.flatten(), reduction="none")
-        cross_entropy = (losses.view(target_BTS.shape) * weight_BTS).sum()
+        losses_BTS = losses.view(target_BTS.shape) * weight_BTS
+        cross_entropy = losses_BTS.sum()
+        extra = (edge_weight - 1) * (losses_BTS * is_edge_BTS).sum() if head.name in _HELD and edge_weight != 1 else 0.0
         z_loss = (logits_BTSC.logsumexp(-1).square() * weight_BTS).sum()
         weight = head.weight * (1.0 if head_weights is None else head_weights.get(head.name, 1.0))
-        total = total + weight * (cross_entropy / math.log(head.num_choices) + Z_LOSS * z_loss)
+        total = total + weight * ((cross_entropy + extra) / math.log(head.num_choices) + Z_LOSS * z_loss)
         entropies.append(cross_entropy.detach())
     return HeadLosses(total, torch.stack(entropies), num_steps)
 

@@ -71,6 +71,7 @@ class TrainConfig:
         keys_weight: of the keys in the loss; 1: the reference's, whose mean over slots that are mostly empty leaves
             little weight to a key that is pressed.
         buttons_weight: likewise, of the mouse buttons.
+        edge_weight: of a key or button in the loss at the step at which it is pressed or released.
         compression: share of the clips whose pictures are compressed once more, with a random quality (CRF 6 to 18) and
             chroma (4:2:0, 4:4:4, RGB): recorded pictures are all compressed alike, live ones not at all. Costs the data
             workers more time than decoding does.
@@ -119,6 +120,7 @@ class TrainConfig:
     feature_dropout: float = 0.05
     keys_weight: float = 1.0
     buttons_weight: float = 1.0
+    edge_weight: float = 1.0
     task_balance: float = 0.5
     held_out: float = 0.05
     workers: int | None = None
@@ -167,7 +169,7 @@ class TrainConfig:
                 raise UserError(f"Training option {name} is {getattr(self, name)}: it must be between 0 and 1.")
         for name in (
             *("steps", "minutes", "workers", "warmup", "augment", "cache_frames_gb", "keep", "weight_decay"),
-            *("keys_weight", "buttons_weight", "kl"),
+            *("keys_weight", "buttons_weight", "edge_weight", "kl"),
         ):
             value = getattr(self, name)
             if value is not None and value < 0:
