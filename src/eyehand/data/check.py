@@ -76,6 +76,7 @@ class Verdict:
 
     Attributes:
         id, source: as in the index.
+        title: of the recording; empty where it cannot be read.
         reasons: sentences on why it is left out; empty: it is used.
         num_frames: with picture and annotation.
         held_most, held_share: the key that was held most, and its share; empty if none was.
@@ -91,6 +92,7 @@ class Verdict:
     id: str
     source: str
     reasons: tuple[str, ...] = ()
+    title: str = ""
     num_frames: int = 0
     held_most: str = ""
     held_share: float = 0.0
@@ -190,6 +192,7 @@ def check_recording(
         verdict = Verdict(
             id=recording.info.id or files.path.name,
             source=source,
+            title=recording.title,
             num_frames=num_frames,
             held_most=key[0],
             held_share=key[1],

@@ -69,7 +69,11 @@ def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
     for each in verdicts:
         labels = "" if each.lag_ticks is None else f"{each.lag_ticks:+d} ticks" if each.lag_ticks else "agree"
         table.add_row(
-            *(each.id[:8], str(each.num_frames), f"{each.held_most} {each.held_share:.0%}" if each.held_most else ""),
+            *(
+                each.title or each.id,
+                str(each.num_frames),
+                f"{each.held_most} {each.held_share:.0%}" if each.held_most else "",
+            ),
             *(str(each.most_keys), f"{each.interaction:.0%}", f"{each.measured_fps:.1f}", f"{each.frozen_share:.0%}"),
             *(f"{each.black_share:.0%}", labels),
             *[("" if each.likelihood is None else f"{each.likelihood:.2g}")] * is_scored,

@@ -74,7 +74,7 @@ def ask(index: Path, queue: Sequence[Decided], answer: Callable[[], str | None],
     num_decided = 0
     for number, each in enumerate(queue, start=1):
         console.print("")
-        console.print(f"{number} of {len(queue)}  {each.id}  {each.source}")
+        console.print(f"{number} of {len(queue)}  {each.facts.get('title') or each.id}  {each.source}")
         for line in _findings(each):
             console.print(f"  {line}")
         while True:

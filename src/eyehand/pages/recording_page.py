@@ -137,7 +137,7 @@ def _size_of(timeline: Timeline) -> int:
 def _write(file: TextIO, shown: Sequence[_Shown], notes: Sequence[str]) -> None:
     usable = [each for each in shown if each.timeline is not None]
     seconds = sum(each.report.seconds for each in usable)
-    title = shown[0].report.env or Path(shown[0].report.path).name if len(shown) == 1 else f"{len(shown)} recordings"
+    title = _name(shown[0].report) if len(shown) == 1 else f"{len(shown)} recordings"
     heading = f"eyehand <small>{escape(title)}</small>"
     body = "".join(
         (
@@ -164,7 +164,7 @@ def _write_recording(file: TextIO, shown: _Shown) -> None:
     assert shown.timeline is not None
     report = shown.report
     data = {
-        "name": Path(report.path).name,
+        "name": _name(report),
         "lead": _lead(report),
         "problems": report.problems,
         "no_video": shown.no_video,
@@ -222,26 +222,30 @@ def _steps(times_us: Sequence[int]) -> list[list[int]]:
     return steps
 
 
+def _name(report: RecordingReport) -> str:
+    """Its title; of a damaged one, the name of its folder."""
+    return report.title or Path(report.path).name
+
+
 def _lead(report: RecordingReport) -> str:
-    parts = [report.env, f"played by {report.user}" if report.user else "", f"{report.num_frames} frames"]
-    parts += [f"{report.seconds:.1f} s at {report.fps:g} per second", "cut off" if report.is_cut_off else ""]
+    parts = [Path(report.path).name, f"played by {report.user}" if report.user else "", f"{report.num_frames} frames"]
+    parts += [f"{report.fps:g} per second", "cut off" if report.is_cut_off else ""]
     parts += [f"{name} {value:g}" for name, value in sorted(report.outcome.items())]
     return ", ".join(filter(None, parts))
 
 
 def _index(shown: Sequence[_Shown], seconds: float) -> str:
     """The index: a table row for every recording, damaged ones too."""
-    heads = ("recording", "game", "played by", "frames", "s", "user", "system", "instruction", "")
+    heads = ("recording", "played by", "user", "system", "instruction", "")
     rows = []
     for each in shown:
-        report, name = each.report, escape(Path(each.report.path).name)
+        report, name = each.report, escape(_name(each.report))
         if report.error is not None:
-            rows.append(f'<tr><td>{name}</td><td class="wrong" colspan="8">{escape(report.error)}</td></tr>')
+            rows.append(f'<tr><td>{name}</td><td class="wrong" colspan="5">{escape(report.error)}</td></tr>')
             continue
         texts = [text for text in report.instructions if text]
         instruction = texts[0] if len(texts) == 1 else f"{len(texts)} instructions" if texts else ""
-        cells = [report.env, report.user, str(report.num_frames), f"{report.seconds:.0f}", f"{report.user_share:.0%}"]
-        cells += [f"{report.system_share:.0%}", instruction[:60]]
+        cells = [report.user, f"{report.user_share:.0%}", f"{report.system_share:.0%}", instruction[:60]]
         wrong = f'<td class="wrong">{escape(" ".join(report.problems))}</td>'
         rows.append(
             f'<tr data-index="{each.number}"><td><a href="#{each.number}">{name}</a></td>'

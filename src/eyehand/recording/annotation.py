@@ -80,6 +80,7 @@ class Annotation:
         is_ours: written by eyehand, so that a finished file has a closing message.
         num_frames_promised: frames stated by the closing message; None where there is none.
         seed: of the episode; None: not stated.
+        note: of the person who made it, about the whole.
         outcome: facts at the end of the episode (`score`...), finite; empty: not stated.
         problems: sentences on what looks wrong although it can be used.
     """
@@ -90,6 +91,7 @@ class Annotation:
     is_ours: bool = False
     num_frames_promised: int | None = None
     seed: int | None = None
+    note: str = ""
     outcome: dict[str, float] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
 
@@ -145,7 +147,7 @@ def _damaged(path: Path | FileRange, what: str) -> UserError:
 
 
 def _with_notes(path: Path | FileRange, changelog: Sequence[pb.Change], annotation: Annotation) -> Annotation:
-    """Add what eyehand's own entries in the change log state: number of frames, seed, outcome."""
+    """Add what eyehand's own entries in the change log state: number of frames, seed, note, outcome."""
     notes: dict[str, dict[str, object]] = {}
     for change in changelog:
         if change.change_id in (STARTED, FINISHED):
@@ -156,7 +158,7 @@ def _with_notes(path: Path | FileRange, changelog: Sequence[pb.Change], annotati
             if not isinstance(facts, dict):
                 raise _damaged(path, f"its note {change.change_id} is no JSON object")
             notes[change.change_id] = facts
-    seed = notes.get(STARTED, {}).get("seed")
+    seed, note = notes.get(STARTED, {}).get("seed"), notes.get(STARTED, {}).get("note")
     finished = notes.get(FINISHED, {})
     num_frames, stated = finished.get("num_frames"), finished.get("outcome")
     stated = stated if isinstance(stated, dict) else {}
@@ -167,6 +169,7 @@ def _with_notes(path: Path | FileRange, changelog: Sequence[pb.Change], annotati
         is_ours=STARTED in notes,
         num_frames_promised=num_frames if isinstance(num_frames, int) else None,
         seed=seed if isinstance(seed, int) else None,
+        note=note if isinstance(note, str) else "",
         outcome=outcome,
         problems=(f"Its outcome {odd[0][:40]!r} is no number and is left out.",) if odd else (),
     )

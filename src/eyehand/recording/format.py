@@ -1,8 +1,8 @@
 """The P2P recording format: names of files, and our types to and from the messages of `annotation.proto`.
 
-    <uuid>/video.mp4         the picture as captured, at most 480 lines
-    <uuid>/192x192.mp4       the picture as the network sees it (`frame.resize`)
-    <uuid>/annotation.proto  one serialized VideoAnnotation
+    <id>/video.mp4         the picture as captured, at most 480 lines
+    <id>/192x192.mp4       the picture as the network sees it (`frame.resize`)
+    <id>/annotation.proto  one serialized VideoAnnotation
 
 Annotation i holds what was executed between frame i-1 and frame i, so what was done ON frame i is in annotation i+1.
 Knows nothing about video codecs, games or networks.
@@ -30,7 +30,7 @@ MAX_FRAMES = 24 * 3600 * 60
 """Frames of the longest recording that is read: a day at 60 per second."""
 
 STARTED = "eyehand.started"
-"""Change id of the entry that our writer makes first; its description is JSON with `seed` and `writer`."""
+"""Change id of the entry that our writer makes first; its description is JSON with `seed`, `note` and `writer`."""
 
 FINISHED = "eyehand.finished"
 """Change id of the entry that closes a recording; its description is JSON with `num_frames` and the `outcome`.
@@ -56,6 +56,7 @@ class RecordingInfo:
         created_s: unix time of its start.
         seed: of the episode, where there is one.
         os: the operating system it was recorded on.
+        note: of the person who made it, about the whole.
     """
 
     id: str
@@ -68,6 +69,7 @@ class RecordingInfo:
     created_s: int = 0
     seed: int | None = None
     os: str = ""
+    note: str = ""
 
     def to_message(self) -> pb.Metadata:
         return pb.Metadata(
@@ -81,7 +83,7 @@ class RecordingInfo:
         )
 
     @staticmethod
-    def from_message(message: pb.Metadata, seed: int | None = None) -> RecordingInfo:
+    def from_message(message: pb.Metadata, seed: int | None = None, note: str = "") -> RecordingInfo:
         return RecordingInfo(
             id=message.id,
             env=message.env.env,
@@ -93,6 +95,7 @@ class RecordingInfo:
             created_s=message.timestamp,
             seed=seed,
             os=message.capture_device_specs.os,
+            note=note,
         )
 
 

@@ -21,6 +21,8 @@ from eyehand.foreign import problem_of
 from eyehand.recording.format import CAPTURED_FILE
 from eyehand.recording.lag import Lag, estimate_lag
 from eyehand.recording.reader import Recording, find_recordings
+from eyehand.recording.title import game_of
+from eyehand.terminal import clock_time, counted
 
 __all__ = ["Inspection", "RecordingReport", "inspect", "inspect_recording", "print_inspection"]
 
@@ -31,6 +33,7 @@ class RecordingReport:
 
     Attributes:
         error: why it cannot be used; None where it can (then the rest is filled in).
+        title: what it is called; created_s: unix time of its start, 0 where nobody knows.
         problems: sentences on what looks wrong although it can be used.
         fps, measured_fps: as stated, and from the frame times.
         user_share, system_share: frames whose user's action is known; frames with a system action.
@@ -43,6 +46,8 @@ class RecordingReport:
     path: str
     error: str | None = None
     problems: list[str] = field(default_factory=list)
+    title: str = ""
+    created_s: int = 0
     env: str = ""
     user: str = ""
     num_frames: int = 0
@@ -87,21 +92,30 @@ class Inspection:
 
     def table(self) -> Table:
         """A row per recording, for a terminal."""
-        table = Table(title=f"{len(self.reports)} recordings, {sum(r.seconds for r in self.reports) / 60:.1f} min")
-        for heading in ("recording", "game", "frames", "s", "user", "system", "held most", "motion", "labels", ""):
-            table.add_column(heading, justify="right" if heading in ("frames", "s", "user", "system") else "left")
+        table = Table(
+            title=f"{counted(len(self.reports), 'recording')}, {clock_time(sum(r.seconds for r in self.reports))}"
+        )
+        table.add_column("recording", min_width=20)
+        table.add_column("user", justify="right")
+        table.add_column("system", justify="right")
+        table.add_column("held most", max_width=11)
+        table.add_column("motion", max_width=9)
+        table.add_column("labels")
+        table.add_column("")
         for report in self.reports:
-            table.add_row(Path(report.path).name[:13], *_row(report), style="red" if report.error else None)
+            name = report.title or Path(report.path).name
+            table.add_row(name, *_row(report), style="red" if report.error else None)
         return table
 
 
 def inspect(root: Path | str) -> Inspection:
-    """Reports on one recording or on all recordings of a folder.
+    """Reports on one recording or on all recordings of a folder, the newest first.
 
     Raises:
         UserError: no such folder, or no recording in it. A damaged recording does not raise: its report says so.
     """
-    return Inspection(tuple(inspect_recording(path) for path in find_recordings(root)))
+    reports = [inspect_recording(path) for path in find_recordings(root)]
+    return Inspection(tuple(sorted(reports, key=lambda report: -report.created_s)))
 
 
 def print_inspection(inspection: Inspection, console: Console) -> None:
@@ -140,8 +154,10 @@ def _report(recording: Recording) -> RecordingReport:
     problems += _problems(recording, known, keys, times_ns, measured_fps, lag)
     return RecordingReport(
         path=str(recording.path),
+        title=recording.title,
+        created_s=recording.info.created_s,
         problems=problems,
-        env="/".join(filter(None, (recording.info.env, recording.info.env_subtype))),
+        env=game_of(recording.info.env, recording.info.env_subtype),
         user=recording.info.user,
         num_frames=num_frames,
         seconds=num_frames / recording.fps,
@@ -215,16 +231,13 @@ def _problems(
 
 def _row(report: RecordingReport) -> tuple[str, ...]:
     if report.error is not None:
-        return ("", "", "", "", "", "", "", "", "corrupt")
+        return ("", "", "", "", "", "corrupt")
     most = ", ".join(f"{name} {share:.0%}" for name, share in [*report.keys.items()][:3])
     total = max(1, sum(report.dx_histogram))
     middle = len(report.dx_histogram) // 2
     left, right = sum(report.dx_histogram[:middle]), sum(report.dx_histogram[middle + 1 :])
     labels = "" if report.label_lag is None else ("agree" if report.label_lag == 0 else f"{report.label_lag:+d} ticks")
     return (
-        report.env,
-        str(report.num_frames),
-        f"{report.seconds:.0f}",
         f"{report.user_share:.0%}",
         f"{report.system_share:.0%}",
         most,

@@ -32,6 +32,7 @@ from eyehand.recording.labels import (
     make_labels,
 )
 from eyehand.recording.mp4_index import read_layout
+from eyehand.recording.title import title_of
 from eyehand.recording.video import VideoReader
 
 __all__ = ["Recording", "RecordingFiles", "find_recordings", "is_hidden"]
@@ -124,13 +125,18 @@ class Recording:
             )
         return Recording(
             files,
-            RecordingInfo.from_message(annotation.metadata, annotation.seed),
+            RecordingInfo.from_message(annotation.metadata, annotation.seed, annotation.note),
             min(num_pictures, num_annotations),
             annotation.frames,
             annotation.is_cut_off,
             annotation.outcome,
             tuple(problems),
         )
+
+    @property
+    def title(self) -> str:
+        """What it is called in tables and pages."""
+        return title_of(self.info, self.num_frames / self.fps)
 
     @property
     def fps(self) -> float:

@@ -16,7 +16,6 @@ import os
 import platform
 import shutil
 import time
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -42,6 +41,7 @@ from eyehand.recording.format import (
     annotate,
     event_to_message,
 )
+from eyehand.recording.title import new_id
 from eyehand.recording.video import CAPTURED, SMALL, VideoWriter, fit_lines
 from eyehand.safe_path import SafeName
 from eyehand.version import __version__
@@ -57,7 +57,9 @@ ANNOTATOR_VERSION = "eyehand"
 
 def new_info(env: str, env_subtype: str, fps: float, **more: object) -> RecordingInfo:
     """A RecordingInfo with a fresh id, made now on this computer; `more` are further fields of it."""
-    info = RecordingInfo(str(uuid.uuid4()), env, env_subtype, fps, created_s=int(time.time()), os=platform.system())
+    now_s = int(time.time())
+    key = new_id(env, env_subtype, now_s)
+    info = RecordingInfo(key, env, env_subtype, fps, created_s=now_s, os=platform.system())
     return replace(info, **more)  # type: ignore[arg-type]
 
 
@@ -94,7 +96,7 @@ class RecordingWriter:
                 self.path.rmdir()
             raise self._unwritable(error) from error
         self._is_open = True
-        facts = {"seed": info.seed, "writer": f"eyehand {__version__}"}
+        facts = {"seed": info.seed, **({"note": info.note} if info.note else {}), "writer": f"eyehand {__version__}"}
         self._guarded(lambda: self._append(self._note(STARTED, facts, metadata=info.to_message())))
 
     def __enter__(self) -> RecordingWriter:
