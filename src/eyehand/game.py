@@ -143,7 +143,7 @@ class GameFamily(ABC):
 
     Attributes:
         modules: what must be importable to play them, and the requirement by which pip installs it.
-        can_step: they wait for their player, so that players can record them and be scored in them.
+        can_step: they wait for their player, so that players can record them, and many of them run at once.
         can_run: they run in real time by themselves; if not, a clock steps them (`games.paced`).
         can_show: they can be shown in a window. on_desktop: they are windows, with all that `Screen` says.
     """
@@ -170,6 +170,14 @@ class GameFamily(ABC):
     @abstractmethod
     def open(self, name: str, *, realtime: bool, with_state: bool, screen: Screen) -> Game:
         """Start a game, see `games.families.open_game`; `realtime` only if it can run."""
+
+    def unscored(self, name: str) -> str | None:
+        """Why a game cannot be played in episodes that are scored, in a sentence; None: it can."""
+        return None
+
+    def open_scored(self, name: str, *, with_state: bool) -> Game:
+        """Start a game that is played in episodes which are scored, by nobody who is there to help."""
+        return self.open(name, realtime=False, with_state=with_state, screen=Screen())
 
     def missing(self, name: str) -> str | None:
         """A sentence about what is not installed for a game; None: all is there."""

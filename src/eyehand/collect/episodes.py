@@ -9,10 +9,11 @@ from its options; only the names of its folders differ.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,6 +56,10 @@ def collect(options: CollectOptions) -> Iterator[EpisodeRecord]:
     Raises:
         UserError: the folder cannot be written, a game or player does not exist, or a worker was killed.
     """
+    from eyehand.games.families import runs_alone
+
+    if any(map(runs_alone, options.games)):
+        options = replace(options, workers=1)
     jobs = _jobs(options)
     with alone_in(options.out, "record"):
         if options.workers <= 1:
@@ -112,8 +117,10 @@ def _run_all(options: CollectOptions, job: _Job) -> list[EpisodeRecord]:
 
 
 def _run(options: CollectOptions, job: _Job) -> Iterator[EpisodeRecord]:
-    """Record a job: a policy plays several games side by side, in one batch."""
-    if not player_kind(options.player).is_checkpoint:
+    """Record a job: a policy plays several games side by side, in one batch, unless the game runs alone."""
+    from eyehand.games.families import runs_alone
+
+    if not player_kind(options.player).is_checkpoint or runs_alone(job.game):
         yield from _record(options, job, None)
         return
 
@@ -129,28 +136,29 @@ def _run(options: CollectOptions, job: _Job) -> Iterator[EpisodeRecord]:
 def _record(options: CollectOptions, job: _Job, batched: RolloutPlayer | None) -> Iterator[EpisodeRecord]:
     """Record episodes one after the other, played by this player of a batch or by the player of the options."""
     from eyehand.collect.recorder import Recorder
-    from eyehand.games.families import open_game
-    from eyehand.session import Session
+    from eyehand.games.families import open_scored
+    from eyehand.play.scored import scored_episodes
 
     kind = player_kind(options.player)
-    game = open_game(job.game, with_state=options.dagger or kind.needs_state)
-    try:
+    with contextlib.ExitStack() as stack:
+        game = stack.enter_context(
+            contextlib.closing(open_scored(job.game, with_state=options.dagger or kind.needs_state))
+        )
         calm: Player = open_player(options.player, game) if batched is None else batched.at(game)
         if options.dagger:
             calm = Dagger(calm, open_player("demonstrator", game), options.learner_share, fps=game.fps)
+        episodes = stack.enter_context(scored_episodes(game, calm))
         disturbed = NoiseInjection(calm) if kind.is_expert and not options.dagger else calm
         number, ticks_left = job.first_seed, job.minutes * 60 * game.fps
         while ticks_left > 0 if job.episodes is None else number < job.first_seed + job.episodes:
             seed, attempt = (number, 0) if options.tries == 1 else divmod(number, options.tries)
-            recorder = Recorder(options.out, user=Path(options.player).name)
+            recorder = Recorder(options.out, user=Path(options.player).name, take_events=episodes.take_events)
             rng = np.random.default_rng([seed, 0x434F4C4C])
             instruction = str(rng.choice(game.task.instructions)) if rng.random() < options.instructed else None
             player = disturbed if rng.random() < options.noise_injection else calm
             if options.learns_itself:
                 player = SelfImitation(player, attempt)
-            end = Session(game, player, [recorder], instruction=instruction).run_episode(seed)
+            end = episodes.play(player, seed, [recorder], instruction)
             yield EpisodeRecord(job.game, seed, end.outcome.score, end.num_ticks, str(recorder.recordings[-1]))
             ticks_left -= end.num_ticks
             number += 1
-    finally:
-        game.close()

@@ -54,6 +54,13 @@ class Score:
     file: str | None = None
     thumbs: bool = False
 
+    @property
+    def source(self) -> str:
+        """Where it comes from, in words."""
+        if self.screen is not None:
+            return "a number on the screen"
+        return "a person's thumbs" if self.thumbs else f"lines of {self.file or 'its output'}"
+
 
 def check_score(score: Score, size_px: tuple[int, int]) -> None:
     """Refuse a score that cannot be read in a window of this size.

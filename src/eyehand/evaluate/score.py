@@ -1,4 +1,5 @@
-"""Closed-loop scores: `evaluate` plays many seeded, stepped episodes over all cores and compares the players.
+"""Closed-loop scores: `evaluate` plays many seeded episodes over all cores, or one after the other where a game runs in
+real time, and compares the players.
 
 Random, demonstrator and agent play the same seeds of the same games, so that scores are paired. Every episode is kept
 with its score and a few measures of behaviour; the figures are made from these alone (`EvaluationReport`), so a file of
@@ -7,6 +8,7 @@ episodes is enough to make them again, or to reuse the baselines the next time.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -18,14 +20,14 @@ from eyehand.errors import UserError, unreadable
 from eyehand.evaluate.score_options import EvaluateOptions
 from eyehand.evaluate.statistics import Estimate, Normalised, mean_estimate, normalised_scores
 from eyehand.foreign import parse_json, read_regular
-from eyehand.games.families import task_info
+from eyehand.games.families import runs_alone, task_info
 from eyehand.jobs.engine import results_of
 from eyehand.jobs.local import LocalEngine
 from eyehand.machine import cpu_name, num_cores
 from eyehand.player import Player
 from eyehand.players.kinds import open_player, player_kind
 from eyehand.progress import Progress, no_progress
-from eyehand.session import EpisodeEnd, EpisodeStart, Session, Tick
+from eyehand.session import EpisodeEnd, EpisodeStart, Tick
 from eyehand.typed import typed
 
 if TYPE_CHECKING:
@@ -155,11 +157,11 @@ def evaluate(options: EvaluateOptions, progress: Progress = no_progress) -> Eval
     Raises:
         UserError: an unknown game, an unusable checkpoint or baselines file, or workers that die.
     """
-    from eyehand.games.families import game_names
+    from eyehand.games.families import scored_names
 
     if options.episodes < 1:
         raise UserError(f"--episodes must be at least 1, not {options.episodes}.")
-    games = game_names(options.game)
+    games = scored_names(options.game)
     swapped = _swapped(options)
     if options.checkpoint is not None:
         _check_checkpoint(options.checkpoint)
@@ -167,7 +169,7 @@ def evaluate(options: EvaluateOptions, progress: Progress = no_progress) -> Eval
     jobs = _jobs(options, games, swapped, {(e.player, e.game, e.seed) for e in known})
     total = len(known) + sum(len(job.seeds) for job in jobs)
     episodes, score_names = list(known), dict[str, str]()
-    workers = options.workers or num_cores()
+    workers = _num_workers(options.workers or num_cores(), games)
     progress("playing episodes", len(episodes), total)
     for done in results_of(LocalEngine(workers).run(_play_job, jobs)):
         episodes += done.episodes
@@ -200,7 +202,7 @@ def play_agent(
     jobs = [job for game in games for job in _cut(_Job(game, checkpoint, label, tuple(seeds)))]
     episodes: list[EpisodeScore] = []
     progress(what, 0, len(games) * len(seeds))
-    for done in results_of(LocalEngine(workers).run(_play_job, jobs)):
+    for done in results_of(LocalEngine(_num_workers(workers, games)).run(_play_job, jobs)):
         episodes += done.episodes
         progress(what, len(episodes), len(games) * len(seeds))
     return episodes
@@ -229,6 +231,11 @@ class _Done:
     player: str
     score_name: str
     episodes: tuple[EpisodeScore, ...]
+
+
+def _num_workers(workers: int, games: Sequence[str]) -> int:
+    """One where a game is played in real time."""
+    return 1 if any(map(runs_alone, games)) else workers
 
 
 def _agent_name(options: EvaluateOptions) -> str | None:
@@ -301,7 +308,7 @@ def _cut(job: _Job) -> Iterable[_Job]:
 
 def _play_job(job: _Job) -> _Done:
     """Play the episodes of one job; runs in a worker. An agent plays them side by side, in one batch."""
-    if not player_kind(job.player).is_checkpoint:
+    if not player_kind(job.player).is_checkpoint or runs_alone(job.game):
         episodes = _play(job, job.seeds, None)
     else:
         from eyehand.players.batched_rollout import rollout_of
@@ -313,21 +320,20 @@ def _play_job(job: _Job) -> _Done:
 
 def _play(job: _Job, seeds: Sequence[int], batched: RolloutPlayer | None) -> list[EpisodeScore]:
     """Play the episodes of these seeds one after the other, a baseline by itself, an agent as one player of a batch."""
-    from eyehand.games.families import open_game
+    from eyehand.games.families import open_scored
+    from eyehand.play.scored import scored_episodes
 
-    game = open_game(job.game, with_state=player_kind(job.player).needs_state)
-    try:
+    with contextlib.closing(open_scored(job.game, with_state=player_kind(job.player).needs_state)) as game:
         player: Player = open_player(job.player, game) if batched is None else batched.at(game)
         sayings = _sayings(job)
         episodes = []
-        for seed in seeds:
-            instruction = sayings[seed % len(sayings)]
-            observer = _EpisodeObserver()
-            end = Session(game, player, [observer], instruction=instruction).run_episode(seed)
-            episodes.append(observer.episode(job, instruction, end))
+        with scored_episodes(game, player) as scored:
+            for seed in seeds:
+                instruction = sayings[seed % len(sayings)]
+                observer = _EpisodeObserver()
+                end = scored.play(player, seed, [observer], instruction)
+                episodes.append(observer.episode(job, instruction, end))
         return episodes
-    finally:
-        game.close()
 
 
 def _sayings(job: _Job) -> Sequence[str]:

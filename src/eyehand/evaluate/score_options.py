@@ -14,7 +14,8 @@ class EvaluateOptions:
 
     Attributes:
         checkpoint: the agent: a bundled checkpoint's name or a folder. Default: only random and demonstrator play.
-        game: a family (doom), one game (doom/aim), or several with commas between.
+        game: a family (doom), one game (doom/aim), or several with commas between; or a desktop game whose profile says
+            how it is scored (chromium-bsu).
         episodes: seeded episodes for each game and player.
         workers: processes. Default: one per core.
         seed: the first seed; training data is recorded from seed 1,000,000 on, so that nothing here was seen before.

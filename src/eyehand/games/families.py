@@ -16,7 +16,17 @@ from eyehand.registry import Registry
 if TYPE_CHECKING:
     from eyehand.desktop.profile import Profile
 
-__all__ = ["FAMILIES", "desktop_profile", "family_of", "game_names", "open_game", "task_info"]
+__all__ = [
+    "FAMILIES",
+    "desktop_profile",
+    "family_of",
+    "game_names",
+    "open_game",
+    "open_scored",
+    "scored_names",
+    "task_info",
+]
+__all__ += ["runs_alone"]
 
 FAMILIES = Registry(
     GameFamily,  # type: ignore[type-abstract]  # it is only asked of what is one
@@ -60,6 +70,29 @@ def game_names(pattern: str | None, on_problem: Callable[[str], None] | None = N
             found = family.names() if part in FAMILIES else [task_info(part).name]
         names += [name for name in found if name not in names]
     return names
+
+
+def scored_names(pattern: str) -> list[str]:
+    """All games that a pattern names as of `game_names`, desktop games with a score among them.
+
+    Raises:
+        UserError: a part of the pattern names nothing, or a game without a score.
+    """
+    names: list[str] = []
+    for part in (part.strip() for part in pattern.split(",")):
+        if family_of(part).can_step:
+            found = game_names(part)
+        else:
+            found = [part]
+            if (problem := family_of(part).unscored(part)) is not None:
+                raise UserError(problem)
+        names += [name for name in found if name not in names]
+    return names
+
+
+def runs_alone(name: str) -> bool:
+    """Whether a game runs in real time even where it is scored: one at a time, or they would slow each other."""
+    return not family_of(name).can_step
 
 
 def task_info(name: str) -> TaskInfo:
@@ -114,6 +147,18 @@ def open_game(name: str, *, realtime: bool = False, with_state: bool = False, sc
 
         return PacedGame(game)
     return game
+
+
+def open_scored(name: str, *, with_state: bool = False) -> Game:
+    """Start a game of `scored_names` to be played in episodes: a stepped game, or one that `runs_alone`.
+
+    Raises:
+        UserError: as of `open_game`.
+    """
+    family = family_of(name)
+    task_info(name)
+    with FAMILIES.blame(_family_name(name)):
+        return family.open_scored(name, with_state=with_state)
 
 
 def _family_name(name: str) -> str:

@@ -35,11 +35,12 @@ from eyehand.errors import UserError
 from eyehand.evaluate.score import EpisodeScore, play_agent
 from eyehand.evaluate.statistics import paired_gain
 from eyehand.folder_lock import alone_in
-from eyehand.games.families import game_names
+from eyehand.games.families import scored_names, task_info
 from eyehand.improve.options import ImproveOptions
 from eyehand.improve.report import write_report
 from eyehand.improve.round import Round
 from eyehand.machine import num_cores
+from eyehand.players.kinds import player_kind
 from eyehand.progress import shown_progress
 from eyehand.replaced import replaced
 from eyehand.train.loop import train
@@ -109,8 +110,11 @@ class _Run:
 
     def __init__(self, options: ImproveOptions, rounds: list[Round]) -> None:
         self.options, self.rounds = options, rounds
-        self.games = tuple(game_names(options.game))
+        self.games = tuple(scored_names(options.game))
         self.workers = options.workers or num_cores()
+        unlabelled = [game for game in self.games if not player_kind("demonstrator").can_play(task_info(game))]
+        if options.dagger and unlabelled:
+            raise UserError(f"There is no demonstrator for {', '.join(unlabelled)}: leave out --dagger.")
 
     @staticmethod
     def open(options: ImproveOptions) -> _Run:

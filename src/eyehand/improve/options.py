@@ -16,8 +16,8 @@ class ImproveOptions:
 
     Attributes:
         checkpoint: the policy to begin with: a bundled checkpoint's name or a folder.
-        game: a family (doom), one game (doom/aim), or several with commas between; games that stand still between two
-            actions.
+        game: a family (doom), one game (doom/aim), or several with commas between; or a desktop game whose
+            profile says how it is scored (chromium-bsu).
         out: folder of this run: play, training and scores of every round, report.html, and the best policy.
         data: recordings that are learnt from in every round as well, such as those that the policy was trained on.
         rounds: at most so many.

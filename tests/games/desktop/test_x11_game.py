@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import subprocess
 import sys
 import threading
@@ -12,8 +14,10 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
+import torch
 
 from eyehand.action import Action
+from eyehand.checkpoint import save_checkpoint
 from eyehand.cli import main
 from eyehand.desktop.profile import Launch, Profile, Step, load_profile, profile_names
 from eyehand.desktop.score import Score
@@ -25,9 +29,16 @@ from eyehand.desktop.x11.windows import WindowQuery
 from eyehand.doctor.checks import Finding
 from eyehand.doctor.doctor import check_game, check_own_screen
 from eyehand.errors import UserError
+from eyehand.evaluate.score import read_report
 from eyehand.game import Game
+from eyehand.games.desktop.score import SHARE_READ
+from eyehand.games.desktop.scored import ScoredDesktopGame
 from eyehand.games.desktop.x11 import LaunchedDesktopGame, WindowGame
+from eyehand.improve.loop import read_rounds
+from eyehand.model.policy import Policy
+from eyehand.model.presets import preset
 from eyehand.player import Decision, Observation
+from eyehand.recording.reader import Recording, find_recordings
 from eyehand.session import Session, Tick
 from programs import need_game
 from x_window import WINDOW_PROGRAM, Window, keys_down, wait_until
@@ -46,6 +57,12 @@ window = Window(Screen, "probe game", size=(320, 240))
 window.fill(0xFFFFFF""",
 )
 """Its first window is gone as soon as somebody plays it: SDL may make a game's window anew while it starts."""
+
+SCORING_PROGRAM = WINDOW_PROGRAM.replace("while (event", "points = 0\nwhile (event").replace(
+    "        window.fill(0x00FF00",
+    '        points += 7; print("score", points, flush=True)\n        window.fill(0x00FF00',
+)
+"""It prints its score, which rises at every key."""
 
 
 class Holder:
@@ -202,22 +219,72 @@ def test_a_launched_game_is_played_and_ended(tmp_path: Path) -> None:
 
 
 @pytest.mark.needs("Xvfb")
-def test_what_a_launched_game_prints_is_its_score(tmp_path: Path) -> None:
-    program = WINDOW_PROGRAM.replace("while (event", "points = 0\nwhile (event").replace(
-        "        window.fill(0x00FF00",
-        '        points += 7; print("score", points, flush=True)\n        window.fill(0x00FF00',
+def test_episodes_that_are_scored_end_with_their_time_or_their_game(tmp_path: Path) -> None:
+    """The player clicks in the second episode, at which this game falls over."""
+
+    class Clicks(Holder):
+        def reset(self, seed: int) -> None:
+            self.action = Action.of("w", ("0",) if seed else ())
+
+        def act(self, observation: Observation) -> Decision:
+            return Decision(self.action)
+
+    score = Score("points", 1.0, line=r"^score (\d+)")
+    with contextlib.closing(ScoredDesktopGame(_profile(tmp_path, SCORING_PROGRAM, score=score))) as game:
+        ends = [Session(game, Clicks()).run_episode(seed, max_seconds=20.0) for seed in (0, 1, 0)]
+    assert [end.outcome.done for end in ends] == [True, True, True]
+    assert min(ends[0].outcome.score, ends[2].outcome.score) >= 7, "a key went down, and may have repeated"
+    assert all(end.outcome.facts == {SHARE_READ: 1.0} for end in ends)
+
+
+@pytest.mark.needs("Xvfb")
+@pytest.mark.slow
+def test_a_desktop_game_with_a_score_is_evaluated_and_improved_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("EYEHAND_YES", "1")
+    (tmp_path / "game.py").write_text(SCORING_PROGRAM.replace('sys.exit("the game fell over")', "pass"))
+    mine = tmp_path / "mine.toml"
+    mine.write_text(
+        f"""
+title = "A probe"
+instructions = ["press keys", "win"]
+window_class = "probe"
+ready_output = "ready"
+keys = ["w"]
+[launch]
+command = [{json.dumps(sys.executable)}, {json.dumps(str(tmp_path / "game.py"))}]
+size = "400x300"
+environment.PYTHONPATH = {json.dumps(":".join(sys.path))}
+[score]
+what = "points"
+seconds = 1.0
+line = '^score (\\d+)'
+"""
     )
-    score = Score("points", line=r"^score (\d+)")
-    game = LaunchedDesktopGame(_profile(tmp_path, program, ready_output="ready", score=score), (400, 300))
-    try:
-        for seed in (0, 1):
-            game.reset(seed)
-            assert game.outcome().score == 0, "every round begins with none"
-            assert game.task.score == "points"
-            game.act(Action.of("w"))
-            wait_until(lambda: game.outcome().score == 7, "the score is read")
-    finally:
-        game.close()
+    torch.manual_seed(0)
+    config = replace(
+        preset("fused"), width=32, num_layers=1, ffn_hidden=32, history_steps=8, vision_widths=(8, 8, 8, 8)
+    )
+    policy = str(save_checkpoint(tmp_path / "policy", Policy(config)))
+    out = tmp_path / "evaluation.json"
+    assert main(["evaluate", "--checkpoint", policy, "--game", str(mine), "--episodes", "1", "--json", str(out)]) == 0
+    assert "points" in capsys.readouterr().out
+    assert {e.player for e in read_report(out).episodes} == {"random", "policy"}
+    run = tmp_path / "run"
+    improved = ["improve", "--checkpoint", policy, "--game", str(mine), "--out", str(run), "--rounds", "1"]
+    few = ["--starts", "2", "--tries", "2", "--validation", "1", "--minutes", "0.02"]
+    assert main([*improved, *few]) == 0
+    _, after = read_rounds(run)
+    assert after.num_played == 4
+    folders = find_recordings(run / "round-1" / "play")
+    assert len(folders) == after.num_kept > 0
+    with Recording.open(folders[0]) as recording:
+        labelled = [recording.user_action(i) == recording.executed(i) for i in range(recording.num_frames - 1)]
+        assert np.mean(labelled) > 0.5, "what the policy did is its label, but for late ticks"
+    assert main([*improved, *few, "--dagger"]) == 2
+    assert main(["evaluate", "--game", "supertux", "--json", str(out)]) == 2
+    assert "add a section [score]" in capsys.readouterr().err
 
 
 @pytest.mark.needs("Xvfb")

@@ -43,6 +43,7 @@ class _Desktop(GameFamily):
             "keys": profile.keys,
             "buttons": profile.buttons,
             "turning": turn,
+            "score from": "" if profile.score is None else profile.score.source,
             "notes": " ".join(profile.notes.split()),
         }
 
@@ -64,6 +65,23 @@ class _Desktop(GameFamily):
         if screen.own_screen is not None:
             raise UserError("A window that is there already has its screen: use --own-screen with --game.")
         return WindowGame(query)
+
+    def unscored(self, name: str) -> str | None:
+        if name.startswith("window:"):
+            return "A window that is there has no score: give a game with a profile."
+        if sys.platform in ("win32", "darwin"):
+            return f"{name} needs a screen of its own, under X11."
+        if load_profile(name).score is None:
+            return f"The score of {name} is not known: add a section [score] to its profile (docs/desktop.md)."
+        return None
+
+    def open_scored(self, name: str, *, with_state: bool) -> Game:
+        from eyehand.desktop import require_xcb
+
+        require_xcb()
+        from eyehand.games.desktop.scored import ScoredDesktopGame
+
+        return ScoredDesktopGame(load_trusted_profile(name))
 
     def missing(self, name: str) -> str | None:
         return None if name.startswith("window:") else load_profile(name).missing
