@@ -143,6 +143,17 @@ def test_the_page_shows_the_picture_and_the_action(play: Play) -> None:
     wait_until(lambda: not play.viewer._sockets, "the closed page is noticed")
 
 
+def test_the_page_gets_a_large_picture_shrunk() -> None:
+    viewer = Viewer(LOOPBACK)
+    page = Page(viewer.url)
+    viewer.look(Frame(np.full((2160, 3840, 4), (200, 100, 0, 7), np.uint8), time.monotonic_ns(), 0))
+    _, picture = page.show()
+    assert picture.shape == (540, 960, 3)
+    assert np.abs(picture.astype(int) - (0, 100, 200)).max() < 20
+    page.close()
+    viewer.close()
+
+
 def test_remote_input_takes_over_and_lets_the_agent_resume(play: Play) -> None:
     page = Page(play.viewer.url)
     page.send_input("a", dx=40)
@@ -267,7 +278,7 @@ def test_a_page_that_reads_nothing_does_not_keep_play_from_ending(how: str) -> N
     page = Page(viewer.url)
     page.say(shown=0)
     # More than the system takes for a connection, whatever its limits.
-    viewer.look(Frame(np.random.default_rng(0).integers(0, 256, (4000, 5000, 3), np.uint8), time.monotonic_ns(), 0))
+    viewer.look(Frame(np.random.default_rng(0).integers(0, 256, (10_500, 1900, 3), np.uint8), time.monotonic_ns(), 0))
     (connection,) = viewer._sockets
     wait_until(connection._sending.locked, "the picture is being sent")
     if how == "half closes":

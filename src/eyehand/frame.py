@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["MODEL_SIZE", "RESIZE_VERSION", "Frame", "picture_change", "resize"]
+__all__ = ["MODEL_SIZE", "RESIZE_VERSION", "Frame", "glance", "picture_change", "resize"]
 
 MODEL_SIZE = 192
 """Height and width in pixels of what the network sees (the reference's)."""
@@ -79,6 +79,24 @@ def resize(pixels: NDArray[np.uint8], size: int = MODEL_SIZE) -> NDArray[np.uint
     )
     resized: NDArray[np.uint8] = small_1CHW[0].permute(1, 2, 0).contiguous().numpy()
     return resized if is_rgb else _rgb(resized)
+
+
+def glance(pixels: NDArray[np.uint8], width_px: int) -> NDArray[np.uint8]:
+    """A picture for people to look at: shrunk by the largest whole number that leaves it `width_px` wide or wider.
+
+    Takes and gives RGB (H, W, 3) or BGRX (H, W, 4) uint8; the picture itself where it is not twice as wide. Skips every
+    other pixel of large pictures and averages the rest: 4 ms for 3840x2160. Nothing learns from it, see `resize`.
+    """
+    factor = pixels.shape[1] // width_px
+    if factor < 2 or pixels.shape[0] < factor:
+        return pixels
+    from PIL import Image
+
+    step = factor // 2
+    layout = {3: "RGB", 4: "RGBX"}[pixels.shape[2]]  # channels are averaged one by one, whatever they mean
+    skipped = np.ascontiguousarray(pixels[::step, ::step])
+    picture = Image.frombuffer(layout, skipped.shape[1::-1], skipped, "raw", layout, 0, 1)
+    return np.asarray(picture.reduce(factor // step))
 
 
 def _rgb(bgrx: NDArray[np.uint8]) -> NDArray[np.uint8]:

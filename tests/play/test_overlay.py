@@ -159,6 +159,40 @@ def test_an_encoder_that_hangs_does_not_keep_play_from_its_end(
     assert observer.problem is not None
 
 
+@pytest.mark.parametrize("channels", [3, 4])
+def test_pictures_of_large_windows_are_shrunk_before_they_wait(
+    channels: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("eyehand.play.overlay._END_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("eyehand.play.overlay._PATIENCE_S", 0.2)
+    observer = OverlayObserver(tmp_path / "play.mp4", "somebody", 20.0)
+    assert observer._process.pid is not None
+    os.kill(observer._process.pid, signal.SIGSTOP)  # all of them wait
+    pixels = np.zeros((2160, 3840, channels), np.uint8)
+    pixels[:, 1920:, 0] = 200
+    observer.on_start(EpisodeStart(TASK, 0, "vary", 20.0, True, 0))
+    for index in range(120):
+        observer.on_tick(replace(shade_tick(index, 0), frame=Frame(pixels, index, index)))
+    waiting = [message[1].pixels for message in list(observer._queue.queue) if message is not None]
+    assert len(waiting) + observer.num_dropped >= 110
+    assert sum({id(each): each.nbytes for each in waiting}.values()) <= 64_000_000
+    assert waiting[0].shape == (360, 640, channels)
+    assert (waiting[0][:, 321:, 0] == 200).all()
+    assert (waiting[0][..., 1:3] == 0).all()
+    observer.close()
+
+
+def test_a_tick_that_begins_late_has_no_frame(tmp_path: Path) -> None:
+    observer = OverlayObserver(tmp_path / "play.mp4", "somebody", 20.0)
+    observer.on_start(EpisodeStart(TASK, 0, "vary", 20.0, True, 0))
+    for index, late_ms in enumerate((40, 0, 40, 20, 26)):
+        observer.on_tick(replace(shade_tick(index, 50), late_ns=late_ms * 1_000_000))
+    observer.close()
+    assert observer.num_dropped == 2
+    with av.open(str(tmp_path / "play.mp4")) as video:
+        assert [round(frame.time * 20) for frame in video.decode(video=0)] == [0, 1, 3]  # one is always there
+
+
 KILLED = """
 import os, signal, sys
 sys.path.insert(0, {tests!r})

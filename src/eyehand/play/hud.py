@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-__all__ = ["Hud", "Shown"]
+__all__ = ["WIDTH_PX", "Hud", "Shown"]
 
 WIDTH_PX, PANEL_PX = 640, 112
 _SCALE = 4

@@ -1,8 +1,9 @@
 """A video of play with the actions drawn beneath the picture: `OverlayObserver` writes it while the game runs.
 
-Drawing and encoding happen in a process of low priority, behind a short queue, so that they cannot delay a live loop:
-in a real-time game a full queue drops the frame (the last one stays on screen longer) and counts it; a stepped game
-waits instead. The process ends by itself when ours dies, and leaves a video that plays.
+Drawing and encoding happen in a process of low priority, behind a short queue of pictures that are shrunk before they
+wait, so that they cannot delay a live loop, however large the window is: in a real-time game a full queue, and a tick
+that begins late, drop the frame (the last one stays on screen longer) and count it; a stepped game waits instead. The
+process ends by itself when ours dies, and leaves a video that plays.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eyehand.play.hud import Hud, Shown
+from eyehand.frame import glance
+from eyehand.play.hud import WIDTH_PX, Hud, Shown
 from eyehand.session import EpisodeEnd, EpisodeStart, Tick
 from eyehand.spawned import heed, start_whole
 
@@ -27,8 +29,10 @@ if TYPE_CHECKING:
 
 __all__ = ["OverlayObserver"]
 
-_QUEUE_FRAMES = 200
+_QUEUE_FRAMES, _QUEUE_BYTES = 200, 64_000_000
 """Ten seconds at 20 Hz, 46 MB of Doom's pictures: enough to sit out a busy stretch of the machine."""
+_LATE_SHARE = 0.5
+"""A tick that begins later than this share of its length has no time left for its video."""
 _END_TIMEOUT_S = 60.0
 _PATIENCE_S = 20.0
 """An encoder that takes no frame for so long hangs, and is ended."""
@@ -82,9 +86,15 @@ class OverlayObserver:
 
     def on_tick(self, tick: Tick) -> None:
         assert self._start is not None
-        action = tick.executed
+        number = self._first_tick + tick.index
+        is_first, self._next_tick = self._next_tick == 0, number + 1
+        if self._start.is_realtime and tick.late_ns > _LATE_SHARE * 1e9 / self._fps and not is_first:
+            self.num_dropped += 1  # video before ticks
+            return
+        action, pixels = tick.executed, glance(tick.frame.captured, WIDTH_PX)
+        self._queue.maxsize = max(2, min(_QUEUE_FRAMES, _QUEUE_BYTES // pixels.nbytes))
         shown = Shown(
-            pixels=tick.frame.captured,
+            pixels=pixels,
             keys=action.keys,
             buttons=action.buttons,
             dx=action.dx,
@@ -98,8 +108,6 @@ class OverlayObserver:
             latency_ms=tick.latency_ms,
             is_late=tick.is_late,
         )
-        number = self._first_tick + tick.index
-        self._next_tick = number + 1
         if not self._start.is_realtime:
             self._hand_over((number, shown))
             return
@@ -192,7 +200,7 @@ def _encode(connection: Connection, path: str, fps: float) -> None:
     if message is None:
         return
     height, width = message[1].pixels.shape[:2]
-    hud = Hud(picture_height_px=round(640 * height / width / 2) * 2)
+    hud = Hud(picture_height_px=round(WIDTH_PX * height / width / 2) * 2)
     with av.open(path, "w", options={"movflags": "+faststart"}) as container:
         stream = container.add_stream(
             "libx264", rate, options={"preset": "veryfast", "crf": "25", "threads": "1", "g": str(round(2 * fps))}

@@ -23,10 +23,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import numpy as np
 from PIL import Image
 
 from eyehand.foreign import parse_json
-from eyehand.frame import Frame
+from eyehand.frame import Frame, glance
 from eyehand.players.takeover import Takeover
 from eyehand.session import EpisodeEnd, EpisodeStart, Tick
 from eyehand.viewer.remote_input import RemoteInput, parse_remote_input
@@ -36,7 +37,7 @@ from eyehand.wire.sockets import listen
 
 __all__ = ["Viewer"]
 
-_JPEG_QUALITY = 80
+_JPEG_QUALITY, _WIDTH_PX = 80, 960
 _SILENCE_NS = 500_000_000
 _MAX_WATCHERS = 8
 _MAX_UNKNOWN = 32
@@ -193,8 +194,11 @@ class Viewer:
                 "frame": frame.index,
             }
         ).encode()
-        picture = io.BytesIO()
-        Image.fromarray(frame.pixels).save(picture, "JPEG", quality=_JPEG_QUALITY)
+        small, picture = glance(frame.captured, _WIDTH_PX), io.BytesIO()
+        layout = {3: "RGB", 4: "BGRX"}[small.shape[2]]
+        Image.frombuffer("RGB", small.shape[1::-1], np.ascontiguousarray(small), "raw", layout, 0, 1).save(
+            picture, "JPEG", quality=_JPEG_QUALITY
+        )
         return struct.pack(">I", len(facts)) + facts + picture.getvalue()
 
 
