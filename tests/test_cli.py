@@ -64,58 +64,6 @@ def test_every_command_has_help_and_stands_in_the_readme(name: str, capsys: pyte
     assert f"eyehand {name}" in (ROOT / "README.md").read_text()
 
 
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        (["sing"], "Unknown command 'sing': choose one of games, record,"),
-        (["play", "--game", "quake/dm6"], "Unknown game 'quake/dm6'"),
-        (["play", "--game", "doom/aimm"], "did you mean doom/aim"),
-        (["play", "--game", "doom"], "Unknown game 'doom'"),
-        (["play", "--game", ""], "The argument behind --game is empty: is a variable of the shell unset?"),
-        (["record", "--game", "doom/aim", "--out=", "--player", "random"], "The argument behind --out= is empty"),
-        (["evaluate", "--game", "doom/aim,"], "Unknown game ''"),
-        (["play", "--game", "doom/aim", "--checkpoint", "no/such"], "There is no checkpoint 'no/such'"),
-        (["play", "--game", "doom/aim", "--seconds", "-1"], "--seconds must be more than 0"),
-        (["play", "--game", "doom/aim", "--seconds", "nan"], "Option --seconds cannot be nan: give a number."),
-        (["play", "--game", "doom/aim", "--player", ""], "The argument behind --player is empty"),
-        (["inspect", ""], "The argument behind eyehand inspect is empty"),
-        (
-            ["record", "--game", "doom/aim", "--out", "OUT", "--noise-injection", "inf"],
-            "--noise-injection cannot be inf",
-        ),
-        (["record", "--game", "doom/aim", "--out", "OUT", "--minutes", "inf"], "Option --minutes cannot be inf"),
-        (["play", "--game", "doom/aim", "--seed", "-1"], "Option --seed must be 0 or more, not -1."),
-        (["inspect", "OUT", "--max-mb", "inf"], "Option --max-mb cannot be inf"),
-        (["games", "tetris"], "Unknown game 'tetris'"),
-        (["record", "--game", "doom/aim", "--out", "OUT", "--player", "nobody", "--episodes", "1"], "nobody"),
-        (["record", "--game", "doom/aim", "--out", "OUT", "--workers", "0"], "must be above 0"),
-        (["train", "--data", "OUT", "--out", "OUT/run", "--preset", "giant"], "giant"),
-        (["train", "--data", "OUT", "--out", "OUT/run"], "OUT"),
-        (["evaluate", "--game", "doom/aim", "--checkpoint", "no/such"], "There is no checkpoint 'no/such'"),
-        (["inspect", "OUT"], "OUT"),
-        (["checkpoint", "info", "no/such"], "There is no checkpoint 'no/such'"),
-    ],
-)
-def test_a_mistake_gets_one_sentence_and_status_2(
-    arguments: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "empty").mkdir()
-    out = str(tmp_path / "empty")
-    status = main([argument.replace("OUT", out) for argument in arguments])
-    error = capsys.readouterr().err.strip()
-    assert status == 2
-    assert sentence.replace("OUT", out) in error
-    assert len(error.splitlines()) == 1, error
-    assert "Traceback" not in error
-
-
-def test_an_unknown_option_is_a_mistake_of_the_user(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stopped:
-        main(["play", "--game", "doom/aim", "--colour", "red"])
-    assert stopped.value.code == 2
-    assert "--colour" in capsys.readouterr().err
-
-
 def test_python_m_eyehand_is_the_command() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "eyehand", "--version"], capture_output=True, text=True, timeout=60, check=False
@@ -180,29 +128,6 @@ def test_every_path_is_known_to_be_written_or_read(name: str) -> None:
     """So that a new option that writes a file is checked before the work, too."""
     paths = _paths(importlib.import_module(module_of(name)).Options, {})
     assert set(paths) <= {*WRITTEN, *READ}
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        ["evaluate", "--game", "doom/aim", "--checkpoint", "no/such", "--json", "FILE/x.json"],
-        ["evaluate", "--game", "doom/aim", "--checkpoint", "no/such", "--json", "OUT"],
-        ["bench", "live", "--checkpoint", "no/such", "--json", "FILE/x.json"],
-        ["data", "check", "no/such", "--out", "FILE/x.json"],
-        ["inspect", "no/such", "--html", "OUT"],
-        ["play", "--game", "doom/aim", "--checkpoint", "no/such", "--out", "FILE/x"],
-        ["train", "--data", "no/such", "--out", "FILE/x"],
-        ["checkpoint", "export", "no/such", "FILE/x.ckpt"],
-    ],
-)
-def test_what_cannot_be_written_is_said_before_the_work(
-    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "file").write_text("old")
-    given = [word.replace("FILE", str(tmp_path / "file")).replace("OUT", str(tmp_path)) for word in arguments]
-    assert main(given) == 2
-    assert f"Cannot write {given[-1]} (" in capsys.readouterr().err
-    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
 
 
 def test_too_little_memory_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:

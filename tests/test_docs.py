@@ -75,7 +75,8 @@ def test_command_lines_can_be_typed(page: str, line: str) -> None:
 
 def test_options_that_are_named_are_there() -> None:
     """In running text. What is no option of a command is one of a benchmark, or of pip, TensorBoard or a game."""
-    sources = [*(ROOT / "docs" / "commands").glob("*.md"), *(ROOT / "benchmarks").glob("*.py")]
+    folders = (ROOT / "docs" / "commands", ROOT / "benchmarks")
+    sources = [ROOT / "src" / "eyehand" / "cli.py", *(path for folder in folders for path in folder.glob("*.*"))]
     known = {word for path in sources for word in re.findall(r"--[a-z][a-z-]*", path.read_text())}
     for page in PAGES:
         named = re.findall(r"`(--[a-z][a-z-]*)", BLOCK.sub("", page.read_text()))

@@ -28,7 +28,7 @@ from types import FrameType
 
 from eyehand.errors import UserError
 from eyehand.replaced import check_writable
-from eyehand.terminal import announce, print_line, show_what_python_prints
+from eyehand.terminal import announce, be_quiet, show_what_python_prints, shown
 from eyehand.version import __version__
 
 __all__ = ["COMMANDS", "RENAMED", "WRITTEN", "exit_status", "main", "module_of"]
@@ -133,10 +133,26 @@ def _run(argv: list[str]) -> int:
     if argv[0] in ("-V", "--version"):
         print(f"eyehand {__version__}")
         return 0
+    if "--quiet" in argv:
+        be_quiet()
+        argv = [word for word in argv if word != "--quiet"]
+    if argv[:1] == ["--complete"]:
+        return _complete(os.environ.get("COMP_LINE", ""))
+    if argv[:1] == ["--completion"]:
+        print('complete -o default -C "eyehand --complete" eyehand')
+        return 0
+    argv, config = _config_of(argv)
+    if not argv:
+        raise UserError("Say what to do: eyehand COMMAND; `eyehand --help` lists the commands.")
     name, options = argv[0], argv[1:]
     if name not in COMMANDS:
-        raise UserError(f"Unknown command {name!r}: choose one of {', '.join(COMMANDS)}.")
-    import tyro
+        import difflib
+
+        near = difflib.get_close_matches(name, COMMANDS, 1)
+        advice = f"did you mean {near[0]}? " if near else ""
+        raise UserError(f"Unknown command {name!r}: {advice}There are {', '.join(COMMANDS)}.")
+    from eyehand.command_line import Given, parse
+    from eyehand.option_rules import check_options
 
     for option in options:
         old = option.split("=")[0].replace("_", "-").replace("--no-", "--")
@@ -144,22 +160,44 @@ def _run(argv: list[str]) -> int:
             raise UserError(f"The option {old} is now called {RENAMED[old]}: write that instead.")
     _check_empty(name, options)
     command = importlib.import_module(module_of(name))
+    given = Given(name, command.Options, tuple(options))
+    if config is not None:
+        given = given.with_defaults_of(Path(config))
     said = io.StringIO()
     try:
         with contextlib.redirect_stderr(said):  # it quotes options, and `eyehand inspect *` hands it names of files
-            parsed = tyro.cli(
-                command.Options,
-                prog=f"eyehand {name}",
-                description=COMMANDS[name],
-                args=options,
-                config=(tyro.conf.OmitArgPrefixes, tyro.conf.OmitSubcommandPrefixes),
-            )
+            parsed = parse(given, COMMANDS[name])
     finally:
         for line in said.getvalue().removesuffix("\n").split("\n") if said.getvalue() else ():
-            print_line(line)
+            print(shown(line), file=sys.stderr)
+    check_options(parsed, options)
     _check_values(parsed)
     status: int = command.run(parsed)
     return status
+
+
+def _config_of(argv: list[str]) -> tuple[list[str], str | None]:
+    """The words without `--config FILE`, and the file. One command has an option of this name of its own."""
+    if "--config" not in argv or argv[:2] == ["checkpoint", "import"]:
+        return argv, None
+    at = argv.index("--config")
+    if at + 1 == len(argv):
+        raise UserError("--config needs a value: write --config FILE.TOML.")
+    return argv[:at] + argv[at + 2 :], argv[at + 1]
+
+
+def _complete(line: str) -> int:
+    """Print what the last word of a command line may be: a command, a sub-command, an option, a game, a checkpoint."""
+    words = line.split()[1:]
+    last = "" if line.endswith(" ") or not words else words.pop()
+    found: list[str] = list(COMMANDS)
+    if words and words[0] in COMMANDS:
+        from eyehand.command_line import Given
+
+        given = Given(words[0], importlib.import_module(module_of(words[0])).Options, tuple(words[1:]))
+        found = given.completions(words[-1])
+    print("\n".join(word for word in found if word.startswith(last)))
+    return 0
 
 
 def _check_empty(command: str, options: list[str]) -> None:
@@ -199,7 +237,9 @@ def _overview() -> str:
             "",
             *lines,
             "",
-            "`eyehand COMMAND --help` shows a command's options.",
+            "`eyehand COMMAND --help` shows a command's options. Every command takes --quiet",
+            "(no progress) and --config FILE.toml (options from its section [COMMAND]).",
+            'For completion in bash: eval "$(eyehand --completion)".',
         )
     )
 

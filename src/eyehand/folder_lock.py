@@ -45,8 +45,8 @@ def alone_in(folder: Path, what: str, *, beside: bool = False) -> Iterator[None]
     home = folder.absolute().parent if beside else folder
     with contextlib.ExitStack() as stack:
         try:
-            if not home.exists():
-                stack.callback(_remove_empty, home)
+            for made in reversed([each for each in (home, *home.parents) if not each.exists()]):
+                stack.callback(_remove_empty, made)
             home.mkdir(parents=True, exist_ok=True)
             if fcntl is not None:
                 stack.enter_context(_lock(home / (f".{folder.name}.lock" if beside else ".lock"), folder, what))

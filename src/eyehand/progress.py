@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from eyehand.terminal import clock_time, print_line
+from eyehand.terminal import clock_time, is_quiet, print_line
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -94,6 +94,7 @@ class ProgressDisplay:
     def __init__(self, bars: Bars | None, clock: Callable[[], float] = time.monotonic) -> None:
         self._bars = bars
         self._clock = clock
+        self._over: list[TaskID] = []
         self._works: dict[str, tuple[Work, TaskID | None]] = {}
         self._line_due_s = clock() + _FIRST_LINE_S
         self._lock = threading.Lock()
@@ -102,7 +103,7 @@ class ProgressDisplay:
         """Show how much is done.
 
         Args:
-            what: the name of the work; each has a bar of its own, which goes when all is done.
+            what: the name of the work; each has a bar of its own, which goes when all is done and other work begins.
             done: how much is done.
             total: how much there is; 0: it is not known yet.
             note: shown behind it.
@@ -112,15 +113,19 @@ class ProgressDisplay:
         with self._lock:
             if what not in self._works:
                 work = Work(what, total, done, now_s, done, now_s)
-                self._works[what] = work, None if self._bars is None else self._bars.add_work(work)
+                bar = None
+                if self._bars is not None:
+                    bar = self._bars.add_work(work)
+                    while self._over:
+                        self._bars.remove_task(self._over.pop())
+                self._works[what] = work, bar
             work, bar = self._works[what]
             work.total, work.done, work.told_s, work.note, work.known_left_s = total, done, now_s, note, left_s
             is_over = total > 0 and done >= total
             if is_over:
                 del self._works[what]  # the next of this name begins anew
-            if self._bars is not None and bar is not None:
-                if is_over:
-                    self._bars.remove_task(bar)
+            if bar is not None:
+                self._over += [bar] if is_over else []
             elif now_s >= self._line_due_s:
                 self._line_due_s = now_s + _LINE_EVERY_S
                 print_line(f"{what}: {work.text(now_s)}" + (f"; {note}" if note else ""))
@@ -129,7 +134,7 @@ class ProgressDisplay:
 @contextmanager
 def shown_progress() -> Iterator[ProgressDisplay]:
     """A progress display until the end of the block. Lines that are printed meanwhile appear above its bars."""
-    if not sys.stderr.isatty():
+    if is_quiet() or not sys.stderr.isatty():
         yield ProgressDisplay(None)
         return
     from eyehand.console import Bars

@@ -28,8 +28,10 @@ from typing import Any
 
 __all__ = [
     "announce",
+    "be_quiet",
     "clock_time",
     "counted",
+    "is_quiet",
     "output",
     "output_json",
     "print_line",
@@ -42,6 +44,8 @@ _format_warning = warnings.formatwarning
 
 _MOST = 10_000
 """Characters of a line. More is no line but an attack, or a mistake, that would keep the terminal busy for minutes."""
+
+_quiet = threading.Event()
 
 _JOINERS = "\u200c\u200d"
 
@@ -94,8 +98,19 @@ def announce(text: str) -> None:
 
 
 def print_line(line: object) -> None:
-    """A line as it is, on stderr."""
-    _say(shown(line))
+    """A line as it is, on stderr, that somebody who wants quiet does without."""
+    if not _quiet.is_set():
+        _say(shown(line))
+
+
+def be_quiet() -> None:
+    """From now on no progress and no lines about how the work goes: only output, errors and warnings."""
+    _quiet.set()
+
+
+def is_quiet() -> bool:
+    """Whether `be_quiet` was called."""
+    return _quiet.is_set()
 
 
 def _say(line: str) -> None:

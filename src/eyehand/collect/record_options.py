@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
+from eyehand.option_rules import OnlyWith
 from eyehand.players.hotkeys import Hotkeys
 
 __all__ = ["CollectOptions", "EpisodeOptions", "PersonOptions", "RecordOptions", "RecordPersonOptions"]
@@ -72,7 +74,7 @@ class EpisodeOptions:
 
     player: str = "demonstrator"
     dagger: bool = False
-    learner_share: float = 0.7
+    learner_share: Annotated[float, OnlyWith("dagger")] = 0.7
     noise_injection: float = 0.6
     episodes: int | None = None
     seed: int = 1_000_000

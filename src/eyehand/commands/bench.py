@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from eyehand.inference.network_options import NetworkOptions
+from eyehand.option_rules import OnlyWith
 
 if TYPE_CHECKING:
     from eyehand.bench.live import LiveBench
@@ -33,14 +34,14 @@ class Options:
         json: write the figures to this file.
     """
 
-    what: Annotated[Literal["live"], tyro.conf.Positional]
+    what: Annotated[Literal["live"], tyro.conf.Positional] = "live"
     checkpoint: str | None = None
     preset: str | None = None
     network: NetworkOptions = field(default_factory=NetworkOptions)
     ticks: int = 400
     baseline: bool = False
     data: Path | None = None
-    clips: int = 8
+    clips: Annotated[int, OnlyWith("data")] = 8
     json: Path | None = None
 
 

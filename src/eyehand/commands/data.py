@@ -15,6 +15,7 @@ from eyehand.commands.data_review import Review
 from eyehand.commands.data_transfer import Pull, Push
 from eyehand.commands.workers import Workers
 from eyehand.errors import UserError
+from eyehand.option_rules import OnlyWith
 from eyehand.terminal import output, output_json
 
 if TYPE_CHECKING:
@@ -113,9 +114,9 @@ class Check(Workers):
     max_keys: int = 6
     min_interaction: float = 0.05
     policy: str | None = None
-    least_likelihood: float | None = None
-    clips: int = 4
-    seed: int = 0
+    least_likelihood: Annotated[float | None, OnlyWith("policy")] = None
+    clips: Annotated[int, OnlyWith("policy")] = 4
+    seed: Annotated[int, OnlyWith("policy")] = 0
     as_json: bool = False
 
     def run(self) -> int:
@@ -125,6 +126,7 @@ class Check(Workers):
         from eyehand.data.decisions import decisions_beside, write_decisions
         from eyehand.progress import shown_progress
 
+        engine = self.make_engine()
         scorer = _scorer(self)
         limits = CheckLimits(
             *(self.max_key_share, self.max_keys, self.min_interaction),
@@ -134,7 +136,6 @@ class Check(Workers):
         out = self.out
         if out is None and self.source.endswith(".parquet"):
             out = decisions_beside(Path(self.source))
-        engine = self.make_engine()
         with shown_progress() as progress, journal_beside(out, self.source, limits, scorer) as journal:
             verdicts = [*refused, *check(places, limits, engine, journal, progress, scorer)]
             if out is not None:

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from eyehand.errors import UserError
+from eyehand.option_rules import OnlyWith
 from eyehand.terminal import output_json
 
 __all__ = ["GapCommand"]
@@ -34,7 +35,7 @@ class GapCommand:
     folder: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[DIR]")] = None
     policy: str = "pocket-doom"
     game: str | None = None
-    player: str = "demonstrator"
+    player: Annotated[str, OnlyWith("game")] = "demonstrator"
     clips: int = 16
     crf: tuple[int, ...] = (6, 12, 18)
     chroma: tuple[Literal["420", "444", "rgb"], ...] = ("420", "444", "rgb")

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import tyro
 
+from eyehand.option_rules import NotWith, OnlyWith
 from eyehand.terminal import output, print_line
 
 __all__ = ["Review"]
@@ -32,13 +33,13 @@ class Review:
     """
 
     index: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="INDEX")]
-    where: str | None = None
-    html: Path | None = None
+    where: Annotated[str | None, NotWith("use", "leave_out")] = None
+    html: Annotated[Path | None, NotWith("use", "leave_out")] = None
     use: tuple[str, ...] = ()
     leave_out: tuple[str, ...] = ()
-    note: str = ""
-    again: bool = False
-    max_mb: float = 100.0
+    note: Annotated[str, OnlyWith("use", "leave_out")] = ""
+    again: Annotated[bool, NotWith("use", "leave_out")] = False
+    max_mb: Annotated[float, OnlyWith("html")] = 100.0
 
     def run(self) -> None:
         """Decide, or ask, or write the page."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from eyehand.errors import UserError
 from eyehand.evaluate.score_options import EvaluateOptions
+from eyehand.option_rules import OnlyWith
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,9 +26,9 @@ class Options(EvaluateOptions):
 
     json: Path = Path("out/evaluation.json")
     data: tuple[Path, ...] = ()
-    baseline_data: tuple[Path, ...] = ()
-    where: str | None = None
-    device: str = "auto"
+    baseline_data: Annotated[tuple[Path, ...], OnlyWith("data")] = ()
+    where: Annotated[str | None, OnlyWith("data")] = None
+    device: Annotated[str, OnlyWith("data")] = "auto"
 
 
 def run(options: Options) -> int:

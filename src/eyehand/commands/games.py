@@ -8,6 +8,7 @@ from typing import Annotated
 import tyro
 
 from eyehand.errors import UserError
+from eyehand.option_rules import OnlyWith
 from eyehand.terminal import announce, output_json
 
 
@@ -16,9 +17,9 @@ class Options:
     """Options of `eyehand games`.
 
     Attributes:
-        pattern: a family (doom), one game (doom/aim), or several with commas between; default: every game that waits
-            for its player. Or `list`: the desktop games, `show NAME`: all about one game, `check NAME`: start a desktop
-            game on a screen of its own and see whether it obeys.
+        pattern: a family (doom), one game (doom/aim), or several with commas between; default: every game. Or `list`:
+            the desktop games, `show NAME`: all about one game, `check NAME`: start a desktop game on a screen of its
+            own and see whether it obeys.
         name: of a game, or the path of a profile of your own, for show and check.
         as_json: print JSON instead of a table.
         own_screen: size of the screen for check; default: the profile's.
@@ -27,56 +28,40 @@ class Options:
     pattern: Annotated[str | None, tyro.conf.Positional] = None
     name: Annotated[str | None, tyro.conf.Positional] = None
     as_json: bool = False
-    own_screen: str | None = None
+    own_screen: Annotated[str | None, OnlyWith("pattern=check")] = None
 
 
 def run(options: Options) -> int:
     """Print the games."""
-    if options.pattern == "list":
-        return _list(options)
     if options.pattern in ("show", "check"):
         if options.name is None:
-            raise UserError(f"Say which: eyehand games {options.pattern} NAME; `eyehand games list` lists them.")
+            raise UserError(f"Say which: eyehand games {options.pattern} NAME; `eyehand games` lists them.")
         return _show(options, options.name) if options.pattern == "show" else _check(options, options.name)
     if options.name is not None:
-        raise UserError(f"{options.pattern!r} takes no name: write list, show NAME or check NAME.")
-    return _tasks(options)
-
-
-def _tasks(options: Options) -> int:
-    from rich.console import Group
-
-    from eyehand.console import Console, Table
-    from eyehand.games.families import game_names, task_info
-
-    names = game_names(options.pattern, announce)
-    tasks = [task_info(name) for name in names]
-    if options.as_json:
-        output_json([asdict(task) for task in tasks])
-        return 0
-    table = Table("game", "score", "limit", "instructions")
-    for task in tasks:
-        table.add_row(task.name, task.score, f"{task.time_limit_s:g} s", Group(*task.instructions))
-    Console().print(table)
-    return 0
+        raise UserError(f"`eyehand games {options.pattern}` takes no name: write `eyehand games show {options.name}`.")
+    return _list(options)
 
 
 def _list(options: Options) -> int:
-    """The profiles that come with eyehand."""
-    from rich.console import Group
-
+    """One line for each game."""
     from eyehand.console import Console, Table
-    from eyehand.desktop.profile import load_profile, profile_names
+    from eyehand.games.families import family_of, game_names, task_info
 
-    profiles = [load_profile(name) for name in profile_names()]
+    pattern = "desktop" if options.pattern == "list" else options.pattern
+    names = game_names(pattern, announce, must_step=False)
+    tasks = [task_info(name) for name in names]
     if options.as_json:
-        output_json([asdict(profile) for profile in profiles])
+        output_json([{**asdict(task), **family_of(task.name).facts(task.name)} for task in tasks])
         return 0
-    table = Table("game", "what it is", "installed", "instructions")
-    for profile in profiles:
-        is_there = "yes" if profile.missing is None else f"no: apt install {' '.join(profile.packages)}"
-        table.add_row(profile.name, profile.title, is_there, Group(*profile.instructions))
-    Console().print(table)
+    table = Table("game", "what there is to do", "score", box=None, pad_edge=False)
+    missing = 0
+    for task in tasks:
+        is_missing = family_of(task.name).missing(task.name) is not None
+        missing += is_missing
+        table.add_row(f"{task.name} *" if is_missing else task.name, task.instructions[0], task.score)
+    console = Console()
+    console.print(table)
+    console.print("`eyehand games show NAME` says more of a game." + " *: not installed" * bool(missing))
     return 0
 
 

@@ -58,11 +58,11 @@ def run(options: Options) -> int:
 
     chosen = options.source_format
     importer = chosen.importer()
+    report = import_recordings(importer, chosen.out, progress=_progress, engine=chosen.make_engine())
     output(f"What {importer.format} has and a recording has not, or the other way round:")
     for loss in importer.losses:
         output(f"  - {loss}")
-    engine = chosen.make_engine()
-    return _show(import_recordings(importer, chosen.out, progress=_progress, engine=engine), chosen.out)
+    return _show(report, chosen.out)
 
 
 def _progress(source: str, problem: str | None) -> None:

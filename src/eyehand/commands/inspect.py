@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from eyehand.option_rules import OnlyWith
 from eyehand.terminal import output_json, print_line
 
 
@@ -27,8 +28,8 @@ class Options:
     folder: Annotated[Path, tyro.conf.Positional]
     as_json: bool = False
     html: Path | None = None
-    picture: Literal["captured", "network"] = "captured"
-    max_mb: float = 100.0
+    picture: Annotated[Literal["captured", "network"], OnlyWith("html")] = "captured"
+    max_mb: Annotated[float, OnlyWith("html")] = 100.0
 
 
 def run(options: Options) -> int:

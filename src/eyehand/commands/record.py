@@ -9,6 +9,7 @@ from eyehand.clock import FPS
 from eyehand.collect.record_options import CollectOptions, RecordPersonOptions
 from eyehand.collect.record_options import RecordOptions as Options
 from eyehand.errors import UserError
+from eyehand.option_rules import flag, given_options
 
 if TYPE_CHECKING:
     from eyehand.collect.person import PersonReport
@@ -37,6 +38,10 @@ def _record_person(options: Options, game: str) -> int:
 
     from eyehand.desktop import require_xcb
 
+    if useless := given_options(options.episodes):
+        raise UserError(
+            f"{game} is played by you: option {flag(next(iter(useless)))} is for games that a player plays."
+        )
     if options.person.keep_seconds <= 0:
         raise UserError("Option --keep-seconds must be above 0.")
     require_xcb()
@@ -85,6 +90,11 @@ def _record_player(options: Options, game: str) -> int:
     from eyehand.games.families import game_names
     from eyehand.progress import shown_progress
 
+    if useless := given_options(options.person):
+        raise UserError(
+            f"{game} is played by {options.episodes.player}: option {flag(next(iter(useless)))} is for games that you "
+            "play yourself."
+        )
     for name in ("dagger", "noise_injection", "learner_share", "instructed"):
         if not 0 <= getattr(options.episodes, name) <= 1:
             raise UserError(f"Option --{name.replace('_', '-')} must be between 0 and 1.")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from eyehand.errors import UserError
 from eyehand.jobs.engine import Engine
 from eyehand.machine import num_cores
+from eyehand.option_rules import OnlyWith
 
 __all__ = ["EngineName", "Workers", "make_engine"]
 
@@ -26,7 +27,7 @@ class Workers:
 
     workers: int | None = None
     engine: EngineName = "local"
-    address: str | None = None
+    address: Annotated[str | None, OnlyWith("engine=ray")] = None
 
     def make_engine(self) -> Engine:
         """The engine that these options name. Errors as of `make_engine`."""

@@ -233,7 +233,7 @@ def load_profile(name: str) -> Profile:
         return _with_examples(parse_profile(path.stem, text), path.parent)
     if name not in profile_names():
         close = difflib.get_close_matches(name, profile_names(), n=3) or profile_names()
-        raise UserError(f"Unknown game {name!r}: did you mean {', '.join(close)}? `eyehand games list` lists all.")
+        raise UserError(f"Unknown game {name!r}: did you mean {' or '.join(close)}? `eyehand games list` lists all.")
     folder = Path(str(resources.files("eyehand.desktop"))) / "profiles"
     return _with_examples(parse_profile(name, (folder / f"{name}.toml").read_text()), folder)
 

@@ -159,8 +159,10 @@ def evaluate(options: EvaluateOptions, progress: Progress = no_progress) -> Eval
     """
     from eyehand.games.families import scored_names
 
-    if options.episodes < 1:
-        raise UserError(f"--episodes must be at least 1, not {options.episodes}.")
+    for name in ("episodes", "workers"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise UserError(f"--{name} must be at least 1, not {value}.")
     games = scored_names(options.game)
     swapped = _swapped(options)
     if options.checkpoint is not None:

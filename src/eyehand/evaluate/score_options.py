@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
+
+from eyehand.option_rules import NotWith
 
 __all__ = ["EvaluateOptions"]
 
@@ -26,10 +29,10 @@ class EvaluateOptions:
     """
 
     checkpoint: str | None = None
-    game: str = "doom"
-    episodes: int = 30
-    workers: int = 0
-    seed: int = 0
-    instruction: str | None = None
-    baselines: Path | None = None
-    swap: str | None = None
+    game: Annotated[str, NotWith("data")] = "doom"
+    episodes: Annotated[int, NotWith("data")] = 30
+    workers: Annotated[int | None, NotWith("data")] = None
+    seed: Annotated[int, NotWith("data")] = 0
+    instruction: Annotated[str | None, NotWith("data")] = None
+    baselines: Annotated[Path | None, NotWith("data")] = None
+    swap: Annotated[str | None, NotWith("data")] = None

@@ -49,22 +49,25 @@ def family_of(name: str) -> GameFamily:
     return FAMILIES.load(_family_name(name))
 
 
-def game_names(pattern: str | None, on_problem: Callable[[str], None] | None = None) -> list[str]:
-    """All games that wait for their player and that a pattern names.
+def game_names(
+    pattern: str | None, on_problem: Callable[[str], None] | None = None, *, must_step: bool = True
+) -> list[str]:
+    """All games that a pattern names.
 
     Args:
         pattern: a family (`doom`), a game (`doom/aim`), several with commas between; None: every game.
         on_problem: without a pattern, told of families that cannot be listed.
+        must_step: only those that can wait for their player.
 
     Raises:
         UserError: a part of the pattern names nothing, or what runs in real time only.
     """
     if pattern is None:
-        return _all_names(on_problem or (lambda _: None), must_step=True)
+        return _all_names(on_problem or (lambda _: None), must_step=must_step)
     names: list[str] = []
     for part in (part.strip() for part in pattern.split(",")):
         family = family_of(part)
-        if not family.can_step:
+        if must_step and not family.can_step:
             raise UserError(f"{part} runs on the desktop in real time: play it with `eyehand play`, --record records.")
         with FAMILIES.blame(_family_name(part)):
             found = family.names() if part in FAMILIES else [task_info(part).name]
@@ -172,8 +175,9 @@ def _family_name(name: str) -> str:
 
 def _unknown(name: str) -> NoReturn:
     known = _all_names(lambda _: None)
-    close = difflib.get_close_matches(name, known, n=3) or known
-    raise UserError(f"Unknown game {name!r}: did you mean {', '.join(close)}? `eyehand games` lists all.")
+    close = difflib.get_close_matches(name, known, n=3)
+    advice = f"did you mean {' or '.join(close)}? " if close else ""
+    raise UserError(f"Unknown game {name!r}: {advice}`eyehand games` lists all.")
 
 
 def _all_names(on_problem: Callable[[str], None], *, must_step: bool = False) -> list[str]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from eyehand.option_rules import NotWith
 
 __all__ = ["NetworkOptions", "Runtime"]
 
@@ -19,5 +21,5 @@ class NetworkOptions:
         threads: at most so many CPU threads for the network; fewer are taken where more are not quicker.
     """
 
-    runtime: Runtime = "auto"
-    threads: int = 1
+    runtime: Annotated[Runtime, NotWith("player", "server")] = "auto"
+    threads: Annotated[int, NotWith("player", "server")] = 1

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from eyehand.errors import UserError
 from eyehand.game import Screen
 from eyehand.inference.network_options import NetworkOptions
+from eyehand.option_rules import NotWith, OnlyWith
 from eyehand.players.hotkeys import TakeoverKeys
 
 if TYPE_CHECKING:
@@ -33,10 +34,10 @@ class AgentOptions:
         network: what the checkpoint's network runs on.
     """
 
-    checkpoint: str = "pocket-doom"
+    checkpoint: Annotated[str, NotWith("player", "server")] = "pocket-doom"
     player: str | None = None
     server: str | None = None
-    token_file: Path | None = None
+    token_file: Annotated[Path | None, OnlyWith("server")] = None
     network: NetworkOptions = field(default_factory=NetworkOptions)
 
     @property
@@ -48,8 +49,6 @@ class AgentOptions:
         """
         if self.server is not None and self.player is not None:
             raise UserError("Give --player or --server, not both.")
-        if self.server is None and self.token_file is not None:
-            raise UserError("--token-file is for a server: give its address with --server.")
         if self.server is not None:
             return f"remote:{self.server}"
         return self.checkpoint if self.player is None else self.player

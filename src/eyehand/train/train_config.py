@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from eyehand.errors import UserError, unreadable
 from eyehand.foreign import parse_json, read_regular
+from eyehand.option_rules import NotWith, OnlyWith
 
 __all__ = ["CONFIG_FILE", "TrainConfig", "check_resumable", "read_config"]
 
@@ -92,14 +93,14 @@ class TrainConfig:
 
     data: tuple[Path, ...]
     out: Path
-    preset: str = "pocket"
+    preset: Annotated[str, NotWith("init_from")] = "pocket"
     where: str | None = None
     subset: Literal[6, 12, 25, 50, 100] | None = None
     game_weights: dict[str, float] | None = None
     init_from: Path | None = None
     text_encoder: str | None = None
     trunk: str | None = None
-    views: int = 1
+    views: Annotated[int, OnlyWith("trunk")] = 1
     vision_weights: str | None = None
     resume: bool = False
     steps: int | None = None
@@ -115,9 +116,9 @@ class TrainConfig:
     action_corruption: float = 0.3
     history_dropout: float = 0.1
     text_dropout: float = 0.1
-    augment: float = 1.0
-    kl: float = 0.0
-    feature_dropout: float = 0.05
+    augment: Annotated[float, NotWith("trunk")] = 1.0
+    kl: Annotated[float, OnlyWith("init_from")] = 0.0
+    feature_dropout: Annotated[float, OnlyWith("trunk")] = 0.05
     keys_weight: float = 1.0
     buttons_weight: float = 1.0
     edge_weight: float = 1.0

@@ -62,7 +62,7 @@ def test_a_window_is_played_from_the_command_line(
         (["games", "show"], "Say which"),
         (["games", "show", "tetris"], "Unknown game 'tetris'"),
         (["games", "doom", "aim"], "takes no name"),
-        (["evaluate", "--checkpoint", "pocket-doom", "--game", "openarena"], "play it with `eyehand play`"),
+        (["evaluate", "--checkpoint", "pocket-doom", "--game", "supertux"], "supertux"),
         (["doctor", "--game", "tetris"], "Unknown game 'tetris'"),
         (["doctor", "--game", "doom/aim"], "doom/aim is no desktop game"),
         (["games", "check", "gym/CarRacing-v3"], "gym/CarRacing-v3 is no desktop game"),

@@ -57,8 +57,11 @@ class _Desktop(GameFamily):
         from eyehand.desktop import require_xcb
 
         require_xcb()
+        from eyehand.desktop.x11.display import XDisplay
         from eyehand.games.desktop.x11 import LaunchedDesktopGame, WindowGame
 
+        if screen.own_screen is None:
+            XDisplay.open().close()  # said now, before the player is loaded
         if query is None:
             size_px = None if screen.own_screen is None else parse_size(screen.own_screen)
             return LaunchedDesktopGame(load_trusted_profile(name), size_px, visible=screen.visible)

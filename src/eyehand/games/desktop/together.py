@@ -6,6 +6,7 @@ its own, which joins it. When the person leaves, the episode is over.
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from collections.abc import Callable
@@ -61,6 +62,8 @@ class TogetherGame(LaunchedDesktopGame):
         self.mode = mode or next(iter(together.modes))
         if self.mode not in together.modes:
             raise UserError(f"{profile.name} has no mode {self.mode!r}: choose {' or '.join(together.modes)}.")
+        if not (display or os.environ.get("DISPLAY")):
+            raise UserError("Your own game needs a display, and there is none (DISPLAY is not set): start X first.")
         port = _free_port()
         joining = _with_arguments(_without(profile, together.without), together, together.join, port)
         super().__init__(replace(joining, round_s=_NO_LIMIT_S, score=None), own_screen_px, visible=visible, say=say)
