@@ -20,6 +20,7 @@ from eyehand.cli import exit_status
 from eyehand.collect.recorder import Recorder
 from eyehand.games.families import game_names, open_game
 from eyehand.machine import MachineWatch
+from eyehand.option_rules import count
 from eyehand.players.kinds import open_player
 from eyehand.session import Session
 
@@ -27,7 +28,7 @@ from eyehand.session import Session
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--game", default="doom")
-    parser.add_argument("--ticks", type=int, default=600)
+    parser.add_argument("--ticks", type=count, default=600)
     options = parser.parse_args()
     torch.set_num_threads(1)
     for name in game_names(options.game):

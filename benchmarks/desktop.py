@@ -25,12 +25,13 @@ from eyehand.desktop.x11.played_window import PlayedWindow
 from eyehand.desktop.x11.screen import OwnScreen
 from eyehand.frame import Frame
 from eyehand.machine import MachineWatch
+from eyehand.option_rules import count
 
 
 def main() -> None:
     """Measure and print one JSON object a size."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--samples", type=int, default=500)
+    parser.add_argument("--samples", type=count, default=500)
     samples = parser.parse_args().samples
     for size_px in ((640, 480), (1280, 720)):
         guard = Guard()

@@ -32,6 +32,7 @@ from eyehand.data.indexing import build_index
 from eyehand.data.loader import ClipLoader
 from eyehand.data.sampler import ClipSampler
 from eyehand.data.split import Selection
+from eyehand.option_rules import amount, count
 from eyehand.recording.annotation_pb2 import VideoAnnotation
 from eyehand.recording.format import ANNOTATION_FILE, SMALL_FILE
 from eyehand.recording.reader import find_recordings
@@ -52,9 +53,9 @@ CONDITIONS = (
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--hours", type=float, default=8300.0)
-    parser.add_argument("--recordings", type=int, default=1000)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--hours", type=amount, default=8300.0)
+    parser.add_argument("--recordings", type=count, default=1000)
+    parser.add_argument("--rounds", type=count, default=3)
     options = parser.parse_args()
     recordings = find_recordings(options.data)
     with tempfile.TemporaryDirectory() as folder:

@@ -27,6 +27,7 @@ from eyehand.cli import exit_status
 from eyehand.data.dataset import Dataset, load_dataset
 from eyehand.data.loader import ClipLoader
 from eyehand.data.sampler import ClipKey, ClipSampler
+from eyehand.option_rules import count
 
 CLIP_STEPS = 64
 FPS = 20
@@ -37,10 +38,10 @@ Clips = Sequence[Sequence[ClipKey]]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
-    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
-    parser.add_argument("--batches", type=int, default=16)
-    parser.add_argument("--batch-size", type=int, default=8)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--workers", type=count, nargs="+", default=[1, 2])
+    parser.add_argument("--batches", type=count, default=16)
+    parser.add_argument("--batch-size", type=count, default=8)
+    parser.add_argument("--rounds", type=count, default=3)
     parser.add_argument("--cache-frames-gb", type=float, default=0.0)
     options = parser.parse_args()
     started = time.perf_counter()

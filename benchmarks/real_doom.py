@@ -34,6 +34,7 @@ from eyehand.foreign import problem_of
 from eyehand.formats.doom.dsda import Wads
 from eyehand.formats.doom.lmp import parse_lmp
 from eyehand.games.desktop.x11 import LaunchedDesktopGame
+from eyehand.option_rules import amount, count
 from eyehand.play.play import play_with
 from eyehand.play.play_options import AgentOptions, LiveOptions, TakeoverOptions
 from eyehand.player import Player
@@ -68,10 +69,10 @@ def main() -> None:
     parser.add_argument("--merge", type=Path, nargs="+", default=[], help="folders that earlier benchmarks wrote")
     parser.add_argument("--game", default="crispy-doom", help="crispy-doom or chocolate-doom")
     parser.add_argument("--levels", nargs="+", default=["E1M1", "MAP01"])
-    parser.add_argument("--runs", type=int, default=10)
-    parser.add_argument("--seconds", type=float, default=120.0)
-    parser.add_argument("--skill", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--runs", type=count, default=10)
+    parser.add_argument("--seconds", type=amount, default=120.0)
+    parser.add_argument("--skill", type=count, default=3)
+    parser.add_argument("--threads", type=count, default=1)
     parser.add_argument("--instruction", default="fight your way through the level")
     parser.add_argument("--wads", type=Path, default=Path("/usr/share/games/doom"))
     parser.add_argument("--out", type=Path, default=Path("out/real_doom"))

@@ -41,6 +41,7 @@ from eyehand.desktop.x11.windows import WindowQuery, list_windows
 from eyehand.games.desktop.x11 import WindowGame
 from eyehand.input_event import InputEvent
 from eyehand.machine import MachineWatch, cpu_name, num_cores
+from eyehand.option_rules import amount
 from eyehand.recording.reader import Recording
 from eyehand.replaced import check_writable
 
@@ -301,7 +302,7 @@ def _agreement(sent: list[Sent], times_ns: Any, actions: list[Any], tics: list[A
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=600.0)
+    parser.add_argument("--seconds", type=amount, default=600.0)
     parser.add_argument("--out", type=Path, help="file for the figures")
     parser.add_argument("--engine", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()

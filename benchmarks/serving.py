@@ -28,6 +28,7 @@ from eyehand.cli import exit_status
 from eyehand.clock import SystemClock
 from eyehand.frame import Frame
 from eyehand.machine import MachineWatch
+from eyehand.option_rules import count
 from eyehand.play.latency import Spread
 from eyehand.player import Observation
 from eyehand.players.policy import PolicyPlayer
@@ -45,9 +46,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", default="pocket-doom")
     parser.add_argument("--runtime", default="auto", choices=("auto", "torch", "openvino", "openvino-int8"))
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--clients", type=int, nargs="+", default=[1, 2, 4, 8])
-    parser.add_argument("--ticks", type=int, default=400)
+    parser.add_argument("--threads", type=count, default=1)
+    parser.add_argument("--clients", type=count, nargs="+", default=[1, 2, 4, 8])
+    parser.add_argument("--ticks", type=count, default=400)
     options = parser.parse_args()
     with serving(options.checkpoint, options.runtime, options.threads) as address:
         local = PolicyPlayer(

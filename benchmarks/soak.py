@@ -49,6 +49,7 @@ from eyehand.desktop.x11.screen import OwnScreen
 from eyehand.errors import UserError
 from eyehand.frame import Frame
 from eyehand.machine import MachineWatch, cpu_name, num_cores
+from eyehand.option_rules import amount
 from eyehand.player import Observation
 from eyehand.players.remote import RemotePlayer
 from eyehand.recording.reader import Recording
@@ -374,7 +375,7 @@ def guarded(soak: Soak, activity: Callable[..., None], *arguments: object) -> No
 def main() -> int:
     """Run, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--minutes", type=amount, default=60.0)
     parser.add_argument("--out", type=Path, default=Path("out/soak"))
     options = parser.parse_args()
     shutil.rmtree(options.out, ignore_errors=True)

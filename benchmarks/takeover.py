@@ -26,6 +26,7 @@ from eyehand.desktop.x11.windows import WindowQuery
 from eyehand.game import Outcome
 from eyehand.games.desktop.x11 import WindowGame
 from eyehand.machine import MachineWatch
+from eyehand.option_rules import count
 from eyehand.play.play_options import TakeoverOptions
 from eyehand.play.shared import share
 from eyehand.player import Decision, Observation
@@ -67,7 +68,7 @@ def measure(display: XDisplay, person: Person, takeover: Takeover, samples: int)
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--samples", type=int, default=100)
+    parser.add_argument("--samples", type=count, default=100)
     samples = parser.parse_args().samples
     with contextlib.ExitStack() as stack:
         guard = stack.enter_context(contextlib.closing(Guard()))

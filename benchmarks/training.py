@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 
 from eyehand.cli import exit_status
+from eyehand.option_rules import count
 from eyehand.train.log import read_log
 from eyehand.train.loop import train
 from eyehand.train.train_config import TrainConfig
@@ -26,10 +27,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("--preset", default="pocket")
-    parser.add_argument("--steps", type=int, default=12)
-    parser.add_argument("--batch-size", type=int, default=8)
+    parser.add_argument("--steps", type=count, default=12)
+    parser.add_argument("--batch-size", type=count, default=8)
     parser.add_argument("--workers", type=int)
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--threads", type=count, default=torch.get_num_threads())
     parser.add_argument("--augment", type=float, default=1.0)
     parser.add_argument("--cache-frames-gb", type=float, default=0.0)
     parser.add_argument("--compile", action="store_true")

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import typing
+from argparse import ArgumentTypeError
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 
 from eyehand.cli import COMMANDS, main, module_of
 from eyehand.command_line import BARE, Given, option_names
-from eyehand.option_rules import NotWith, OnlyWith
+from eyehand.option_rules import NotWith, OnlyWith, amount, count
 
 TYPOS = {
     "trian": "did you mean train?",
@@ -264,6 +265,13 @@ def test_options_come_from_a_file_and_what_is_written_wins(tmp_path: Path, capsy
     assert "shoot the monster" in capsys.readouterr().out
     assert main(["record", "--config", str(config), "doom/aim"]) == 2
     assert "Option --minutes must be above 0" in capsys.readouterr().err
+
+
+def test_numbers_of_scripts_that_make_no_sense_are_refused() -> None:
+    assert (count("3"), amount("0.5")) == (3, 0.5)
+    for kind, text in ((count, "0"), (count, "-1"), (amount, "0"), (amount, "nan"), (amount, "inf")):
+        with pytest.raises(ArgumentTypeError, match=f"it must be .*, not {text}"):
+            kind(text)
 
 
 def test_the_shell_is_told_what_may_come_next(

@@ -9,14 +9,16 @@ default.
 
 from __future__ import annotations
 
+import math
 import typing
+from argparse import ArgumentTypeError
 from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, Field, fields, is_dataclass
 from typing import Any
 
 from eyehand.errors import UserError
 
-__all__ = ["NotWith", "OnlyWith", "check_options", "flag", "given_options"]
+__all__ = ["NotWith", "OnlyWith", "amount", "check_options", "count", "flag", "given_options"]
 
 
 class OnlyWith:
@@ -63,6 +65,22 @@ def check_options(options: object, words: Sequence[str] = ()) -> None:
             if not isinstance(rule, NotWith) and not others:
                 needed = " or ".join(map(flag, rule.others))
                 raise UserError(f"Option {flag(field.name)} does nothing without {needed}: add that, or leave it out.")
+
+
+def count(text: str) -> int:
+    """A number of the command line of a script that is 1 or more, as a type for argparse."""
+    number = int(text)
+    if number < 1:
+        raise ArgumentTypeError(f"it must be at least 1, not {text}")
+    return number
+
+
+def amount(text: str) -> float:
+    """A number of the command line of a script that is above 0 and finite, as a type for argparse."""
+    number = float(text)
+    if not 0 < number < math.inf:
+        raise ArgumentTypeError(f"it must be above 0, not {text}")
+    return number
 
 
 def _is_given(name: str, given: dict[str, object], values: dict[str, object]) -> bool:

@@ -96,7 +96,7 @@ class ProgressDisplay:
         self._clock = clock
         self._over: list[TaskID] = []
         self._works: dict[str, tuple[Work, TaskID | None]] = {}
-        self._line_due_s = clock() + _FIRST_LINE_S
+        self._line_due_s: float | None = None
         self._lock = threading.Lock()
 
     def __call__(self, what: str, done: float, total: float, note: str = "", left_s: float | None = None) -> None:
@@ -126,6 +126,8 @@ class ProgressDisplay:
                 del self._works[what]  # the next of this name begins anew
             if bar is not None:
                 self._over += [bar] if is_over else []
+            elif self._line_due_s is None:
+                self._line_due_s = now_s + _FIRST_LINE_S
             elif now_s >= self._line_due_s:
                 self._line_due_s = now_s + _LINE_EVERY_S
                 print_line(f"{what}: {work.text(now_s)}" + (f"; {note}" if note else ""))

@@ -48,12 +48,18 @@ def test_every_action_has_help(name: str, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_info(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = save_checkpoint(tmp_path / "mine", Policy(preset("pocket")), {"steps": 12})
+    folder = save_checkpoint(
+        tmp_path / "mine",
+        Policy(preset("pocket")),
+        {"steps": 12, "held_out": {"loss": 0.51234, "by": None}, "config": {"lr": 0.0007, "seed": 0}},
+    )
     assert main(["checkpoint", "info", str(folder)]) == 0
     out = capsys.readouterr().out
     assert "mine" in out
     assert "remembers 3.2 s" in out
     assert "steps: 12" in out
+    assert "held out: loss 0.5123\n" in out
+    assert "config: lr 0.0007\n" in out
 
 
 def test_import_says_what_it_used_and_export_brings_it_back(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -136,7 +136,15 @@ def test_doom_scores_repeat_and_baselines_are_not_played_twice(tmp_path: Path) -
     more = evaluate(replace(options, baselines=path, episodes=3), lambda *progress: told.append(progress))
     assert told == [("playing episodes", done, 6) for done in (4, 5, 6)]
     assert [e for e in more.episodes if e.seed < 2] == list(first.episodes)
-    assert evaluate(options).episodes == first.episodes
+
+    def stop(what: str, done: float, total: float) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    cut_short = evaluate(options, stop)
+    assert cut_short.is_interrupted
+    assert cut_short.episodes == tuple(e for e in first.episodes if e.player == "demonstrator")
+    assert write_scores(cut_short, tmp_path / "cut.json")
 
 
 @pytest.fixture

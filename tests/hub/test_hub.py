@@ -77,3 +77,14 @@ def test_damage_on_the_way(tmp_path: Path, hub: HubServer) -> None:
     with pytest.raises(UserError, match=r"take-1/annotation.proto is damaged"):
         pull(store_at(hub), tmp_path / "back", wait=lambda seconds: None)
     assert not (tmp_path / "back").exists()
+
+
+def test_without_network_one_sentence_comes_at_once(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    store = HubStore("me/play", huggingface_hub.HfApi(endpoint="https://hub.invalid", token="hf_test"))
+    with pytest.raises(UserError, match=r"hub.invalid cannot be found \(.*\): connect to the network"):
+        store.files()
+    assert capsys.readouterr().err == ""

@@ -101,6 +101,7 @@ def _info(name: str) -> None:
     """Print sizes, vocabulary and training facts."""
     from eyehand.checkpoint import load_checkpoint
     from eyehand.console import Console
+    from eyehand.train.train_config import TrainConfig
 
     checkpoint = load_checkpoint(name)
     console = Console(soft_wrap=True)
@@ -111,7 +112,21 @@ def _info(name: str) -> None:
     console.print(f"sees {config.frame_size}x{config.frame_size}, remembers {seconds:g} s, {config.text_encoder} text")
     console.print(f"acts in the {config.action_space} vocabulary, mouse {checkpoint.mouse_sampling}")
     for fact, value in checkpoint.facts.items():
-        console.print(f"{fact}: {value}")
+        if fact == "config" and isinstance(value, dict):
+            usual = TrainConfig(data=(Path(),), out=Path()).to_json()
+            value = {name: each for name, each in value.items() if each != usual.get(name)}
+        console.print(f"{fact.replace('_', ' ')}: {_said(value)}")
+
+
+def _said(value: object) -> str:
+    """A fact in words: what is nested with commas between, without what is not set."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_said(each)}" for name, each in value.items() if each is not None)
+    if isinstance(value, list | tuple):
+        return " ".join(map(_said, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:,.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _import(options: Import) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated
 from eyehand.errors import UserError
 from eyehand.evaluate.score_options import EvaluateOptions
 from eyehand.option_rules import OnlyWith
+from eyehand.terminal import announce, counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,4 +72,7 @@ def _play(options: Options) -> int:
     print_scores(report, console)
     for path in write_scores(report, options.json):
         console.print(str(path))
+    if report.is_interrupted:
+        announce(f"stopped after {counted(len(report.episodes), 'episode')}: what was played until then is above.")
+        return 130
     return 0

@@ -46,7 +46,7 @@ def print_findings(findings: Iterable[Finding], console: Console) -> int:
     """
     status = 0
     for finding in findings:
-        mark, style = {True: ("ok", "green"), False: ("FAIL", "red"), None: ("-", "yellow")}[finding.passed]
+        mark, style = {True: ("ok", "green"), False: ("FAIL", "red"), None: ("-", "dim")}[finding.passed]
         console.print(f"{mark:<4}", style=style, end=" ")
         console.print(f"{finding.name:<14} {finding.text}", soft_wrap=True)
         if finding.passed is False:

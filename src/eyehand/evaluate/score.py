@@ -78,6 +78,7 @@ class EvaluationReport:
         agent: the checkpoint's name; None for baselines only.
         games: in order; score_names: what their scores count.
         episodes: of all players. date: ISO 8601. machine: processor and cores.
+        is_interrupted: Ctrl-C ended it; what was played until then is here.
     """
 
     agent: str | None
@@ -86,6 +87,7 @@ class EvaluationReport:
     episodes: tuple[EpisodeScore, ...]
     date: str = ""
     machine: str = ""
+    is_interrupted: bool = False
 
     @property
     def players(self) -> tuple[str, ...]:
@@ -173,10 +175,16 @@ def evaluate(options: EvaluateOptions, progress: Progress = no_progress) -> Eval
     episodes, score_names = list(known), dict[str, str]()
     workers = _num_workers(options.workers or num_cores(), games)
     progress("playing episodes", len(episodes), total)
-    for done in results_of(LocalEngine(workers).run(_play_job, jobs)):
-        episodes += done.episodes
-        score_names[done.game] = done.score_name
-        progress("playing episodes", len(episodes), total)
+    is_interrupted = False
+    try:
+        for done in results_of(LocalEngine(workers).run(_play_job, jobs)):
+            episodes += done.episodes
+            score_names[done.game] = done.score_name
+            progress("playing episodes", len(episodes), total)
+    except KeyboardInterrupt:
+        if not episodes:
+            raise
+        is_interrupted = True
     if options.baselines is not None:
         score_names = read_report(options.baselines).score_names | score_names
     order = {player: number for number, player in enumerate((*BASELINES, _agent_name(options)))}
@@ -188,6 +196,7 @@ def evaluate(options: EvaluateOptions, progress: Progress = no_progress) -> Eval
         episodes=tuple(episodes),
         date=datetime.now().astimezone().isoformat(timespec="seconds"),
         machine=f"{cpu_name()}, {num_cores()} cores",
+        is_interrupted=is_interrupted,
     )
 
 

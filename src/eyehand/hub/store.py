@@ -8,11 +8,15 @@ manifests.
 from __future__ import annotations
 
 import hashlib
+import logging
 import posixpath
+import socket
+import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
+from urllib.parse import urlsplit
 
 from eyehand.errors import UserError
 from eyehand.recording.file_range import file_system_of
@@ -134,6 +138,7 @@ class HubStore:
             from huggingface_hub import HfApi, HfFileSystem
         except ImportError as error:
             raise UserError("The hub needs more packages: run `pip install 'eyehand[exchange]'`.") from error
+        logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)  # what fails is said by us, once
         self.url = _HUB + repository
         self._repository = repository
         self._api: Any = api or HfApi()
@@ -144,6 +149,7 @@ class HubStore:
         from huggingface_hub.errors import RepositoryNotFoundError
         from huggingface_hub.hf_api import RepoFile
 
+        _check_network(self._api.endpoint)
         self._system.invalidate_cache()
         try:
             tree = list(self._api.list_repo_tree(self._repository, repo_type="dataset", recursive=True))
@@ -168,3 +174,16 @@ class HubStore:
 
     def open(self, name: str) -> BinaryIO:
         return cast(BinaryIO, self._system.open(f"datasets/{self._repository}/{name}", "rb"))
+
+
+def _check_network(endpoint: str) -> None:
+    """Raise UserError where the hub's name is unknown, as without network: trying again would take minutes."""
+    host = urlsplit(endpoint).hostname
+    if host is None or urllib.request.getproxies():  # a proxy knows names that we do not
+        return
+    try:
+        socket.getaddrinfo(host, None)
+    except OSError as error:
+        raise UserError(
+            f"{host} cannot be found ({error.strerror or error}): connect to the network, and run the command again."
+        ) from error

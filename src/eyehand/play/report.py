@@ -166,7 +166,7 @@ def print_report(report: PlayReport, console: Console) -> None:
     count = f"{len(report.episodes)} episode{'s' if len(report.episodes) != 1 else ''}"
     console.print(report.game, style="bold", end=" · ")
     console.print(report.player, end=" · ")
-    console.print(score, style="bold yellow", end=f" ({count})\n")
+    console.print(score, style="bold", end=f" ({count})\n")
     if report.instruction:
         console.print(f"“{report.instruction}”", style="italic")
     table = Table(box=None, pad_edge=False, header_style="dim")

@@ -122,7 +122,7 @@ def print_inspection(inspection: Inspection, console: Console) -> None:
     """Print an Inspection: a row per recording, then the errors and problems."""
     console.print(inspection.table())
     for problem in inspection.problems:
-        console.print(problem, style="yellow")
+        console.print(problem, style="red")
     totals = Counter[str]()
     for report in inspection.reports:
         totals.update(report.instructions)

@@ -30,6 +30,7 @@ from eyehand.progress import Progress, no_progress
 from eyehand.recording.file_range import FileRange
 from eyehand.recording.video import VideoReader
 from eyehand.replaced import replaced
+from eyehand.terminal import counted, print_line
 
 __all__ = ["feature_files", "make_features"]
 
@@ -91,6 +92,9 @@ def make_features(
         for episode in dataset.episodes
         if not files.has(episode.video, episode.num_steps)
     }
+    size = 2 * files.views * files.size * sum(item.num_frames for item in items.values())
+    if items:
+        print_line(f"features of {counted(len(items), 'recording')} to be made: {size / 1e9:.2f} GB beside them")
     _check_space(files, list(items.values()))
     for done in run_job(_FEATURES, items, engine, progress=progress).values():
         if done.problem is not None:
