@@ -154,6 +154,19 @@ def test_the_page_gets_a_large_picture_shrunk() -> None:
     viewer.close()
 
 
+def test_a_page_rates_what_the_agent_does(play: Play) -> None:
+    page = Page(play.viewer.url)
+    page.say(thumb="up")
+    wait_until(lambda: play.takeover.thumbs == 1, "the thumb is counted")
+    assert page.show()[0]["thumbs"] is None, "this game has another score"
+    play.takeover.is_rated = True
+    for thumb in ("up", "down", "sideways", ["up"], "up"):
+        page.say(thumb=thumb)
+    wait_until(lambda: page.show()[0]["thumbs"] == 2, "the page shows them")
+    assert play.takeover.turn is Turn.AGENT
+    page.close()
+
+
 def test_remote_input_takes_over_and_lets_the_agent_resume(play: Play) -> None:
     page = Page(play.viewer.url)
     page.send_input("a", dx=40)

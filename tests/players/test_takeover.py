@@ -371,6 +371,31 @@ def test_what_is_typed_while_the_session_pauses_is_not_the_games() -> None:
     assert play.takeover.executed_action(None, NOTHING, 3 * TICK_NS)[1] == Action.of(["b"])
 
 
+@pytest.mark.parametrize("is_rated", [True, False])
+def test_a_persons_thumbs_are_the_score_where_the_game_says_so_and_always_recorded(
+    is_rated: bool, tmp_path: Path
+) -> None:
+    play = Play(12)
+    play.takeover._near_hotkeys = TakeoverKeys().hotkeys()
+    play.takeover.is_rated = is_rated
+    for first, name in ((2, "PageUp"), (5, "PageDown")):
+        for tick, (pressed, is_pressed) in enumerate([("RightAlt", True), (name, True), (name, False)], first):
+            play.at(tick, key(tick, pressed, is_pressed))
+        play.at(first + 2, key(first + 2, name, False), key(first + 2, "RightAlt", False))
+    play.game.script[8] = lambda: play.takeover.rate(True, play.clock.now_ns())
+    play.game.script[9] = lambda: play.takeover.rate(True, play.clock.now_ns())
+    recorder = Recorder(tmp_path, "agent", take_events=play.takeover.take_events)
+    ticks = play.run(recorder)
+    scores = [tick.outcome.score for tick in ticks]
+    assert scores == ([0, 0, 0, 1, 1, 1, 0, 0, 1, 2, 2, 2] if is_rated else [0] * 12)
+    assert {tick.executed for tick in ticks} == {AGENT}, "to rate is not to take over"
+    with Recording.open(recorder.recordings[0]) as recording:
+        events = [event for frame in range(recording.num_frames) for event in recording.events_before(frame)]
+    pressed = [event.name for event in events if event.is_pressed and event.name.startswith("hotkey:thumb")]
+    assert pressed.count("hotkey:thumb_up") == 4, "RightAlt, PageUp, and two buttons of the page"
+    assert pressed.count("hotkey:thumb_down") == 2
+
+
 @pytest.mark.parametrize("keys", [("F9", "F9"), ("Hyper", "F12")])
 def test_hotkeys_that_cannot_be_are_said(keys: tuple[str, str]) -> None:
     with pytest.raises(UserError):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -173,11 +173,10 @@ def evaluate(options: EvaluateOptions, progress: Progress = no_progress) -> Eval
     jobs = _jobs(options, games, swapped, {(e.player, e.game, e.seed) for e in known})
     total = len(known) + sum(len(job.seeds) for job in jobs)
     episodes, score_names = list(known), dict[str, str]()
-    workers = _num_workers(options.workers or num_cores(), games)
     progress("playing episodes", len(episodes), total)
     is_interrupted = False
     try:
-        for done in results_of(LocalEngine(workers).run(_play_job, jobs)):
+        for done in _played(jobs, options.workers or num_cores()):
             episodes += done.episodes
             score_names[done.game] = done.score_name
             progress("playing episodes", len(episodes), total)
@@ -213,7 +212,7 @@ def play_agent(
     jobs = [job for game in games for job in _cut(_Job(game, checkpoint, label, tuple(seeds)))]
     episodes: list[EpisodeScore] = []
     progress(what, 0, len(games) * len(seeds))
-    for done in results_of(LocalEngine(_num_workers(workers, games)).run(_play_job, jobs)):
+    for done in _played(jobs, workers):
         episodes += done.episodes
         progress(what, len(episodes), len(games) * len(seeds))
     return episodes
@@ -244,9 +243,13 @@ class _Done:
     episodes: tuple[EpisodeScore, ...]
 
 
-def _num_workers(workers: int, games: Sequence[str]) -> int:
-    """One where a game is played in real time."""
-    return 1 if any(map(runs_alone, games)) else workers
+def _played(jobs: Sequence[_Job], workers: int) -> Iterator[_Done]:
+    """Play the jobs: those of games that run alone in this process, episode by episode, then the others by workers."""
+    for job in (job for job in jobs if runs_alone(job.game)):
+        for episode in _play(job, job.seeds, None):
+            yield _Done(job.game, job.label, task_info(job.game).score, (episode,))
+    others = [job for job in jobs if not runs_alone(job.game)]
+    yield from results_of(LocalEngine(workers).run(_play_job, others))
 
 
 def _agent_name(options: EvaluateOptions) -> str | None:
@@ -312,24 +315,29 @@ def _jobs(
 
 
 def _cut(job: _Job) -> Iterable[_Job]:
-    for first in range(0, len(job.seeds), _EPISODES_PER_JOB):
-        seeds = job.seeds[first : first + _EPISODES_PER_JOB]
+    step = len(job.seeds) if runs_alone(job.game) else _EPISODES_PER_JOB
+    for first in range(0, len(job.seeds), max(1, step)):
+        seeds = job.seeds[first : first + step]
         yield _Job(job.game, job.player, job.label, seeds, job.instruction, job.told)
 
 
 def _play_job(job: _Job) -> _Done:
     """Play the episodes of one job; runs in a worker. An agent plays them side by side, in one batch."""
-    if not player_kind(job.player).is_checkpoint or runs_alone(job.game):
-        episodes = _play(job, job.seeds, None)
+    if not player_kind(job.player).is_checkpoint:
+        episodes = list(_play(job, job.seeds, None))
     else:
         from eyehand.players.batched_rollout import rollout_of
 
-        parts = [functools.partial(_play, job, (seed,)) for seed in job.seeds]
+        parts = [functools.partial(_play_list, job, (seed,)) for seed in job.seeds]
         episodes = [episode for part in rollout_of(job.player, _EPISODES_PER_JOB).play(parts) for episode in part]
     return _Done(job.game, job.label, task_info(job.game).score, tuple(episodes))
 
 
-def _play(job: _Job, seeds: Sequence[int], batched: RolloutPlayer | None) -> list[EpisodeScore]:
+def _play_list(job: _Job, seeds: Sequence[int], batched: RolloutPlayer) -> list[EpisodeScore]:
+    return list(_play(job, seeds, batched))
+
+
+def _play(job: _Job, seeds: Sequence[int], batched: RolloutPlayer | None) -> Iterator[EpisodeScore]:
     """Play the episodes of these seeds one after the other, a baseline by itself, an agent as one player of a batch."""
     from eyehand.games.families import open_scored
     from eyehand.play.scored import scored_episodes
@@ -337,14 +345,12 @@ def _play(job: _Job, seeds: Sequence[int], batched: RolloutPlayer | None) -> lis
     with contextlib.closing(open_scored(job.game, with_state=player_kind(job.player).needs_state)) as game:
         player: Player = open_player(job.player, game) if batched is None else batched.at(game)
         sayings = _sayings(job)
-        episodes = []
         with scored_episodes(game, player) as scored:
             for seed in seeds:
                 instruction = sayings[seed % len(sayings)]
                 observer = _EpisodeObserver()
                 end = scored.play(player, seed, [observer], instruction)
-                episodes.append(observer.episode(job, instruction, end))
-        return episodes
+                yield observer.episode(job, instruction, end)
 
 
 def _sayings(job: _Job) -> Sequence[str]:

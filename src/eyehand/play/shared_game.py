@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from eyehand.action import Action
@@ -42,6 +43,7 @@ class SharedGame:
         self._clock: Clock = clock or SystemClock()
         self.task, self.fps, self.is_realtime = game.task, game.fps, game.is_realtime
         takeover.release_except = self._release_except
+        takeover.is_rated = bool(getattr(game, "is_rated", False))
         takeover.is_paused = lambda: bool(getattr(game, "is_paused", False))
 
     @property
@@ -78,7 +80,9 @@ class SharedGame:
             return done
 
     def outcome(self) -> Outcome:
-        return self._game.outcome()
+        """The game's; its score are the person's thumbs where its profile says so."""
+        outcome = self._game.outcome()
+        return replace(outcome, score=float(self._takeover.thumbs)) if self._takeover.is_rated else outcome
 
     def release(self) -> None:
         with self._takeover.lock:

@@ -20,7 +20,7 @@ from eyehand.action import KEYS
 from eyehand.errors import UserError
 from eyehand.input_event import HOTKEY, InputEvent
 
-__all__ = ["PANIC", "RESUME", "Combination", "Hotkeys", "TakeoverKeys"]
+__all__ = ["PANIC", "RESUME", "THUMB_DOWN", "THUMB_UP", "Combination", "Hotkeys", "TakeoverKeys"]
 
 _HELD_BACK_NS = 500_000_000
 
@@ -145,6 +145,7 @@ def _key_name(name: str, text: str) -> str:
 
 
 RESUME, PANIC = "resume", "panic"
+THUMB_UP, THUMB_DOWN = "thumb_up", "thumb_down"
 
 
 @dataclass(frozen=True)
@@ -154,11 +155,16 @@ class TakeoverKeys:
     Attributes:
         resume_key: the key, or keys together, with which the agent resumes.
         panic_key: the key, or keys together, that release everything and end play.
+        up_key: thumbs up for what the agent does: kept in a recording, and the score where a profile says so.
+        down_key: thumbs down.
     """
 
     resume_key: str = "RightAlt+Home"
     panic_key: str = "F12"
+    up_key: str = "RightAlt+PageUp"
+    down_key: str = "RightAlt+PageDown"
 
     def hotkeys(self) -> Hotkeys:
         """The detector of these keys. Errors as of `Hotkeys`."""
-        return Hotkeys({RESUME: self.resume_key, PANIC: self.panic_key})
+        thumbs = {THUMB_UP: self.up_key, THUMB_DOWN: self.down_key}
+        return Hotkeys({RESUME: self.resume_key, PANIC: self.panic_key, **thumbs})

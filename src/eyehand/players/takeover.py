@@ -21,7 +21,7 @@ from dataclasses import replace
 from eyehand.action import NOTHING, Action
 from eyehand.input_event import HOTKEY, InputEvent
 from eyehand.player import Decision, Observation, Player
-from eyehand.players.hotkeys import PANIC, RESUME, TakeoverKeys
+from eyehand.players.hotkeys import PANIC, RESUME, THUMB_DOWN, THUMB_UP, TakeoverKeys
 from eyehand.players.input_state import InputState
 
 __all__ = ["Takeover", "Turn"]
@@ -52,6 +52,9 @@ class Takeover:
         motion_px: mouse motion within a quarter of a second that takes over.
         say: called with a sentence at every change of control.
         stop: called when the panic key was pressed; by default it does what Ctrl-C does.
+
+    Attributes:
+        thumbs: thumbs up less thumbs down in this episode. is_rated: they are the game's score.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class Takeover:
         self.lock = threading.RLock()
         self.turn = Turn.AGENT
         self.is_playing = self._is_to_resume = False
+        self.thumbs, self.is_rated = 0, False
         self.is_paused: Callable[[], bool] = lambda: False
         self.release_except: Callable[[frozenset[str]], None] = lambda _: None
         self._say, self._stop = say, stop
@@ -98,6 +102,7 @@ class Takeover:
             self._changes.clear()
             self._turn_at_tick = self.turn
             self._by_agent = self._by_far = self._held = NOTHING
+            self.thumbs = 0
             self.is_playing = True
 
     def act(self, observation: Observation) -> Decision:
@@ -112,11 +117,21 @@ class Takeover:
                 self._take_in(one, is_far)
             if hotkey == PANIC:
                 self.panic(event.time_ns)
+            if hotkey in (THUMB_UP, THUMB_DOWN):
+                self._rate(hotkey)
             self._is_to_resume |= hotkey == RESUME
             # While the person still holds RightAlt, the agent's Space would be Alt and Space: a window manager's menu.
             if self._is_to_resume and not self._near_hotkeys.is_begun(RESUME):
                 self._is_to_resume = False
                 self.resume(event.time_ns)
+
+    def rate(self, up: bool, time_ns: int) -> None:
+        """Thumbs up or down, by a page's button."""
+        name = THUMB_UP if up else THUMB_DOWN
+        with self.lock:
+            for is_pressed in (True, False):
+                self._take_in(InputEvent(time_ns, "key", HOTKEY + name, is_pressed), True)
+            self._rate(name)
 
     def take_events(self) -> list[InputEvent]:
         """The events since the last call, up to the picture of the last completed tick."""
@@ -200,6 +215,12 @@ class Takeover:
             return Decision(everything, label=persons), everything
         everything = persons.then(agents)
         return Decision(everything), everything
+
+    def _rate(self, hotkey: str) -> None:
+        if self.is_playing and not self.is_paused():
+            self.thumbs += 1 if hotkey == THUMB_UP else -1
+            if self.is_rated:
+                self._say(f"thumbs {hotkey.removeprefix('thumb_')}: {self.thumbs:+d}.")
 
     def _take_in(self, event: InputEvent, is_far: bool) -> None:
         """Keep an event, and take over if the person means it."""

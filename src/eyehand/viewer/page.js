@@ -67,6 +67,10 @@ function resume() {
   say({ resume: true });
 }
 
+function rate(thumb) {
+  say({ thumb });
+}
+
 async function show(data) {
   const length = new DataView(data).getUint32(0);
   const facts = JSON.parse(new TextDecoder().decode(new Uint8Array(data, 4, length)));
@@ -98,9 +102,12 @@ function showFacts(facts) {
   times = [...times.filter((time) => now - time < 1000), now];
   at("figures").textContent = `${times.length} pictures/s` + (facts.turn === "agent" ? facts.late ? ", late" : facts.latency_ms ? `, ${facts.latency_ms} ms` : "" : "");
   at("controls").hidden = facts.resume === null;
+  at("thumbs").hidden = facts.thumbs === null;
+  if (facts.thumbs !== null) at("figures").textContent += `, thumbs ${facts.thumbs}`;
   at("help").textContent = facts.resume === null ? "" : inControl
     ? `${facts.resume} lets the agent resume, ${facts.panic} ends play, Esc gives you your mouse back`
-    : "click into the picture to play yourself";
+    : facts.thumbs === null ? "click into the picture to play yourself"
+    : "arrow up and down rate the agent; click into the picture to play yourself";
 }
 
 socket.onopen = () => say({ shown: -1 });
@@ -114,6 +121,10 @@ socket.onclose = () => {
 for (const [kind, change] of [["keydown", (name) => keys.add(name)], ["keyup", (name) => keys.delete(name)]]) {
   window.addEventListener(kind, (event) => {
     const name = keyName(event.code);
+    if (!inControl && !at("thumbs").hidden && kind === "keydown" && /^(Up|Down)Arrow$/.test(name)) {
+      event.preventDefault();
+      return event.repeat || rate(name === "UpArrow" ? "up" : "down");
+    }
     if (!inControl || !name) return;
     event.preventDefault();
     if (event.repeat) return;
@@ -144,4 +155,5 @@ window.addEventListener("blur", leave);
 window.setInterval(() => { if (inControl && (dx || dy || scroll)) sendInput(); }, 25);
 at("take").onclick = take;
 at("give").onclick = resume;
+for (const thumb of ["up", "down"]) at(thumb).onclick = () => rate(thumb);
 at("stop").onclick = () => say({ stop: true });

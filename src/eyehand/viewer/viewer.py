@@ -152,7 +152,7 @@ class Viewer:
             sender.join()
 
     def _receive(self, message: Mapping[str, Any], watcher: _Watcher) -> None:
-        """Handle a page's message: a picture was shown, an input state, or one of the two buttons."""
+        """Handle a page's message: a picture was shown, an input state, or one of the buttons."""
         if "shown" in message:
             with self._changed:
                 watcher.is_waiting = True
@@ -162,6 +162,8 @@ class Viewer:
         now_ns = time.monotonic_ns()
         if "input" in message:
             self._far.hear(watcher, parse_remote_input(message["input"]), now_ns)
+        if message.get("thumb") in ("up", "down"):
+            self.takeover.rate(message["thumb"] == "up", now_ns)
         if message.get("resume"):
             self.takeover.resume(now_ns)
         if message.get("stop"):
@@ -191,6 +193,7 @@ class Viewer:
                 "turn": "agent" if takeover is None else takeover.turn.value,
                 "resume": None if takeover is None else takeover.keys.resume_key,
                 "panic": None if takeover is None else takeover.keys.panic_key,
+                "thumbs": takeover.thumbs if takeover is not None and takeover.is_rated else None,
                 "frame": frame.index,
             }
         ).encode()

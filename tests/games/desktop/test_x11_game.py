@@ -40,7 +40,9 @@ from eyehand.model.presets import preset
 from eyehand.player import Decision, Observation
 from eyehand.recording.reader import Recording, find_recordings
 from eyehand.session import Session, Tick
+from eyehand.viewer.running import running_plays
 from programs import need_game
+from viewer_page import Page
 from x_window import WINDOW_PROGRAM, Window, keys_down, wait_until
 
 BACK = (0x10, 0x20, 0x30)
@@ -218,32 +220,9 @@ def test_a_launched_game_is_played_and_ended(tmp_path: Path) -> None:
     assert not folder.exists()
 
 
-@pytest.mark.needs("Xvfb")
-def test_episodes_that_are_scored_end_with_their_time_or_their_game(tmp_path: Path) -> None:
-    """The player clicks in the second episode, at which this game falls over."""
-
-    class Clicks(Holder):
-        def reset(self, seed: int) -> None:
-            self.action = Action.of("w", ("0",) if seed else ())
-
-        def act(self, observation: Observation) -> Decision:
-            return Decision(self.action)
-
-    score = Score("points", 1.0, line=r"^score (\d+)")
-    with contextlib.closing(ScoredDesktopGame(_profile(tmp_path, SCORING_PROGRAM, score=score))) as game:
-        ends = [Session(game, Clicks()).run_episode(seed, max_seconds=20.0) for seed in (0, 1, 0)]
-    assert [end.outcome.done for end in ends] == [True, True, True]
-    assert min(ends[0].outcome.score, ends[2].outcome.score) >= 7, "a key went down, and may have repeated"
-    assert all(end.outcome.facts == {SHARE_READ: 1.0} for end in ends)
-
-
-@pytest.mark.needs("Xvfb")
-@pytest.mark.slow
-def test_a_desktop_game_with_a_score_is_evaluated_and_improved_in(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("EYEHAND_YES", "1")
-    (tmp_path / "game.py").write_text(SCORING_PROGRAM.replace('sys.exit("the game fell over")', "pass"))
+def _written_profile(tmp_path: Path, source: str, program: str = SCORING_PROGRAM) -> Path:
+    """A profile's file of a game that scores, with a score from this source."""
+    (tmp_path / "game.py").write_text(program)
     mine = tmp_path / "mine.toml"
     mine.write_text(
         f"""
@@ -258,10 +237,65 @@ size = "400x300"
 environment.PYTHONPATH = {json.dumps(":".join(sys.path))}
 [score]
 what = "points"
-seconds = 1.0
-line = '^score (\\d+)'
+{source}
 """
     )
+    return mine
+
+
+@pytest.mark.needs("Xvfb")
+@pytest.mark.slow
+def test_a_person_who_watches_an_evaluation_is_its_score(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EYEHAND_YES", "1")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    out, mine = tmp_path / "evaluation.json", _written_profile(tmp_path, "thumbs = true\nseconds = 600")
+
+    def watch() -> None:
+        wait_until(lambda: bool(running_plays()), "the page is served")
+        page = Page(running_plays()[0].url)
+        for thumb in ("up", "up", "down", "up"):
+            page.show()  # the episode has begun
+            page.say(thumb=thumb)
+        wait_until(lambda: page.show()[0]["thumbs"] == 2, "they count")
+        with contextlib.suppress(OSError, AssertionError):
+            while True:
+                page.send_input(buttons="0")  # at a click the game falls over
+                page.show()
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    assert main(["evaluate", "--game", str(mine), "--episodes", "1", "--json", str(out)]) == 0
+    watching.join(60)
+    assert [episode.score for episode in read_report(out).episodes] == [2]
+
+
+@pytest.mark.needs("Xvfb")
+def test_episodes_that_are_scored_end_with_their_time_or_their_game(tmp_path: Path) -> None:
+    """The player clicks in the first episode, at which this game falls over."""
+
+    class Clicks(Holder):
+        def reset(self, seed: int) -> None:
+            self.action = Action.of("w", ("0",) if seed else ())
+
+        def act(self, observation: Observation) -> Decision:
+            return Decision(self.action)
+
+    score = Score("points", 1.0, line=r"^score (\d+)")
+    with contextlib.closing(ScoredDesktopGame(_profile(tmp_path, SCORING_PROGRAM, score=score))) as game:
+        ends = [Session(game, Clicks()).run_episode(seed, max_seconds=20.0) for seed in (1, 0)]
+    assert [end.outcome.done for end in ends] == [True, True]
+    assert ends[1].outcome.score >= 7, "a key went down, and may have repeated"
+    assert all(end.outcome.facts == {SHARE_READ: 1.0} for end in ends)
+
+
+@pytest.mark.needs("Xvfb")
+@pytest.mark.slow
+def test_a_desktop_game_with_a_score_is_evaluated_and_improved_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("EYEHAND_YES", "1")
+    lasting = SCORING_PROGRAM.replace('sys.exit("the game fell over")', "pass")
+    mine = _written_profile(tmp_path, "line = '^score (\\d+)'\nseconds = 1.0", lasting)
     torch.manual_seed(0)
     config = replace(
         preset("fused"), width=32, num_layers=1, ffn_hidden=32, history_steps=8, vision_widths=(8, 8, 8, 8)

@@ -30,7 +30,6 @@ class ScoredDesktopGame(LaunchedDesktopGame):
 
     def __init__(self, profile: Profile, say: Callable[[str], None] = announce) -> None:
         assert profile.score is not None, "asked before: `GameFamily.unscored`"
-        self.is_rated = profile.score.thumbs
         super().__init__(replace(profile, round_s=profile.score.seconds), parse_size(profile.launch.size), say=say)
         self._last: Frame | None = None
         self._has_ended = False

@@ -119,6 +119,9 @@ class LaunchedDesktopGame(X11Game):
         visible: show its own screen in a window on the person's.
         say: told when the session pauses and goes on.
 
+    Attributes:
+        is_rated: a person's thumbs are its score, see `play.shared_game`.
+
     Raises:
         UserError: at `reset`: it is not installed, does not start, or never gets ready.
     """
@@ -133,6 +136,7 @@ class LaunchedDesktopGame(X11Game):
     ) -> None:
         super().__init__(profile_task(profile), say=say)
         self.profile = profile
+        self.is_rated = profile.score is not None and profile.score.thumbs
         self.own_screen_px = own_screen_px
         self._is_visible = visible
         self._guard: Guard | None = None
