@@ -6,11 +6,15 @@ with status 2. Everything else that escapes is our own fault and exits with stat
 
 from __future__ import annotations
 
-__all__ = ["UserError", "unreadable", "unwritable"]
+__all__ = ["GameEnded", "UserError", "unreadable", "unwritable"]
 
 
 class UserError(Exception):
     """Something that the user can fix: a wrong name, a missing or damaged file, a full disk."""
+
+
+class GameEnded(UserError):  # noqa: N818 - no error: the person is done
+    """The person has quit the game or closed its window: nothing is wrong, but there is nothing left to play."""
 
 
 def unreadable(file: object, error: OSError) -> UserError:

@@ -36,6 +36,7 @@ __all__ = [
     "output_json",
     "print_line",
     "said_aside",
+    "show_at_bottom",
     "show_what_python_prints",
     "shown",
 ]
@@ -113,9 +114,40 @@ def is_quiet() -> bool:
     return _quiet.is_set()
 
 
+_bottom = ""
+_writing = threading.RLock()
+_ERASE_LINE = "\r\x1b[K"
+
+
+def show_at_bottom(text: str) -> None:
+    """Have this as the last line of the terminal, rewritten in place and cut to its width; empty: none any more.
+
+    What else is said on stderr meanwhile comes above it.
+    """
+    global _bottom
+    with contextlib.suppress(OSError, ValueError), _writing:
+        line = shown(text)
+        width = (os.get_terminal_size(sys.stderr.fileno()).columns or 80) - 1
+        while line and _cells(line) > width:
+            line = line[:-1]
+        before, _bottom = _bottom, line
+        if line != before:
+            print(_ERASE_LINE + line, end="", file=sys.stderr, flush=True)
+
+
+def _cells(line: str) -> int:
+    """Columns that a line takes."""
+    return sum(1 + (unicodedata.east_asian_width(letter) in "WF") for letter in line)
+
+
 def _say(line: str) -> None:
     with contextlib.suppress(OSError, ValueError):  # stderr is closed, or whoever read it has gone
-        print(line, file=sys.stderr, flush=True)
+        if not _bottom:
+            print(line, file=sys.stderr, flush=True)
+            return
+        with _writing:
+            bell = "\a" * line.startswith("\a")
+            print(f"{bell}{_ERASE_LINE}{line.removeprefix(bell)}\n{_bottom}", end="", file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager

@@ -47,10 +47,10 @@ class InstantReplay:
         root: folder of recordings.
         user: who plays.
         seconds: how much is held; up to a second more.
-        take_events: as of `Recorder`.
+        take_events, note: as of `Recorder`.
 
     Attributes:
-        recordings: the folders that were written.
+        recordings, titles: as of `Recorder`.
     """
 
     def __init__(
@@ -59,8 +59,11 @@ class InstantReplay:
         user: str,
         seconds: float = 30.0,
         take_events: Callable[[], Sequence[InputEvent]] | None = None,
+        note: str = "",
     ) -> None:
         self.recordings: list[Path] = []
+        self.titles: dict[Path, str] = {}
+        self._note = note
         self._root = Path(root)
         self._user = user
         self._seconds = seconds
@@ -121,12 +124,15 @@ class InstantReplay:
     def _save(self, start: EpisodeStart) -> None:
         assert self._rings is not None
         task = start.task
-        info = new_info(task.env, task.env_subtype, start.fps, user=self._user, tasks=task.instructions)
+        info = new_info(
+            task.env, task.env_subtype, start.fps, user=self._user, tasks=task.instructions, note=self._note
+        )
         with _KeptWriter(self._root, info, self._rings) as writer:
             self.recordings.append(writer.path)
             for moment in self._moments:
                 writer.add(Frame(_NO_PICTURE, moment.time_ns), moment.executed, moment.instruction, moment.events)
             writer.close({"score": 0.0, "done": 0.0, "aborted": 0.0})
+            self.titles[writer.path] = writer.title
 
 
 class _KeptWriter(RecordingWriter):

@@ -11,6 +11,8 @@ from eyehand.players.hotkeys import Hotkeys
 
 __all__ = ["CollectOptions", "EpisodeOptions", "PersonOptions", "RecordOptions", "RecordPersonOptions"]
 
+_HOTKEYS = ("record", "pause", "keep", "instruction", "discard", "success", "failure")
+
 
 @dataclass(frozen=True, kw_only=True)
 class PersonOptions:
@@ -19,25 +21,34 @@ class PersonOptions:
     Attributes:
         instruction: what you are going to do, in words. Default: the profile's usual instruction. A line typed at the
             terminal while you play is another one.
+        note: a few words about what you record now; they stand in the titles of the recordings.
         wait: do not record yet: hold the last seconds, until a hotkey starts recording or keeps them.
         keep_seconds: how many seconds are held.
         key_record: the hotkey that starts and stops recording.
         key_pause: the hotkey that pauses: nothing is recorded or held.
         key_keep: the hotkey that keeps the last seconds.
-        key_instruction: the hotkey that goes to the profile's next instruction.
+        key_instruction: the hotkey that goes to the next instruction: yours and those of the profile.
+        key_discard: the hotkey that throws away what is being recorded, or else the last recording; it lies in the
+            folder .removed until you delete it.
+        key_success: the hotkey that ends the recording as a success; the next one begins.
+        key_failure: the hotkey that ends the recording as a failure; the next one begins.
     """
 
     instruction: str | None = None
+    note: str = ""
     wait: bool = False
     keep_seconds: float = 30.0
     key_record: str = "RightAlt+Home"
     key_pause: str = "RightAlt+End"
     key_keep: str = "RightAlt+Insert"
     key_instruction: str = "RightAlt+PageUp"
+    key_discard: str = "RightAlt+Delete"
+    key_success: str = "RightAlt+PageDown"
+    key_failure: str = "RightAlt+Backspace"
 
     def hotkeys(self) -> Hotkeys:
         """The detector of these keys. Errors as of `Hotkeys`."""
-        return Hotkeys({name: getattr(self, f"key_{name}") for name in ("record", "pause", "keep", "instruction")})
+        return Hotkeys({name: getattr(self, f"key_{name}") for name in _HOTKEYS})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,12 +60,14 @@ class RecordPersonOptions(PersonOptions):
         seconds: of recorded play, after which it ends; None: it does not.
         user: who plays, for the recording.
         hears_injected: see `Listener`.
+        shortest_s: what is shorter is no recording.
     """
 
     out: Path
     seconds: float | None = None
     user: str = "human"
     hears_injected: bool = False
+    shortest_s: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import defaultdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eyehand.clock import FPS
 from eyehand.collect.record_options import CollectOptions, RecordPersonOptions
 from eyehand.collect.record_options import RecordOptions as Options
-from eyehand.errors import UserError
+from eyehand.errors import GameEnded, UserError
 from eyehand.option_rules import flag, given_options
+from eyehand.terminal import clock_time, counted
 
 if TYPE_CHECKING:
     from eyehand.collect.person import PersonReport
 
 __all__ = ["Options", "run"]
+
+_LEAST_BYTES = 100_000_000
+_MOST_DROPPED = 0.02
 
 
 def run(options: Options) -> int:
@@ -33,7 +39,6 @@ def run(options: Options) -> int:
 
 def _record_person(options: Options, game: str) -> int:
     """Until the person, the time or the game is over. Ends with 130 after Ctrl-C."""
-    import sys
     from contextlib import closing
 
     from eyehand.desktop import require_xcb
@@ -50,13 +55,16 @@ def _record_person(options: Options, game: str) -> int:
     from eyehand.games.families import open_game
 
     options.person.hotkeys()
+    _check_space(options.out)
     seconds = None if options.minutes is None else options.minutes * 60
     wanted = RecordPersonOptions(out=options.out, seconds=seconds, **vars(options.person))
     with closing(open_game(game, realtime=True)) as played:
         if not isinstance(played, X11Game):
             raise UserError("People are recorded under X11: log in to an X11 session.")
-        report = record_person(played, wanted, typed=sys.stdin if sys.stdin.isatty() else None)
+        report = record_person(played, wanted)
     _print_person(report)
+    if isinstance(report.failure, GameEnded):
+        return 0
     if isinstance(report.failure, KeyboardInterrupt):
         return 130
     if report.failure is not None:
@@ -64,22 +72,43 @@ def _record_person(options: Options, game: str) -> int:
     return 0
 
 
+def _check_space(out: Path) -> None:
+    """Refuse a disk that is full already, before the game starts."""
+    place = out.absolute()
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    if free < _LEAST_BYTES:
+        raise UserError(f"Only {free / 1e6:.0f} MB of disk are free for {out}: make space or choose another place.")
+
+
 def _print_person(report: PersonReport) -> None:
-    """What was recorded, and how well."""
+    """What was recorded, the newest first, and how well."""
     from eyehand.console import Console
 
     console = Console(soft_wrap=True)
-    for path in report.recordings:
-        console.print(f"recording {path}")
-    median_ms, late_ms, most_ms = report.deviation_ms
+    if isinstance(report.failure, GameEnded):
+        console.print(f"the game is over: {report.failure}")
+    for path, title in reversed([*zip(report.recordings, report.titles, strict=True)]):
+        console.print(f"{title}  {path}")
+    for path in report.set_aside:
+        console.print(f"thrown away, until you delete it: {path}")
+    if report.num_short:
+        console.print(f"{counted(report.num_short, 'piece')} of less than a second not kept")
+    num_ticks = report.num_frames + report.num_dropped
     console.print(
-        f"{report.seconds / 60:.1f} minutes, {report.num_frames} frames, {report.num_dropped} dropped; "
-        f"encoding took {report.encoder_share:.0%} of one core"
+        f"{counted(len(report.recordings), 'recording')}, {clock_time(report.seconds)}, "
+        f"{counted(report.num_frames, 'frame')}; encoding took {report.encoder_share:.0%} of one core"
     )
-    console.print(
-        f"frames off their tick: p50 {median_ms:.1f} ms, p99 {late_ms:.1f}, max {most_ms:.1f}; "
-        f"{report.near_share:.1%} within 2 ms"
-    )
+    if report.num_dropped > _MOST_DROPPED * num_ticks:
+        console.print(
+            f"{report.num_dropped:,} of {num_ticks:,} frames were dropped, for this computer was too busy: end other "
+            "programs, or make the game's window smaller, and record anew",
+            style="yellow",
+        )
+    if report.num_frames:
+        median_ms, late_ms, _ = report.deviation_ms
+        console.print(f"half of the frames came within {median_ms:.1f} ms of their time, 99% within {late_ms:.1f} ms")
 
 
 def _record_player(options: Options, game: str) -> int:

@@ -41,7 +41,7 @@ from eyehand.recording.format import (
     annotate,
     event_to_message,
 )
-from eyehand.recording.title import new_id
+from eyehand.recording.title import new_id, title_of
 from eyehand.recording.video import CAPTURED, SMALL, VideoWriter, fit_lines
 from eyehand.safe_path import SafeName
 from eyehand.version import __version__
@@ -135,6 +135,11 @@ class RecordingWriter:
         self._guarded(lambda: self._write(frame, message))
         self.num_frames += 1
         self._before_ns = frame.time_ns
+
+    @property
+    def title(self) -> str:
+        """What it is called, as far as it goes."""
+        return title_of(self.info, self.num_frames / self.info.fps)
 
     def note(self, change_id: str, facts: Mapping[str, object]) -> None:
         """Add an entry to the change log: facts (as JSON) about the whole recording, such as its origin."""

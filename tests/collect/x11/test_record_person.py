@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
+import pty
 import re
+import select
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -32,6 +37,15 @@ from programs import small_disk
 from x_typist import MOVE, PRESS, RELEASE, Typist
 from x_window import Window, wait_until
 
+AT_A_TERMINAL = """
+import fcntl, os, sys, termios
+from eyehand.cli import main
+os.setsid()
+fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+sys.exit(main(sys.argv[1:]))
+"""
+"""The command line with the terminal at its stdin as its own."""
+
 
 class Run:
     """`record_person` on a thread, and what it says."""
@@ -43,7 +57,7 @@ class Run:
         self.report: PersonReport | None = None
         self.error: BaseException | None = None
         self.game = WindowGame(WindowQuery(title="Freedoom"), screen.name, screen.authority, say=self.said.append)
-        self.options = replace(RecordPersonOptions(out=out, hears_injected=True), **options)  # type: ignore[arg-type]
+        self.options = replace(RecordPersonOptions(out=out, hears_injected=True, shortest_s=0.0), **options)  # type: ignore[arg-type]
         self._thread = threading.Thread(target=self._record)
 
     def start(self) -> Run:
@@ -130,7 +144,20 @@ def person(display: XDisplay) -> Iterator[Typist]:
     person = Typist(display)
     person.do(MOVE, 0, 100, 50)
     yield person
-    for key in ("w", "d", "LeftShift", "RightAlt", "Home", "End", "Insert", "PageUp", "F1"):
+    for key in (
+        "w",
+        "d",
+        "LeftShift",
+        "RightAlt",
+        "Home",
+        "End",
+        "Insert",
+        "PageUp",
+        "Delete",
+        "PageDown",
+        "Backspace",
+        "F1",
+    ):
         person.key(key, False)
     person.do(RELEASE, 1)
     person.sync()
@@ -253,6 +280,7 @@ def test_nothing_is_recorded_while_paused_or_elsewhere(
     _press_hotkey(person, "End")
     recording.wait_frames(2, folders=2)
     chat = open_window("chat", size=(20, 20))
+    chat.configure(x=400, y=300)
     chat.focus()
     recording.wait_said("nothing is recorded: the window does not have the focus")
     _secret(person)
@@ -325,6 +353,129 @@ def test_instructions_are_chosen_while_playing(run: Callable[..., Run], person: 
     with Recording.open(recording.end().recordings[0]) as made:
         assert made.instructions[0] == "find the exit"
         assert made.instructions[-1] == "play the game"
+
+
+def test_takes_are_thrown_away_or_end_as_a_success_or_failure(run: Callable[..., Run], person: Typist) -> None:
+    recording = run(note="the third level").start()
+    for number, (key, said) in enumerate((("PageDown", "a success."), ("Delete", "this recording is thrown away"))):
+        recording.wait_frames(2, folders=number + 1)
+        _press_hotkey(person, key)
+        recording.wait_said(said)
+        recording.wait_said("stopped recording", number + 1)
+    recording.wait_said("\arecording", 3)
+    recording.wait_frames(2, folders=2)
+    _press_hotkey(person, "Backspace")
+    recording.wait_said("a failure.")
+    recording.wait_frames(2, folders=3)
+    report = recording.end()
+    with Recording.open(report.recordings[0]) as first, Recording.open(report.recordings[1]) as second:
+        assert (first.outcome["success"], second.outcome["success"]) == (1.0, 0.0)
+        assert first.title == report.titles[0]
+        assert first.title.endswith(", Freedoom, 0:00, the third level")
+    with Recording.open(report.recordings[2]) as third:
+        assert "success" not in third.outcome
+    (thrown_away,) = report.set_aside
+    assert thrown_away.parent == recording.out / ".removed"
+    with Recording.open(thrown_away) as kept_still:
+        assert kept_still.num_frames >= 2
+    assert report.num_frames == sum(Recording.open(path).num_frames for path in report.recordings)
+
+
+def test_the_last_recording_is_thrown_away_while_none_is_made(run: Callable[..., Run], person: Typist) -> None:
+    recording = run().start()
+    recording.wait_frames(2)
+    _press_hotkey(person, "End")
+    recording.wait_said("stopped recording")
+    _press_hotkey(person, "Delete")
+    recording.wait_said("the last recording is thrown away")
+    _press_hotkey(person, "Delete")
+    recording.wait_said("there is no recording to be thrown away")
+    _press_hotkey(person, "PageDown")
+    recording.wait_said("nothing is recorded that could be a success")
+    report = recording.end()
+    assert report.recordings == ()
+    assert len(report.set_aside) == 1
+
+
+def test_a_fragment_is_no_recording(run: Callable[..., Run], person: Typist) -> None:
+    recording = run(shortest_s=3600.0).start()
+    recording.wait_frames(2)
+    _press_hotkey(person, "End")
+    recording.wait_said("stopped recording")
+    report = recording.end()
+    assert (report.recordings, report.num_short, report.num_frames) == ((), 1, 0)
+    assert recording.folders() == []
+
+
+def test_only_a_whole_window_of_one_size_is_recorded(
+    run: Callable[..., Run], window: Window, open_window: Callable[..., Window]
+) -> None:
+    recording = run().start()
+    recording.wait_frames(2)
+    window.configure(width=160, height=120)
+    recording.wait_said("the window is 160x120 now: a new recording begins")
+    recording.wait_frames(2, folders=2)
+    window.configure(x=560)
+    recording.wait_said("the window is partly off the screen (50% of it); move it back")
+    window.configure(x=10)
+    recording.wait_frames(2, folders=3)
+    above = open_window("a chat above it", size=(40, 40))
+    above.configure(x=20, y=20)
+    recording.wait_said("the window is partly covered by another one")
+    above.configure(x=400, y=300)
+    recording.wait_frames(2, folders=4)
+    sizes = [Recording.open(path).decode_captured(0, 1).shape[1:3] for path in recording.end().recordings]
+    assert sizes == [(100, 200), *[(120, 160)] * 3]
+
+
+@pytest.mark.slow
+def test_what_is_typed_stays_in_one_piece_and_the_end_of_the_game_is_no_error(
+    screen: OwnScreen, window: Window, person: Typist, tmp_path: Path
+) -> None:
+    """The whole command in a terminal of its own."""
+    ours, theirs = pty.openpty()
+    out = tmp_path / "me"
+    command = [sys.executable, "-c", AT_A_TERMINAL, "record", "--window", "Freedoom", "--out", str(out)]
+    process = subprocess.Popen(
+        command,
+        env={**os.environ, **screen.environment},
+        stdin=theirs,
+        stderr=theirs,
+        stdout=subprocess.PIPE,
+    )
+    os.close(theirs)
+    shown = bytearray()
+
+    def has(part: str) -> bool:
+        if select.select([ours], [], [], 0.0)[0]:
+            with contextlib.suppress(OSError):  # its other end is closed
+                shown.extend(os.read(ours, 65536))
+        return part.encode() in shown
+
+    try:
+        wait_until(lambda: has("recording 0:01"), "a status line")
+        os.write(ours, b"run to the rihg")
+        wait_until(lambda: has("> run to the rihg"), "the half-typed line")
+        del shown[:]
+        os.write(ours, b"\x7f\x7fght\n")
+        wait_until(lambda: has("instruction: run to the right\r\n"), f"the whole line, not {shown}")
+        wait_until(lambda: has("recording 0:03"), "it goes on")
+        assert b"free" in shown
+        window.core.DestroyWindow(window.id)
+        window.sync()
+        wait_until(lambda: process.poll() is not None or has("\0"), "its end")
+        told = process.communicate(timeout=60)[0].decode()
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+    assert process.returncode == 0, told
+    assert "the game is over: The window was closed" in told
+    assert "1 recording, 0:0" in told
+    (path,) = out.iterdir()
+    assert str(path) in told
+    with Recording.open(path) as made:
+        assert made.instructions[-1] == "run to the right"
 
 
 def test_it_ends_after_its_time(run: Callable[..., Run]) -> None:

@@ -47,6 +47,9 @@ class WindowCapture:
         display: where the window is.
         window: its number.
 
+    Attributes:
+        off_screen_share: share of the last picture that was off the screen, and is black.
+
     Raises:
         UserError: the display has fewer than 24 bits of colour.
     """
@@ -54,6 +57,7 @@ class WindowCapture:
     def __init__(self, display: XDisplay, window: int) -> None:
         self.display = display
         self.window = window
+        self.off_screen_share = 0.0
         self._segments = _Segments(display)
         self._has_shm = display.has_extension("MIT-SHM")
         self._rectangle: tuple[int, int, int, int] | None = None
@@ -131,6 +135,7 @@ class WindowCapture:
         finally:
             if segment is not None and not is_taken:
                 self._segments.put_back(segment)
+        self.off_screen_share = 1 - width * height / (size.width * size.height)
         return _on_black(flat.reshape(height, width, 4), (size.height, size.width), top, left)
 
     def _ask(self, rectangle: tuple[int, int, int, int]) -> tuple[Any, _Segment | None]:

@@ -77,6 +77,11 @@ class LaunchedGame:
         """Whether the started program still runs."""
         return self._process.poll() is None
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether it has ended otherwise than by being quit."""
+        return self._process.poll() not in (None, 0)
+
     def ends_within(self, patience_s: float) -> bool:
         """Wait at most this time; whether it has ended."""
         try:

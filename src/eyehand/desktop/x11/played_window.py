@@ -23,6 +23,9 @@ from eyehand.desktop.x11.windows import WindowState, WindowWatch
 
 __all__ = ["PlayedWindow"]
 
+_MOST_OFF_SCREEN = 0.02
+"""An edge of a window that is as large as the screen may be off it."""
+
 
 class PlayedWindow:
     """A window that is captured and played.
@@ -77,6 +80,16 @@ class PlayedWindow:
             return self.capture.grab()
         except NotVisible as reason:
             return reason.state
+
+    @property
+    def flaw(self) -> str | None:
+        """Why the last picture did not show all of the window, as what follows "the window"; None: it did."""
+        share = self.capture.off_screen_share
+        if share > _MOST_OFF_SCREEN:
+            return f"is partly off the screen ({share:.0%} of it); move it back"
+        if self.watch.is_partly_covered and not share:  # what is off the screen counts as covered
+            return "is partly covered by another one; move that away, or this one to the front"
+        return None
 
     def do(self, action: Action) -> WindowState:
         """As `Injector.do`."""

@@ -135,12 +135,17 @@ class WindowWatch:
     Args:
         display: a connection for this object alone.
         window: number of the window.
+
+    Attributes:
+        is_partly_covered: other windows lie over a part of it, as of the last call; never so under a compositing window
+            manager, where its picture is whole all the same.
     """
 
     def __init__(self, display: XDisplay, window: int) -> None:
         self.display = display
         self.window = window
         self._is_covered = False
+        self.is_partly_covered = False
         self._lost_focus = False
         self._is_known_ready = False
         self._top: int | None = None
@@ -227,6 +232,7 @@ class WindowWatch:
                 self._lost_focus |= is_real_focus_loss(event)
             elif isinstance(event, x.VisibilityNotifyEvent):
                 self._is_covered = event.state == x.Visibility.FullyObscured
+                self.is_partly_covered = event.state == x.Visibility.PartiallyObscured
             elif isinstance(event, x.ReparentNotifyEvent):
                 self._top = None
                 self._inside.clear()

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from eyehand.action import NOTHING, Action
 from eyehand.clock import FPS, Clock, SystemClock
 from eyehand.desktop.window_query import WindowState
-from eyehand.errors import UserError
+from eyehand.errors import GameEnded
 from eyehand.frame import Frame
 from eyehand.game import Listening, Outcome, TaskInfo
 from eyehand.games.desktop.score import ScoreWatch
@@ -149,7 +149,7 @@ class DesktopGame(ABC):
     def check_alive(self, state: WindowState) -> None:
         """Raise a UserError if there is nothing left to play. May open another window in place of one that is gone."""
         if state is WindowState.GONE:
-            raise UserError("The window was closed: everything is released.")
+            raise GameEnded("The window was closed: everything is released.")
 
     def begin(self) -> None:
         """The round begins: wait for its first picture."""

@@ -22,7 +22,7 @@ from eyehand.desktop.x11.listener import Listener
 from eyehand.desktop.x11.played_window import PlayedWindow
 from eyehand.desktop.x11.screen import OwnScreen
 from eyehand.desktop.x11.windows import WindowQuery, WindowState, find_window, pick_window
-from eyehand.errors import UserError
+from eyehand.errors import GameEnded, UserError
 from eyehand.frame import picture_change
 from eyehand.games.desktop.game import LOOK_S, DesktopGame
 from eyehand.games.desktop.score import Look, ScoreWatch, lines_number, screen_number
@@ -185,9 +185,11 @@ class LaunchedDesktopGame(X11Game):
         game = self._game
         if game is not None and (state is WindowState.GONE or not game.is_running):
             if game.ends_within(_LAST_MOMENT_S):  # its last words come after its window is gone
-                raise UserError(f"{self.profile.name} has ended ({game.last_words()}): everything is released.")
+                if game.has_failed or self._may_renew_until_s:
+                    raise UserError(f"{self.profile.name} has ended ({game.last_words()}): everything is released.")
+                raise GameEnded(f"{self.profile.name} has ended: everything is released.")
             if time.monotonic() > self._may_renew_until_s:
-                raise UserError(f"{self.profile.name} has closed its window: everything is released.")
+                raise GameEnded(f"{self.profile.name} has closed its window: everything is released.")
             # It begins. Games that use SDL make a window, find out how to draw, and may then make it anew.
             super().close()
             return self._open_window(game)
