@@ -29,6 +29,7 @@ from eyehand.checkpoint_files import (
     Description,
     ReplacedError,
     StoredTensors,
+    checkpoint_name,
     file_sha256,
     read_description,
 )
@@ -236,7 +237,7 @@ def _load(stored: StoredCheckpoint) -> Checkpoint:
     _fill(policy, stored.state, stored.folder)
     return Checkpoint(
         policy=policy.eval(),
-        name=stored.folder.name,
+        name=checkpoint_name(stored.folder),
         fps=stored.description.fps,
         mouse_sampling=stored.description.mouse_sampling,
         temperature=stored.description.temperature,

@@ -24,7 +24,7 @@ from eyehand.frame import RESIZE_VERSION
 from eyehand.typed import typed
 
 __all__ = ["DESCRIPTION", "FORMAT_VERSION", "Description", "ReplacedError", "StoredTensors", "file_sha256"]
-__all__ += ["read_description"]
+__all__ += ["checkpoint_name", "read_description"]
 
 FORMAT_VERSION = 1
 DESCRIPTION = "checkpoint.json"
@@ -32,6 +32,17 @@ DESCRIPTION = "checkpoint.json"
 _MOST_JSON_BYTES = 16 << 20
 _MOST_FPS = 1000.0
 _MOST_TEMPERATURE = 1e6
+
+
+def checkpoint_name(folder: Path | str) -> str:
+    """What people call the checkpoint in a folder: RUN/policy and RUN/checkpoints/step-00000500 by their run."""
+    folder = Path(folder)
+    if folder.name == "policy":
+        return folder.absolute().parent.name or folder.name
+    if folder.parent.name == "checkpoints" and folder.name.startswith("step-"):
+        step = folder.name.removeprefix("step-").lstrip("0")
+        return f"{folder.absolute().parent.parent.name}, step {step}"
+    return folder.name
 
 
 @dataclass(frozen=True)

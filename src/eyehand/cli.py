@@ -45,6 +45,7 @@ COMMANDS: dict[str, str] = {
     "play": "Let a player play live, with a report and a video.",
     "play-with": "Play a game together with the agent, each on a screen of their own.",
     "view": "Watch, and take over, live play in the browser.",
+    "last": "Open the newest report of play, training or evaluation.",
     "evaluate": "Measure a policy by playing, beside random and demonstrator.",
     "checkpoint": "Show, import, export and verify checkpoints.",
     "serve": "Play for clients on a socket, as Open P2P's model server does.",

@@ -29,7 +29,7 @@ class TaskInfo:
         env: the game's name for recordings (`doom`), the task after it (`aim`).
         instructions: the task in English, in at least two wordings; the first is the usual one.
         time_limit_s: an episode ends after this many seconds of game time.
-        score: what the score counts, in a few words with its unit ("monsters killed").
+        score: what the score counts, in a few words with its unit ("monsters killed"); "": the game tells none.
     """
 
     name: str

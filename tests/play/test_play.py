@@ -7,6 +7,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -14,15 +16,19 @@ import numpy as np
 import pytest
 
 from eyehand.action import Action
+from eyehand.cli import main
 from eyehand.clock import SystemClock
+from eyehand.commands.play import say_what_came_of_it
 from eyehand.errors import UserError
 from eyehand.frame import Frame
 from eyehand.game import Outcome, TaskInfo
 from eyehand.play.play import play_live, play_with
-from eyehand.play.play_options import AgentOptions, PlayOptions
+from eyehand.play.play_options import AgentOptions, PlayOptions, TakeoverOptions
 from eyehand.players.random import RandomPlayer
 from eyehand.recording.reader import Recording, find_recordings
+from eyehand.viewer.running import running_plays
 from patience import wait_until
+from viewer_page import Page
 
 RANDOM = AgentOptions(player="random")
 
@@ -98,6 +104,62 @@ def test_ctrl_c_gives_the_report_of_what_was_played(tmp_path: Path) -> None:
     (tmp_path / "report.html").mkdir()
     with pytest.raises(UserError, match=r"Cannot write .*report\.html"):
         play_with(game, RandomPlayer(), options, interrupt)
+
+
+def test_a_person_takes_over_and_ends_play_on_its_page_which_is_a_normal_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class EndlessGame(ShortGame):
+        def observe(self) -> Frame:
+            return Frame(np.zeros((48, 64, 3), np.uint8), SystemClock().now_ns(), self.num_acts)
+
+        def outcome(self) -> Outcome:
+            return Outcome()
+
+    def person() -> None:
+        page = Page(running_plays()[0].url)
+
+        def is_shown(turn: str, **message: object) -> bool:
+            page.say(**message)
+            return bool(page.show()[0]["turn"] == turn)
+
+        held = {"keys": ["a"], "buttons": [], "dx": 0, "dy": 0, "scroll": 0}
+        wait_until(lambda: is_shown("person", input=held), "the person plays")
+        assert all(is_shown("person", input=held) for _ in range(4)), "of several ticks, all is the person's"
+        wait_until(lambda: is_shown("agent", resume=True), "the agent plays")
+        page.say(stop=True)
+        page.close()
+
+    def begin(seconds: float, score: float) -> None:
+        if not thread.ident:
+            thread.start()
+
+    thread = threading.Thread(target=person)
+    monkeypatch.chdir(tmp_path)
+    game = EndlessGame(is_realtime=True)
+    game.task = replace(TASK, score="")
+    options = PlayOptions(agent=RANDOM, seconds=900, video=False, person=TakeoverOptions(view="on"))
+    report = play_with(game, RandomPlayer(), options, begin)
+    thread.join()
+    assert (report.end, report.is_interrupted) == ("you ended it (F12)", False)
+    assert report.mean_score is None
+    assert [turn.is_person for turn in report.turns] == [False, True, False]
+    assert sum(turn.num_ticks for turn in report.turns) == len(report.ticks)
+    said = capsys.readouterr().err
+    assert "random plays test/short until you leave the game: “wait”." not in said
+    assert "random plays test/short for 15:00: “wait”." in said
+    assert "RightAlt+Home gives it back to the agent, F12 ends play." in said
+    assert "Who played" in Path("out/play/1/report.html").read_text()
+    assert say_what_came_of_it(report) == 0
+    printed = capsys.readouterr().out
+    assert "no score" in printed
+    assert "in 1 takeover\n" in printed
+
+    assert len(play_with(ShortGame(is_realtime=False), RandomPlayer(), replace(options, seconds=0.2)).ticks) == 4
+    assert main(["last", "--no-open"]) == 0
+    assert capsys.readouterr().out == "out/play/2/report.html\n"
+    assert main(["last", "--no-open", "data"]) == 2
+    assert not any(path.name == "3" for path in Path("out/play").iterdir())
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,11 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from eyehand.checkpoint_files import checkpoint_name
 from eyehand.collect.dagger import Dagger
 from eyehand.collect.record_options import CollectOptions
 from eyehand.collect.self_imitation import SelfImitation
@@ -152,7 +152,7 @@ def _record(options: CollectOptions, job: _Job, batched: RolloutPlayer | None) -
         number, ticks_left = job.first_seed, job.minutes * 60 * game.fps
         while ticks_left > 0 if job.episodes is None else number < job.first_seed + job.episodes:
             seed, attempt = (number, 0) if options.tries == 1 else divmod(number, options.tries)
-            recorder = Recorder(options.out, user=Path(options.player).name, take_events=episodes.take_events)
+            recorder = Recorder(options.out, user=checkpoint_name(options.player), take_events=episodes.take_events)
             rng = np.random.default_rng([seed, 0x434F4C4C])
             instruction = str(rng.choice(game.task.instructions)) if rng.random() < options.instructed else None
             player = disturbed if rng.random() < options.noise_injection else calm

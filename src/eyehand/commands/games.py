@@ -58,7 +58,7 @@ def _list(options: Options) -> int:
     for task in tasks:
         is_missing = family_of(task.name).missing(task.name) is not None
         missing += is_missing
-        table.add_row(f"{task.name} *" if is_missing else task.name, task.instructions[0], task.score)
+        table.add_row(f"{task.name} *" if is_missing else task.name, task.instructions[0], task.score or "none")
     console = Console()
     console.print(table)
     console.print("`eyehand games show NAME` says more of a game." + " *: not installed" * bool(missing))
@@ -78,7 +78,7 @@ def _show(options: Options, name: str) -> int:
     lines = {
         "game": task.name,
         "instructions": "; ".join(task.instructions),
-        "score": task.score,
+        "score": task.score or "none",
         "limit": f"{task.time_limit_s:g} s",
         "plays": "in real time" if not family.can_step else "in real time, and stepped (record, evaluate)",
         "installed": family.missing(name) or "yes",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 
 from eyehand.commands.play import say_what_came_of_it
 from eyehand.play.play_options import LiveOptions
@@ -29,7 +28,6 @@ class Options(LiveOptions):
     own_screen: str = "640x480"
     visible: bool = False
     seconds: float = 86400.0
-    out: Path = Path("out/play-with")
 
 
 def run(options: Options) -> int:
@@ -51,4 +49,4 @@ def run(options: Options) -> int:
     )
     with closing(game), options.agent.opened(game) as player:
         report = play_with(game, player, options, has_ended=lambda: game.has_ended)
-    return say_what_came_of_it(report, options)
+    return say_what_came_of_it(report)

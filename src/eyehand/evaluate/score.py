@@ -16,6 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from eyehand.checkpoint_files import checkpoint_name
 from eyehand.errors import UserError, unreadable
 from eyehand.evaluate.score_options import EvaluateOptions
 from eyehand.evaluate.statistics import Estimate, Normalised, mean_estimate, normalised_scores
@@ -208,7 +209,7 @@ def play_agent(
     progress: Progress = no_progress,
 ) -> list[EpisodeScore]:
     """Let an agent play these seeds of every game, told the game's own instructions; errors as of `evaluate`."""
-    label = Path(checkpoint).name
+    label = checkpoint_name(checkpoint)
     jobs = [job for game in games for job in _cut(_Job(game, checkpoint, label, tuple(seeds)))]
     episodes: list[EpisodeScore] = []
     progress(what, 0, len(games) * len(seeds))
@@ -256,7 +257,7 @@ def _agent_name(options: EvaluateOptions) -> str | None:
     """The checkpoint's name, changed if it is that of a baseline."""
     if options.checkpoint is None:
         return None
-    name = Path(options.checkpoint).name
+    name = checkpoint_name(options.checkpoint)
     return f"agent {name}" if name in BASELINES else name
 
 

@@ -43,7 +43,7 @@ class Shown:
         keys, buttons, dx, dy: of the executed Action.
         instruction: None: none.
         player, task: names for the corners of the picture.
-        score, score_name: how it stands, and what it counts.
+        score, score_name: how it stands, and what it counts; "": the game tells none.
         seconds: time in the episode.
         latency_ms: frame to action; None in a stepped game or where no action came in time.
         is_late: whether no action came in time, or one on an earlier picture.
@@ -134,7 +134,8 @@ class Hud:
         left, top = 448, self.picture_height_px
         name = _shorten(shown.score_name, 12, WIDTH_PX - left - 8)
         draw.text((left, top + 10), name, _DIM, _font(12))
-        draw.text((left, top + 25), _number(shown.score), _TEXT, _font(32))
+        if shown.score_name:
+            draw.text((left, top + 25), _number(shown.score), _TEXT, _font(32))
         draw.text((left, top + 68), "time", _DIM, _font(12))
         draw.text((left, top + 83), f"{shown.seconds:.1f} s", _TEXT, _font(15))
         draw.text((left + 84, top + 68), "latency", _DIM, _font(12))

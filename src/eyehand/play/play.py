@@ -26,16 +26,20 @@ from eyehand.play.overlay import OverlayObserver
 from eyehand.play.play_options import LiveOptions, PlayOptions
 from eyehand.play.report import TIME_IS_OVER, EpisodeReport, Machine, PlayReport, Second, write_report
 from eyehand.play.shared import SharedPlay, check_takeover, share
+from eyehand.play.told import PaceObserver, introduction, lateness
+from eyehand.play.turns import TurnsObserver
 from eyehand.player import Player
 from eyehand.players.takeover import Takeover, Turn
 from eyehand.session import EpisodeEnd, EpisodeStart, Observer, Session, Tick
-from eyehand.terminal import announce
+from eyehand.terminal import announce, said_aside
 
 if TYPE_CHECKING:
     from eyehand.collect.recorder import Recorder
     from eyehand.viewer.viewer import Viewer
 
 __all__ = ["play_live", "play_with"]
+
+_OUT = Path("out/play")
 
 
 def play_live(options: PlayOptions, on_score: Callable[[float, float], None] | None = None) -> PlayReport:
@@ -52,7 +56,7 @@ def play_live(options: PlayOptions, on_score: Callable[[float, float], None] | N
     from eyehand.games.families import open_game
     from eyehand.players.kinds import player_kind
 
-    with _alone(options):
+    with _alone(options) as out:
         game = open_game(
             options.game_name,
             realtime=True,
@@ -60,7 +64,7 @@ def play_live(options: PlayOptions, on_score: Callable[[float, float], None] | N
             screen=options.screen,
         )
         with contextlib.closing(game), options.agent.opened(game) as player:
-            return _play(game, player, options, on_score)
+            return _play(game, player, options, out, on_score)
 
 
 def play_with(
@@ -68,45 +72,70 @@ def play_with(
     player: Player,
     options: LiveOptions,
     on_score: Callable[[float, float], None] | None = None,
-    has_ended: Callable[[], bool] = lambda: False,
+    has_ended: Callable[[], bool] | None = None,
 ) -> PlayReport:
     """`play_live` with a game and a player that are there already; the caller closes the game.
 
-    No further episode begins once `has_ended` says so.
+    No further episode begins once `has_ended` says so: the person has left.
     """
-    with _alone(options):
-        return _play(game, player, options, on_score, has_ended)
+    with _alone(options) as out:
+        return _play(game, player, options, out, on_score, has_ended)
 
 
 def _play(
     game: Game,
     player: Player,
     options: LiveOptions,
+    out: Path,
     on_score: Callable[[float, float], None] | None,
-    has_ended: Callable[[], bool] = lambda: False,
+    has_ended: Callable[[], bool] | None = None,
 ) -> PlayReport:
     name: str = getattr(player, "name", Path(options.agent.name).name)
-    with share(game, player, options.person) as shared:
-        return _play_shared(shared, name, options, on_score, has_ended)
+    facts = getattr(getattr(player, "checkpoint", None), "facts", {})
+    with share(game, player, options.person) as shared, said_aside(announce) as tell:
+        instruction = _instruction(options, game)
+        seconds = None if has_ended is not None else options.seconds
+        keys = None if shared.takeover is None else options.person
+        for sentence in introduction(name, facts, game.task, seconds, instruction, keys, _how(options, shared)):
+            tell(sentence)
+        return _play_shared(shared, name, options, out, instruction, tell, on_score, has_ended or (lambda: False))
+
+
+def _how(options: LiveOptions, shared: SharedPlay) -> str:
+    """How the person takes over, in words."""
+    if shared.takeover is None:
+        can_watch = shared.viewer is None and options.person.takeover
+        return "add --view on to watch it and take over in the browser" if can_watch else "nobody can take over"
+    if shared.take_events is None:
+        return "click into the picture on the page to play yourself"
+    return "any key, click or motion of your mouse in the game takes over"
+
+
+def _instruction(options: LiveOptions, game: Game) -> str | None:
+    return (options.instruction if options.instruction is not None else game.task.instructions[0]) or None
 
 
 def _play_shared(
     shared: SharedPlay,
     name: str,
     options: LiveOptions,
+    out: Path,
+    instruction: str | None,
+    tell: Callable[[str], None],
     on_score: Callable[[float, float], None] | None,
     has_ended: Callable[[], bool],
 ) -> PlayReport:
     game, player, takeover = shared.game, shared.player, shared.takeover
     date = datetime.now().astimezone().isoformat(timespec="seconds")
-    instruction = (options.instruction if options.instruction is not None else game.task.instructions[0]) or None
     timed = TimedGame(game, player_stages(player))
     watchers = _Watchers(
         LatencyObserver(timed),
         _Scores(on_score, game.fps),
-        OverlayObserver(options.out / "play.mp4", name, game.fps) if options.video else None,
+        OverlayObserver(out / "play.mp4", name, game.fps) if options.video else None,
         _open_recorder(options, shared, name),
         shared.viewer,
+        PaceObserver(tell, with_video=options.video),
+        None if takeover is None else TurnsObserver(),
     )
     failure: BaseException | None = None
     try:
@@ -120,17 +149,22 @@ def _play_shared(
     finally:
         if watchers.overlay is not None:
             watchers.overlay.close()
+    if failure is not None and _is_ended_by_person(failure, takeover) and watchers.latency.timings():
+        failure, end = None, f"you ended it ({options.person.panic_key})"
+    else:
+        end = _end(failure, has_ended)
     is_interrupted = isinstance(failure, KeyboardInterrupt)
     report = replace(
         watchers.report(game.task, game.fps, name, instruction),
-        end=_end(failure, takeover, has_ended),
+        end=end,
         is_interrupted=is_interrupted,
         date=date,
+        folder=str(out),
     )
     if failure is not None and not report.ticks:
         raise failure
     try:
-        write_report(report, options.out)
+        write_report(report, out)
     except UserError as error:
         _print_lost(report)
         if failure is None or is_interrupted:
@@ -138,7 +172,7 @@ def _play_shared(
         announce(str(error))
         raise failure from error
     if failure is not None and not is_interrupted:
-        announce(f"what was played until it ended is in {options.out / 'report.html'}")
+        announce(f"what was played until it ended is in {out / 'report.html'}")
         raise failure
     return report
 
@@ -151,12 +185,16 @@ def _print_lost(report: PlayReport) -> None:
     print_report(report, Console(stderr=True))
 
 
-def _end(failure: BaseException | None, takeover: Takeover | None, has_ended: Callable[[], bool]) -> str:
+def _is_ended_by_person(failure: BaseException, takeover: Takeover | None) -> bool:
+    """Whether it is what the panic key and the page's button do: a normal end."""
+    is_signal = isinstance(failure, KeyboardInterrupt | SystemExit)
+    return is_signal and takeover is not None and takeover.turn is Turn.NOBODY
+
+
+def _end(failure: BaseException | None, has_ended: Callable[[], bool]) -> str:
     """What ended play, in words."""
     if failure is None:
         return "the game was left" if has_ended() else TIME_IS_OVER
-    if isinstance(failure, KeyboardInterrupt | SystemExit) and takeover is not None and takeover.turn is Turn.NOBODY:
-        return "the panic key"
     if isinstance(failure, KeyboardInterrupt):
         return "Ctrl-C"
     if isinstance(failure, SystemExit):
@@ -165,15 +203,39 @@ def _end(failure: BaseException | None, takeover: Takeover | None, has_ended: Ca
 
 
 @contextlib.contextmanager
-def _alone(options: LiveOptions) -> Iterator[None]:
-    """With checked options, and nobody else writing into the folders of the report and of the recordings."""
+def _alone(options: LiveOptions) -> Iterator[Path]:
+    """The folder of the report, with checked options, and nobody else writing there or where the recordings are."""
     if options.seconds <= 0:
         raise UserError(f"--seconds must be more than 0, not {options.seconds:g}.")
     check_takeover(options.person)
     with contextlib.ExitStack() as stack:
-        for folder in {each.absolute(): each for each in (options.out, options.record) if each is not None}.values():
+        out = stack.enter_context(_numbered(_OUT)) if options.out is None else options.out
+        for folder in {each.absolute(): each for each in (out, options.record) if each is not None}.values():
             stack.enter_context(alone_in(folder, "play"))
-        yield
+        yield out
+
+
+@contextlib.contextmanager
+def _numbered(folder: Path) -> Iterator[Path]:
+    """A new folder in this one, whose name is the next number; removed at the end if nothing came of it."""
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        number = max((int(path.name) for path in folder.iterdir() if path.name.isdecimal()), default=0)
+        while True:
+            number += 1
+            with contextlib.suppress(FileExistsError):  # another play has just taken it
+                (new := folder / str(number)).mkdir()
+                break
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(f"Cannot write to {folder} ({reason}): make space or choose another folder, --out.") from error
+    try:
+        yield new
+    finally:
+        with contextlib.suppress(OSError):
+            for each in (new, *made):
+                each.rmdir()
 
 
 def _open_recorder(options: LiveOptions, shared: SharedPlay, name: str) -> Recorder | None:
@@ -228,16 +290,20 @@ class _Watchers:
     overlay: OverlayObserver | None
     recorder: Recorder | None
     viewer: Viewer | None = None
+    pace: PaceObserver | None = None
+    turns: TurnsObserver | None = None
 
     @property
     def observers(self) -> list[Observer]:
         """The latency first: it reads the machine's state before the others use it."""
         observers: list[Observer] = [self.latency, self.scores]
-        return observers + [observer for observer in (self.viewer, self.overlay, self.recorder) if observer is not None]
+        others = (self.pace, self.turns, self.viewer, self.overlay, self.recorder)
+        return observers + [observer for observer in others if observer is not None]
 
     def report(self, task: TaskInfo, fps: float, player: str, instruction: str | None) -> PlayReport:
         """Their measurements."""
         timings, windows = self.latency.timings(), self.latency.windows
+        timing = summarise(timings, fps)
         overlay = self.overlay
         return PlayReport(
             game=task.name,
@@ -246,7 +312,7 @@ class _Watchers:
             score_name=task.score,
             fps=fps,
             episodes=tuple(self.scores.episodes),
-            timing=summarise(timings, fps),
+            timing=timing,
             quiet=summarise(timings, fps, quiet_only=True),
             machine=_machine(windows),
             seconds=tuple(_second(window, self.latency.origin_ns) for window in windows),
@@ -254,8 +320,19 @@ class _Watchers:
             video=overlay.path.name if overlay is not None and overlay.is_complete else None,
             frames_dropped=overlay.num_dropped if overlay is not None else 0,
             recordings=tuple(str(folder) for folder in self.recorder.recordings) if self.recorder else (),
-            problem=f"The video was not written: {overlay.problem}." if overlay and overlay.problem else None,
+            problem=self._problem(timing.on_time),
+            turns=() if self.turns is None else tuple(self.turns.turns),
         )
+
+    def _problem(self, on_time: float) -> str | None:
+        """What went wrong beside the play, in words."""
+        problems = []
+        if self.overlay is not None and self.overlay.problem:
+            problems.append(f"The video was not written: {self.overlay.problem}.")
+        late = None if self.pace is None else lateness(on_time, self.pace.width_px, with_video=self.overlay is not None)
+        if late is not None and self.latency.timings():
+            problems.append(late[0].upper() + late[1:])
+        return " ".join(problems) or None
 
 
 def _second(window: MachineWindow, origin_ns: int) -> Second:

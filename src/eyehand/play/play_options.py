@@ -92,7 +92,7 @@ class LiveOptions:
         seconds: how long to play.
         seed: of the first episode; the following ones count on.
         record: folder that gets a recording of every episode.
-        out: folder for report.html, report.json and play.mp4.
+        out: folder for report.html, report.json and play.mp4. Default: a new one, out/play/NUMBER.
         video: write play.mp4, the picture with keys and mouse drawn beneath it.
         person: how a person takes over.
     """
@@ -103,7 +103,7 @@ class LiveOptions:
     seconds: float = 60.0
     seed: int = 0
     record: Path | None = None
-    out: Path = Path("out/play")
+    out: Path | None = None
     video: bool = True
     person: TakeoverOptions = field(default_factory=TakeoverOptions)
 

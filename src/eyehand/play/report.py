@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from eyehand.pages import page, plots
 from eyehand.play.latency import Spread, TickTiming, Timing
+from eyehand.play.turns import PlayedTurn, num_takeovers, persons_share
 from eyehand.replaced import replaced
+from eyehand.terminal import clock_time, counted
 
 if TYPE_CHECKING:
     from eyehand.console import Console
@@ -90,7 +92,7 @@ class PlayReport:
 
     Attributes:
         game, player, instruction: who played what and what was said.
-        score_name: what the scores count.
+        score_name: what the scores count; "": the game tells none.
         fps: ticks per second.
         episodes: in order of play.
         timing: over all ticks; quiet: over the seconds in which the host stole less than 12%.
@@ -98,8 +100,10 @@ class PlayReport:
         ticks: every tick.
         video: file of the video; None where there is none. frames_dropped: frames that it lacks.
         recordings: folders of the recorded episodes.
-        end: what ended it. is_interrupted: it was Ctrl-C or the panic key.
+        end: what ended it. is_interrupted: it was Ctrl-C.
         date: when it began, ISO 8601. problem: something that went wrong beside the play.
+        turns: who was in control when; empty where nobody could take over.
+        folder: where the report lies.
     """
 
     game: str
@@ -120,10 +124,21 @@ class PlayReport:
     is_interrupted: bool = False
     date: str = ""
     problem: str | None = None
+    turns: tuple[PlayedTurn, ...] = ()
+    folder: str = ""
+
+    @property
+    def taken_over(self) -> str:
+        """How much of it a person played, in words; "": nobody did."""
+        num = num_takeovers(self.turns)
+        share = persons_share(self.turns)
+        return f"you played {share:.0%} of the ticks, in {counted(num, 'takeover')}" if num else ""
 
     @property
     def mean_score(self) -> float | None:
-        """Mean score of the finished episodes; of all where none was finished; None where nothing was played."""
+        """Mean score of the finished episodes; of all where none was finished; None where there is no score."""
+        if not self.score_name:
+            return None
         scores = [episode.score for episode in self.episodes if episode.is_finished]
         scores = scores or [episode.score for episode in self.episodes]
         return sum(scores) / len(scores) if scores else None
@@ -162,11 +177,13 @@ def print_report(report: PlayReport, console: Console) -> None:
     """The report in a terminal: the score line, then the timing."""
     from eyehand.console import Table
 
-    score = "nothing played" if report.mean_score is None else f"{report.mean_score:.2f} {report.score_name}"
-    count = f"{len(report.episodes)} episode{'s' if len(report.episodes) != 1 else ''}"
+    score = "" if report.mean_score is None else f"{report.mean_score:.2f} {report.score_name}"
+    count = counted(len(report.episodes), "episode")
     console.print(report.game, style="bold", end=" · ")
     console.print(report.player, end=" · ")
-    console.print(score, style="bold", end=f" ({count})\n")
+    console.print(score or ("no score" if report.episodes else "nothing played"), style="bold", end=f" ({count})\n")
+    if report.taken_over:
+        console.print(report.taken_over)
     if report.instruction:
         console.print(f"“{report.instruction}”", style="italic")
     table = Table(box=None, pad_edge=False, header_style="dim")
@@ -221,6 +238,7 @@ def _html(report: PlayReport, folder: Path) -> str:
         page.card("Share of all cores", plots.steps(edges_s, load, "share")),
         page.card("Ticks", page.table(*_timing_table(report)), "Quiet: the host stole less than 12% of that second."),
         page.card("Stages of frame to action", page.table(*_stage_table(report))),
+        page.card("Who played", page.table(*_turn_table(report)), report.taken_over) if report.taken_over else "",
         page.card("Episodes", page.table(*_episode_table(report)), style="wide"),
     ]
     lead = [f"“{report.instruction}”"] if report.instruction else []
@@ -234,9 +252,13 @@ def _html(report: PlayReport, folder: Path) -> str:
 
 
 def _headline(report: PlayReport) -> list[tuple[str, str, str]]:
-    score = "-" if report.mean_score is None else f"{report.mean_score:.2f}"
     quiet, machine = report.quiet, report.machine
-    items = [(score, f"{report.score_name}, mean of {len(report.episodes)}", "")]
+    items = []
+    if report.mean_score is not None:
+        items.append((f"{report.mean_score:.2f}", f"{report.score_name}, mean of {len(report.episodes)}", ""))
+    if report.taken_over:
+        items.append((f"{persons_share(report.turns):.0%}", "of the ticks played by you", ""))
+        items.append((str(num_takeovers(report.turns)), "takeovers", ""))
     if quiet.num_ticks:
         items.append(
             (f"{quiet.on_time:.1%}", "of ticks on time, quiet seconds", "good" if quiet.on_time >= 0.99 else "bad")
@@ -296,7 +318,15 @@ def _episode_table(report: PlayReport) -> tuple[list[str], list[list[str]]]:
     names = list(dict.fromkeys(name for episode in report.episodes for name in episode.facts if name != "seconds"))
     rows = []
     for episode in report.episodes:
-        cells = [str(episode.seed), f"{episode.score:.2f}", f"{episode.seconds:.1f}"]
+        cells = [str(episode.seed), *([f"{episode.score:.2f}"] if report.score_name else []), f"{episode.seconds:.1f}"]
         cells.append("to its end" if episode.is_finished else "cut off")
         rows.append([*cells, *(f"{episode.facts[name]:g}" if name in episode.facts else "" for name in names)])
-    return ["seed", "score", "seconds", "played", *names], rows
+    return ["seed", *(["score"] if report.score_name else []), "seconds", "played", *names], rows
+
+
+def _turn_table(report: PlayReport) -> tuple[list[str], list[list[str]]]:
+    rows = [
+        [f"{clock_time(turn.start_s)} to {clock_time(turn.end_s)}", "you" if turn.is_person else report.player]
+        for turn in report.turns
+    ]
+    return ["when", "who"], rows

@@ -209,6 +209,11 @@ class PolicyPlayer:
         )
 
     @property
+    def name(self) -> str:
+        """The checkpoint's."""
+        return self.checkpoint.name
+
+    @property
     def stage_ms(self) -> dict[str, float]:
         """Milliseconds of the last `act` by stage, see `BatchPolicyPlayer`."""
         return self._batch.stage_ms

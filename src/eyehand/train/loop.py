@@ -17,6 +17,7 @@ import shutil
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -330,6 +331,7 @@ class _Trainer:
             "frames_seen": self.step * config.batch_size * self.run.clip_steps,
             "elapsed_s": round(self.elapsed_s, 1),
             "recordings": len(self.dataset.episodes),
+            "games": dict(Counter(episode.task.split("/")[0] for episode in self.dataset.episodes)),
             "frames": self.dataset.num_steps,
             "held_out": None if scores is None else {"loss": scores.loss, "perplexity": scores.perplexity},
             "config": config.to_json(),

@@ -8,16 +8,14 @@ from eyehand.game import TaskInfo
 
 __all__ = ["profile_task", "window_task"]
 
-_SCORE = "points (the game does not tell)"
-
 
 def profile_task(profile: Profile) -> TaskInfo:
     """Of a profile's game."""
-    what = _SCORE if profile.score is None else profile.score.what
+    what = "" if profile.score is None else profile.score.what
     return TaskInfo(profile.name, profile.name, "", profile.instructions, profile.round_s, what)
 
 
 def window_task(query: WindowQuery) -> TaskInfo:
     """Of a window that is there: a day's play."""
     name = query.title or query.class_name or "window"
-    return TaskInfo(f"window:{name}", "desktop", name, ("play the game", "play"), 86400.0, _SCORE)
+    return TaskInfo(f"window:{name}", "desktop", name, ("play the game", "play"), 86400.0, "")
