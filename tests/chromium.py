@@ -120,7 +120,8 @@ def browser() -> Iterator[Page]:
         [
             *(program, "--headless=new", "--no-sandbox", "--disable-gpu", "--remote-debugging-pipe", "--mute-audio"),
             *(f"--user-data-dir={profile}", "--no-first-run", "--disable-dev-shm-usage", "--disable-extensions"),
-            *("--host-resolver-rules=MAP * ~NOTFOUND", "--disable-background-networking", "--window-size=1200,900"),
+            *("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--disable-background-networking"),
+            "--window-size=1200,900",
             *("--autoplay-policy=no-user-gesture-required", "about:blank"),
         ],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, close_fds=False,

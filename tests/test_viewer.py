@@ -22,6 +22,7 @@ import numpy as np
 import psutil
 import pytest
 
+import chromium as chromium_driver
 from eyehand.action import NOTHING, Action
 from eyehand.cli import main
 from eyehand.errors import UserError
@@ -427,3 +428,61 @@ def test_a_runtime_folder_in_which_nothing_can_be_made_does_not_keep_from_play(
     with announce_play("openarena", "http://127.0.0.1:1/?token=x"):
         assert [play.game for play in running_plays()] == ["openarena"]
         assert private_folder().parent == tmp_path
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[chromium_driver.Page]:
+    with chromium_driver.browser() as page:
+        yield page
+
+
+def _shown(browser: chromium_driver.Page, javascript: str, what: str) -> None:
+    wait_until(lambda: bool(browser.evaluate(javascript)), what)
+
+
+def test_a_person_on_the_page_tells_it_what_to_do_plays_and_sees_the_end(
+    play: Play, chromium: chromium_driver.Page
+) -> None:
+    told: list[str] = []
+    play.viewer.seconds, play.viewer.keys, play.viewer.instruct = 3725.0, ("RightArrow", "Space"), told.append
+    play.viewer.ended = "the time was over"
+    chromium.resize(960, 500)
+    chromium.call("Page.navigate", url=play.viewer.url)
+    _shown(chromium, "document.querySelector('#figures')?.textContent.startsWith('1:0')", "the time left is shown")
+    assert " ms" not in chromium.evaluate("document.body.innerText")
+    assert "picture/s" not in chromium.evaluate("document.body.innerText")
+    caps = "[...document.querySelectorAll('#keys span')].map(cap => cap.textContent)"
+    assert chromium.evaluate(caps)[:2] == ["Right Arrow", "Space"]
+    lowest = "Math.max(...['take', 'stop', 'wish'].map(id => at(id).getBoundingClientRect().bottom))"
+    for size in ((960, 500), (390, 780), (780, 360)):
+        chromium.resize(*size, is_phone=size != (960, 500))
+        assert 0 < chromium.evaluate(lowest) <= size[1], f"all buttons are seen at {size}"
+        assert chromium.evaluate("at('picture').getBoundingClientRect().height") >= 80
+
+    chromium.evaluate("at('wish').value = ' jump '; at('tell').requestSubmit()")
+    wait_until(lambda: told == ["jump"], "the instruction has come")
+
+    finger = {"bubbles": True, "pointerId": 1, "pointerType": "touch", "isPrimary": True}
+    touch = "document.querySelectorAll('#keys span')[1].dispatchEvent(new PointerEvent(%s, %s))"
+    chromium.evaluate("Element.prototype.setPointerCapture = () => {}")  # there is no finger to be captured
+    chromium.evaluate(touch % ("'pointerdown'", json.dumps(finger)))
+    wait_until(lambda: play.game.held == Action.of(["Space"]), "the touched key is held, and nothing of the agent's")
+    chromium.evaluate(touch % ("'pointerup'", json.dumps(finger)))
+    wait_until(lambda: play.game.held == NOTHING, "it is released with the finger")
+    _shown(chromium, "at('turn').textContent == 'you play'", "who plays is said")
+    move = "at('picture').dispatchEvent(new PointerEvent(%s, {...%s, clientX: %d, clientY: 9}))"
+    for kind, x in (("pointerdown", 10), ("pointermove", 60), ("pointerup", 60)):
+        chromium.evaluate(move % (f"'{kind}'", json.dumps(finger), x))
+    wait_until(lambda: play.game.moved > 0, "the finger has moved the mouse")
+    assert chromium.evaluate("at('give').hidden") is False
+    chromium.evaluate("at('give').click()")
+    _shown(chromium, "at('turn').textContent == 'the agent plays'", "the agent plays")
+
+    chromium.evaluate("socket.close()")
+    _shown(chromium, "at('turn').textContent == 'no connection, trying again'", "a lost connection is told")
+    _shown(chromium, "at('turn').textContent == 'the agent plays'", "it has connected again")
+    play.end()
+    _shown(chromium, "!at('end').hidden", "the end is told")
+    assert chromium.evaluate("at('end').textContent") == "Play has ended: the time was over."
+    assert chromium.evaluate("at('controls').hidden")
+    assert chromium.errors == []

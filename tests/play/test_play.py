@@ -141,7 +141,7 @@ def test_a_person_takes_over_and_ends_play_on_its_page_which_is_a_normal_end(
     options = PlayOptions(agent=RANDOM, seconds=900, video=False, person=TakeoverOptions(view="on"))
     report = play_with(game, RandomPlayer(), options, begin)
     thread.join()
-    assert (report.end, report.is_interrupted) == ("you ended it (F12)", False)
+    assert (report.end, report.is_interrupted) == ("you ended it", False)
     assert report.mean_score is None
     assert [turn.is_person for turn in report.turns] == [False, True, False]
     assert sum(turn.num_ticks for turn in report.turns) == len(report.ticks)

@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,6 +97,8 @@ def _play(
         instruction = _instruction(options, game)
         seconds = None if has_ended is not None else options.seconds
         keys = None if shared.takeover is None else options.person
+        if shared.viewer is not None:
+            shared.viewer.seconds, shared.viewer.keys = seconds, getattr(getattr(game, "profile", None), "keys", ())
         for sentence in introduction(name, facts, game.task, seconds, instruction, keys, _how(options, shared)):
             tell(sentence)
         return _play_shared(shared, name, options, out, instruction, tell, on_score, has_ended or (lambda: False))
@@ -143,6 +146,8 @@ def _play_shared(
             watchers.overlay.wait_ready()
         with punctual():
             session = Session(timed, player, watchers.observers, instruction=instruction, source=takeover)
+            if shared.viewer is not None:
+                shared.viewer.instruct = partial(_instruct, session, tell)
             _play_episodes(session, options, has_ended)
     except BaseException as error:  # raised again when the report is there
         failure = error
@@ -150,9 +155,11 @@ def _play_shared(
         if watchers.overlay is not None:
             watchers.overlay.close()
     if failure is not None and _is_ended_by_person(failure, takeover) and watchers.latency.timings():
-        failure, end = None, f"you ended it ({options.person.panic_key})"
+        failure, end = None, "you ended it"
     else:
         end = _end(failure, has_ended)
+    if shared.viewer is not None:
+        shared.viewer.ended = end
     is_interrupted = isinstance(failure, KeyboardInterrupt)
     report = replace(
         watchers.report(game.task, game.fps, name, instruction),
@@ -175,6 +182,12 @@ def _play_shared(
         announce(f"what was played until it ended is in {out / 'report.html'}")
         raise failure
     return report
+
+
+def _instruct(session: Session, tell: Callable[[str], None], instruction: str) -> None:
+    """What the person has told the agent to do from now on; "": nothing."""
+    session.instruction = instruction or None
+    tell(f"instruction: “{instruction}”." if instruction else "no instruction.")
 
 
 def _print_lost(report: PlayReport) -> None:

@@ -2,7 +2,7 @@
 // Shows what `Viewer` sends, and sends keyboard and mouse while this page is in control. A message to us: the length
 // of the facts (uint32), the facts (JSON), the picture (JPEG). A message from us: JSON, see `Viewer._receive`.
 
-const ALWAYS = ["q", "w", "e", "a", "s", "d", "LeftShift", "Space"];
+const USUAL = ["q", "w", "e", "a", "s", "d", "LeftShift", "Space"];
 const BUTTONS = { 0: "0", 2: "1", 1: "2", 3: "3", 4: "4" }; // the browser counts left, middle, right
 const NAMED = {
   Space: "Space", Enter: "Enter", Tab: "Tab", Escape: "Escape", Backspace: "Backspace", CapsLock: "CapsLock",
@@ -18,13 +18,14 @@ const NAMED = {
 };
 const BEAT_MS = 100;
 const NOTCH_PX = 120;
+const AGAIN_MS = 1000;
+const TAP_MS = 250, TAP_PX = 8;
 
 const at = (id) => document.getElementById(id);
 const picture = at("picture"), pen = picture.getContext("2d");
-const socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/play${location.search}`);
-socket.binaryType = "arraybuffer";
+let socket = null, hasEnded = false;
 const keys = new Set(), buttons = new Set();
-let dx = 0, dy = 0, scroll = 0, inControl = false, timer = 0, times = [];
+let dx = 0, dy = 0, scroll = 0, inControl = false, timer = 0, lates = [], caps = new Map(), touch = null;
 
 function keyName(code) {
   if (/^Key[A-Z]$/.test(code)) return code[3].toLowerCase();
@@ -86,41 +87,91 @@ function showFacts(facts) {
   at("task").textContent = facts.task;
   at("instruction").textContent = facts.instruction ? `“${facts.instruction}”` : "";
   at("turn").className = facts.turn;
-  at("turn").textContent = { agent: "the agent plays", person: "a person plays", nobody: "ended" }[facts.turn];
-  const held = facts.keys || [];
-  at("keys").replaceChildren(...[...new Set([...ALWAYS, ...held])].map((key) => {
-    const cap = document.createElement("span");
-    cap.textContent = key.length === 1 ? key.toUpperCase() : key;
-    cap.className = held.includes(key) ? "lit" : "";
-    return cap;
-  }));
+  at("turn").textContent = { agent: "the agent plays", person: inControl ? "you play" : "a person plays", nobody: "ended" }[facts.turn];
+  showKeys(facts.game_keys.length ? facts.game_keys : USUAL, facts.keys || []);
   for (const button of ["0", "1", "2"]) at(`button-${button}`).classList.toggle("lit", (facts.buttons || []).includes(button));
   const moved = Math.hypot(facts.dx || 0, facts.dy || 0), reach = moved ? 46 * Math.min(1, Math.log1p(moved) / 6) / moved : 0;
   at("moved").setAttribute("x2", (facts.dx || 0) * reach);
   at("moved").setAttribute("y2", (facts.dy || 0) * reach);
-  const now = performance.now();
-  times = [...times.filter((time) => now - time < 1000), now];
-  at("figures").textContent = `${times.length} pictures/s` + (facts.turn === "agent" ? facts.late ? ", late" : facts.latency_ms ? `, ${facts.latency_ms} ms` : "" : "");
+  lates = [...lates.slice(-39), facts.turn === "agent" && Boolean(facts.late)];
+  at("figures").textContent = [
+    facts.left_s === null || facts.left_s === undefined ? "" : `${clock(facts.left_s)} left`,
+    facts.score_name ? `${facts.score_name}: ${Math.round(facts.score * 10) / 10}` : "",
+    facts.thumbs === null ? "" : `thumbs: ${facts.thumbs}`,
+    lates.filter(Boolean).length > 4 ? "the agent acts late" : "",
+  ].filter(Boolean).join(" · ");
   at("controls").hidden = facts.resume === null;
   at("thumbs").hidden = facts.thumbs === null;
-  if (facts.thumbs !== null) at("figures").textContent += `, thumbs ${facts.thumbs}`;
+  at("tell").hidden = !facts.can_tell;
+  at("give").hidden = facts.turn === "agent";
+  at("take").hidden = inControl;
+  const isTouched = matchMedia("(pointer: coarse)").matches, clicks = isTouched ? "touch" : "click into";
   at("help").textContent = facts.resume === null ? "" : inControl
-    ? `${facts.resume} lets the agent resume, ${facts.panic} ends play, Esc gives you your mouse back`
-    : facts.thumbs === null ? "click into the picture to play yourself"
-    : "arrow up and down rate the agent; click into the picture to play yourself";
+    ? isTouched ? "hold the keys below the picture, drag in it to look around, tap it to click" : `${facts.resume} lets the agent resume, ${facts.panic} ends play, Esc gives you your mouse back`
+    : facts.thumbs === null ? `${clicks} the picture to play yourself`
+    : `arrow up and down rate the agent; ${clicks} the picture to play yourself`;
+  if (facts.ended) end(facts.ended);
 }
 
-socket.onopen = () => say({ shown: -1 });
-socket.onmessage = (event) => show(event.data);
-socket.onclose = () => {
+function clock(seconds) {
+  const two = (number) => String(number).padStart(2, "0"), minutes = Math.floor(seconds / 60);
+  return minutes < 60 ? `${minutes}:${two(seconds % 60)}` : `${Math.floor(minutes / 60)}:${two(minutes % 60)}:${two(seconds % 60)}`;
+}
+
+// One cap per key, which stays the same element: a finger may rest on it. Touched, it is held.
+function showKeys(always, held) {
+  const shown = new Set([...always, ...held, ...keys]);
+  for (const [key, cap] of caps) if (!shown.has(key)) { cap.remove(); caps.delete(key); }
+  for (const key of shown) {
+    if (!caps.has(key)) caps.set(key, newCap(key));
+    caps.get(key).className = held.includes(key) ? "lit" : "";
+  }
+}
+
+function newCap(key) {
+  const cap = document.createElement("span");
+  cap.textContent = key.length === 1 ? key.toUpperCase() : key.replace(/([a-z])(?=[A-Z])/g, "$1 ");
+  cap.addEventListener("pointerdown", (event) => {
+    event.preventDefault();
+    take();
+    if (!inControl) return;
+    cap.setPointerCapture(event.pointerId);
+    keys.add(key);
+    sendInput();
+  });
+  for (const kind of ["pointerup", "pointercancel"]) cap.addEventListener(kind, () => { if (keys.delete(key)) sendInput(); });
+  at("keys").append(cap);
+  return cap;
+}
+
+function end(why) {
+  hasEnded = true;
   leave();
   at("turn").className = "gone";
-  at("turn").textContent = "the play has ended";
-};
+  at("turn").textContent = "ended";
+  at("end").textContent = `Play has ended: ${why.replace(/\.$/, "")}.`;
+  at("end").hidden = false;
+  for (const id of ["controls", "thumbs", "tell", "help"]) at(id).hidden = true;
+}
+
+function connect() {
+  socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/play${location.search}`);
+  socket.binaryType = "arraybuffer";
+  socket.onopen = () => say({ shown: -1 });
+  socket.onmessage = (event) => show(event.data);
+  socket.onclose = () => {
+    if (hasEnded) return;
+    leave();
+    at("turn").className = "gone";
+    at("turn").textContent = "no connection, trying again";
+    setTimeout(connect, AGAIN_MS);
+  };
+}
 
 for (const [kind, change] of [["keydown", (name) => keys.add(name)], ["keyup", (name) => keys.delete(name)]]) {
   window.addEventListener(kind, (event) => {
     const name = keyName(event.code);
+    if (event.target === at("wish")) return undefined;
     if (!inControl && !at("thumbs").hidden && kind === "keydown" && /^(Up|Down)Arrow$/.test(name)) {
       event.preventDefault();
       return event.repeat || rate(name === "UpArrow" ? "up" : "down");
@@ -132,6 +183,28 @@ for (const [kind, change] of [["keydown", (name) => keys.add(name)], ["keyup", (
     sendInput();
   });
 }
+// A finger moves the mouse by where it goes, and clicks where it taps.
+picture.addEventListener("pointerdown", (event) => {
+  if (event.pointerType === "mouse") return;
+  event.preventDefault();
+  if (!inControl) return take();
+  picture.setPointerCapture(event.pointerId);
+  touch = { x: event.clientX, y: event.clientY, way: 0, since: performance.now() };
+});
+picture.addEventListener("pointermove", (event) => {
+  if (!touch || !inControl || event.pointerType === "mouse") return;
+  const scale = picture.width / picture.clientWidth, [x, y] = [event.clientX - touch.x, event.clientY - touch.y];
+  [dx, dy] = [dx + x * scale, dy + y * scale];
+  touch = { ...touch, x: event.clientX, y: event.clientY, way: touch.way + Math.hypot(x, y) };
+});
+picture.addEventListener("pointerup", () => {
+  const isTap = touch && inControl && touch.way < TAP_PX && performance.now() - touch.since < TAP_MS;
+  touch = null;
+  if (!isTap) return;
+  buttons.add("0");
+  sendInput();
+  setTimeout(() => { if (buttons.delete("0")) sendInput(); }, BEAT_MS);
+});
 picture.addEventListener("mousedown", (event) => {
   event.preventDefault();
   if (!inControl) return take();
@@ -157,3 +230,11 @@ at("take").onclick = take;
 at("give").onclick = resume;
 for (const thumb of ["up", "down"]) at(thumb).onclick = () => rate(thumb);
 at("stop").onclick = () => say({ stop: true });
+at("wish").onfocus = leave;
+at("tell").onsubmit = (event) => {
+  event.preventDefault();
+  say({ instruction: at("wish").value });
+  at("wish").value = "";
+  at("wish").blur();
+};
+connect();

@@ -17,7 +17,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 from PIL import Image
 
+from eyehand.clock import FPS
 from eyehand.foreign import parse_json
 from eyehand.frame import Frame, glance
 from eyehand.players.takeover import Takeover
@@ -39,6 +40,8 @@ __all__ = ["Viewer"]
 
 _JPEG_QUALITY, _WIDTH_PX = 80, 960
 _SILENCE_NS = 500_000_000
+_FAREWELL_S = 0.5
+_MOST_INSTRUCTION = 500
 _MAX_WATCHERS = 8
 _MAX_UNKNOWN = 32
 """Connections that have not shown the token, or only fetch a file; one more ends the oldest."""
@@ -60,6 +63,10 @@ class Viewer:
 
     Attributes:
         url: of the page, with its token.
+        seconds: how long play lasts in all episodes; None: nobody knows.
+        keys: those of the game, which a page shows always; empty: some that many games use.
+        instruct: called with what a page tells the agent to do, on the page's thread; None: pages tell nothing.
+        ended: told to the pages at the end, why it has ended.
 
     Raises:
         UserError: the address cannot be bound.
@@ -69,13 +76,19 @@ class Viewer:
         token = secrets.token_urlsafe(24)
         listening = listen(address, token=token)
         self.takeover = takeover
+        self.seconds: float | None = None
+        self.keys: Sequence[str] = ()
+        self.instruct: Callable[[str], None] | None = None
+        self.ended = "it is over"
+        self._played_s = self._before_s = 0.0
+        self._fps = FPS
         self.url = f"http://{listening.address}/?token={token}"
         self._changed = threading.Condition()
         self._number = 0
         self._frame: Frame | None = None
         self._facts: dict[str, Any] = {}
-        self._task = ""
-        self._sockets: set[WebSocket] = set()
+        self._task = self._score_name = ""
+        self._sockets: dict[WebSocket, threading.Thread] = {}
         self._far = RemoteInput(takeover) if takeover is not None else None
         self._is_open = True
         self._server = _Server(listening.socket, _handler(self, token))
@@ -92,11 +105,13 @@ class Viewer:
             self._far.drop_silent(time.monotonic_ns(), _SILENCE_NS)
 
     def on_start(self, start: EpisodeStart) -> None:
-        self._task = start.task.name
+        self._task, self._score_name = start.task.name, start.task.score
+        self._fps, self._before_s = start.fps, self._played_s
 
     def on_tick(self, tick: Tick) -> None:
         """Show the executed action; the picture too, if `look` is not called."""
         action = tick.executed
+        self._played_s = self._before_s + (tick.index + 1) / self._fps
         self._facts = {
             "keys": sorted(action.keys),
             "buttons": sorted(action.buttons),
@@ -106,7 +121,7 @@ class Viewer:
             "instruction": tick.instruction or "",
             "score": tick.outcome.score,
             "late": tick.is_late,
-            "latency_ms": None if tick.latency_ms is None else round(tick.latency_ms, 1),
+            "left_s": None if self.seconds is None else max(0, round(self.seconds - self._played_s)),
         }
         if self._frame is None or self._frame.time_ns < tick.frame.time_ns:
             self.look(tick.frame)
@@ -114,13 +129,16 @@ class Viewer:
     def on_end(self, end: EpisodeEnd) -> None: ...
 
     def close(self) -> None:
-        """Close all pages and stop the server. May be called twice."""
+        """Tell all pages that it has ended, close them and stop the server. May be called twice."""
         with self._changed:
             if not self._is_open:
                 return
             self._is_open = False
             self._changed.notify_all()
-            sockets = list(self._sockets)
+            sockets = dict(self._sockets)
+        until_s = time.monotonic() + _FAREWELL_S
+        for sender in sockets.values():
+            sender.join(max(0.0, until_s - time.monotonic()))
         self._server.shutdown()
         self._server.server_close()
         for connection in sockets:
@@ -130,12 +148,12 @@ class Viewer:
     def attend(self, connection: WebSocket) -> None:
         """Serve one page until it is closed; on the thread of its connection."""
         watcher = _Watcher()
+        sender = threading.Thread(target=self._send, args=(connection, watcher), name="eyehand watcher", daemon=True)
         with self._changed:
             if not self._is_open or len(self._sockets) >= _MAX_WATCHERS:
                 return
-            self._sockets.add(connection)
-        sender = threading.Thread(target=self._send, args=(connection, watcher), name="eyehand watcher", daemon=True)
-        sender.start()
+            self._sockets[connection] = sender
+            sender.start()
         try:
             while (message := connection.receive()) is not None:
                 self._receive(parse_json(message), watcher)
@@ -144,7 +162,7 @@ class Viewer:
         finally:
             connection.close()  # else the sender would wait for a page that does not read
             with self._changed:
-                self._sockets.discard(connection)
+                self._sockets.pop(connection, None)
                 watcher.is_gone = True
                 self._changed.notify_all()
             if self._far is not None:
@@ -152,11 +170,13 @@ class Viewer:
             sender.join()
 
     def _receive(self, message: Mapping[str, Any], watcher: _Watcher) -> None:
-        """Handle a page's message: a picture was shown, an input state, or one of the buttons."""
+        """Handle a page's message: a picture was shown, an instruction, an input state, or one of the buttons."""
         if "shown" in message:
             with self._changed:
                 watcher.is_waiting = True
                 self._changed.notify_all()
+        if self.instruct is not None and "instruction" in message:
+            self.instruct(str(message["instruction"])[:_MOST_INSTRUCTION].strip())
         if self._far is None or self.takeover is None:
             return
         now_ns = time.monotonic_ns()
@@ -177,13 +197,14 @@ class Viewer:
                 self._changed.wait_for(
                     lambda: watcher.is_gone or not self._is_open or (watcher.is_waiting and self._number > shown)  # noqa: B023
                 )
-                if watcher.is_gone or not self._is_open or self._frame is None:
+                if watcher.is_gone or self._frame is None:
                     return
+                is_last = not self._is_open
                 frame, shown, watcher.is_waiting = self._frame, self._number, False
-            if not connection.send(self._message(frame)):
+            if not connection.send(self._message(frame, self.ended if is_last else None)) or is_last:
                 return
 
-    def _message(self, frame: Frame) -> bytes:
+    def _message(self, frame: Frame, ended: str | None) -> bytes:
         """Length of the facts as uint32 big-endian, the facts as JSON, the picture as JPEG."""
         takeover = self.takeover
         facts = json.dumps(
@@ -194,6 +215,10 @@ class Viewer:
                 "resume": None if takeover is None else takeover.keys.resume_key,
                 "panic": None if takeover is None else takeover.keys.panic_key,
                 "thumbs": takeover.thumbs if takeover is not None and takeover.is_rated else None,
+                "game_keys": self.keys,
+                "score_name": self._score_name,
+                "can_tell": self.instruct is not None,
+                "ended": ended,
                 "frame": frame.index,
             }
         ).encode()
