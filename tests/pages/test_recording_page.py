@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
@@ -331,3 +332,27 @@ def test_the_timeline_says_what_the_recording_says(recordings: Path) -> None:
         "w" in action(index).keys for index in range(NUM_FRAMES - 1)
     )
     json.dumps(timeline.to_json())
+
+
+def test_it_makes_the_command_that_edits_the_recording(chrome: Page, page_file: Path, tmp_path: Path) -> None:
+    chrome.open(page_file, "#2@0")
+    chrome.evaluate(WAIT % (0, 0))
+    command = "document.getElementById('edit-command').textContent"
+    assert chrome.evaluate(command) == ""
+    chrome.evaluate("$('edit').open = true; show(20); $('edit-from').click(); show(70); $('edit-to').click()")
+    chrome.evaluate(
+        "$('edit-mark').value = 'success'; $('edit-instruction').value = \"don't stop; $(reboot)\"; "
+        "$('edit-note').dispatchEvent(new Event('input', {bubbles: true}))"
+    )
+    program, *words = shlex.split(chrome.evaluate(command))
+    assert (program, words[:2]) == ("eyehand", ["data", "edit"])
+    assert main([*words, "--out", str(tmp_path / "copies")]) == 0
+    with Recording.open(tmp_path / "copies" / "numbered") as recording:
+        assert recording.num_frames == 50
+        assert recording.executed(0) == action(20)
+        assert set(recording.instructions) == {"don't stop; $(reboot)"}
+        assert recording.outcome["success"] == 1.0
+    chrome.evaluate("$('edit-clear').click(); show(30); $('edit-split').click(); show(10); $('edit-split').click()")
+    assert chrome.evaluate(command).endswith("numbered --split 0:00.50 0:01.50")
+    chrome.evaluate("$('edit-delete').click()")
+    assert chrome.evaluate(command).endswith("numbered --delete")

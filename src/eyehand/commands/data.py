@@ -1,4 +1,4 @@
-"""`eyehand data`: recordings at any scale: indexed, listed, checked, re-encoded, pushed and pulled."""
+"""`eyehand data`: recordings at any scale: indexed, listed, checked, edited, re-encoded, pushed and pulled."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from eyehand.commands.data_edit import Edit
 from eyehand.commands.data_features import Features
 from eyehand.commands.data_gap import GapCommand
 from eyehand.commands.data_reencode import Reencode
@@ -163,6 +164,7 @@ class Options:
         | Check
         | Annotated[GapCommand, tyro.conf.subcommand("gap")]
         | Review
+        | Edit
         | Features
         | Reencode
         | Push
@@ -172,6 +174,9 @@ class Options:
 
 def run(options: Options) -> int:
     """Do it. Ends with 2 if nothing usable is found."""
+    if isinstance(options.action, Edit):  # which needs nothing more
+        options.action.run()
+        return 0
     try:
         import pyarrow as pa  # noqa: F401  # asked for here, so that the sentence is one
     except ImportError as error:

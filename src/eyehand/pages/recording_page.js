@@ -70,12 +70,52 @@ function frameAt(seconds) {  // the last frame that is shown at this time of the
   return low;
 }
 
+// ---- the command that edits the recording: a page cannot write, and a person should see what is done
+
+let cut = {};           // what is chosen: from, to, splits (frames)
+
+function quoted(text) {  // for a shell
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+function timeOf(frame) {
+  const seconds = frame / chosen.fps;
+  return `${Math.floor(seconds / 60)}:${(seconds % 60).toFixed(2).padStart(5, "0")}`;
+}
+
+function showCommand() {
+  const words = ["eyehand data edit", quoted(chosen.path)], splits = [...(cut.splits || [])].sort((a, b) => a - b);
+  if ($("edit-delete").checked) words.push("--delete");
+  else {
+    if (cut.from !== undefined || cut.to !== undefined)
+      words.push("--trim", cut.from === undefined ? "-" : timeOf(cut.from), cut.to === undefined ? "-" : timeOf(cut.to));
+    else if (splits.length) words.push("--split", ...splits.map(timeOf));
+    for (const name of ["mark", "instruction", "note"]) if ($(`edit-${name}`).value) words.push(`--${name}`, quoted($(`edit-${name}`).value));
+  }
+  $("edit-command").textContent = words.length > 2 ? words.join(" ") : "";
+}
+
+function clearEdit() {
+  cut = {};
+  for (const name of ["mark", "instruction", "note"]) $(`edit-${name}`).value = "";
+  $("edit-delete").checked = false;
+  showCommand();
+}
+
+$("edit-from").onclick = () => { cut = { ...cut, from: tick, splits: undefined }; showCommand(); };
+$("edit-to").onclick = () => { cut = { ...cut, to: tick, splits: undefined }; showCommand(); };
+$("edit-split").onclick = () => { cut = { splits: new Set([...(cut.splits || []), tick]) }; showCommand(); };
+$("edit-clear").onclick = clearEdit;
+$("edit").addEventListener("input", showCommand);
+$("edit").addEventListener("keydown", (event) => event.stopPropagation());  // space and arrows are for typing there
+
 // ---- choosing a recording
 
 function choose(index, frame = 0) {
   chosen = prepare(index);
   $("name").textContent = chosen.name;
   $("lead").textContent = chosen.lead;
+  clearEdit();
   $("problems").replaceChildren(...chosen.problems.map((text) => Object.assign(document.createElement("li"), { textContent: text })));
   $("figures").replaceChildren($(`figures-${index}`).content.cloneNode(true));
   number.max = bar.max = chosen.num_frames - 1;

@@ -165,6 +165,7 @@ def _write_recording(file: TextIO, shown: _Shown) -> None:
     report = shown.report
     data = {
         "name": _name(report),
+        "path": report.path,
         "lead": _lead(report),
         "problems": report.problems,
         "no_video": shown.no_video,

@@ -26,7 +26,7 @@ def set_aside(path: Path) -> Path:
         target, number = folder / path.name, 1
         while target.exists():
             number += 1
-            target = folder / f"{path.name}-{number}"
+            target = folder / f"{path.name}.{number}"
         path.rename(target)
     except OSError as error:
         raise UserError(f"{path} cannot be thrown away ({error.strerror}): remove the folder yourself.") from error
