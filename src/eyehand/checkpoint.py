@@ -46,7 +46,15 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["BUNDLED", "Checkpoint", "StoredCheckpoint", "bundled_names", "checkpoint_digest", "find_checkpoint"]
+__all__ = [
+    "BUNDLED",
+    "Checkpoint",
+    "StoredCheckpoint",
+    "as_stored",
+    "bundled_names",
+    "checkpoint_digest",
+    "find_checkpoint",
+]
 __all__ += ["load_checkpoint", "read_checkpoint", "save_checkpoint", "write_checkpoint"]
 
 BUNDLED = Path(__file__).parent / "checkpoints"
@@ -134,7 +142,7 @@ def save_checkpoint(
     Raises:
         UserError: the folder cannot be written, or holds something else.
     """
-    state = _stored(policy.state_dict(), _DTYPES[dtype])
+    state = as_stored(policy.state_dict(), dtype)
     return write_checkpoint(
         folder, policy.config, state, facts, fps=fps, mouse_sampling=mouse_sampling, temperature=temperature
     )
@@ -336,16 +344,16 @@ def find_checkpoint(name: Path | str) -> Path:
     raise UserError(f"There is no checkpoint {str(name)!r}: give the folder of one{choices}.")
 
 
-def _stored(state: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
+def as_stored(state: Mapping[str, Tensor], dtype: StoredDtype = "float16") -> dict[str, Tensor]:
     """Contiguous CPU copies: float matrices in `dtype` unless they overflow it, everything else as it is."""
-    stored = {}
+    copies = {}
     for name, tensor in state.items():
         tensor = tensor.detach().cpu().contiguous()
         if tensor.is_floating_point() and tensor.ndim >= 2:
-            smaller = tensor.to(dtype)
+            smaller = tensor.to(_DTYPES[dtype])
             tensor = smaller if smaller.isfinite().all() else tensor
-        stored[name] = tensor.clone()
-    return stored
+        copies[name] = tensor.clone()
+    return copies
 
 
 def _fill(policy: Policy, state: Mapping[str, Tensor], folder: Path) -> None:

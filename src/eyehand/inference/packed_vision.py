@@ -12,6 +12,14 @@ from eyehand.model.vision import ConvNorm, ImageEncoder
 
 __all__ = ["PackedConv", "folded", "packed"]
 
+_ATTRIBUTES: dict[str | None, tuple[str, list[float]]] = {
+    "relu": ("relu", []),
+    "relu6": ("hardtanh", [0.0, 6.0]),
+    "silu": ("swish", []),
+    None: ("none", []),
+}
+"""oneDNN's activation and its numbers, by `ConvNorm.activation`."""
+
 
 class PackedConv(nn.Module):
     """A convolution with its activation as one oneDNN operation, the weight laid out beforehand.
@@ -25,7 +33,7 @@ class PackedConv(nn.Module):
         self.weight = conv.weight.detach()
         self.bias = None if conv.bias is None else conv.bias.detach()
         self.geometry = (conv.padding, conv.stride, conv.dilation, conv.groups)
-        self.attribute = {"relu": "relu", "silu": "swish", None: "none"}[activation]
+        self.attribute, self.scalars = _ATTRIBUTES[activation]
         self._packed, self._shape = self.weight, torch.Size()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -33,7 +41,7 @@ class PackedConv(nn.Module):
             self._shape = x.shape
             self._packed = torch.ops.mkldnn._reorder_convolution_weight(self.weight, *self.geometry, list(x.shape))
         y: Tensor = torch.ops.mkldnn._convolution_pointwise(
-            x, self._packed, self.bias, *self.geometry, self.attribute, [], ""
+            x, self._packed, self.bias, *self.geometry, self.attribute, self.scalars, ""
         )
         return y
 

@@ -14,16 +14,14 @@ from typing import Any
 from eyehand.action_space import ActionSpace
 from eyehand.action_space import action_space as action_space_named
 from eyehand.errors import UserError
+from eyehand.model.trunk import TRUNKS
 from eyehand.typed import typed
 
-__all__ = ["DECODERS", "VISION_TRUNKS", "PolicyConfig", "ffn_hidden_of"]
+__all__ = ["DECODERS", "PolicyConfig", "ffn_hidden_of"]
 
 DECODERS = ("autoregressive", "independent")
 """`autoregressive`: the reference's transformer, one token of the action after another. `independent`: all of them at
 once from the backbone's output, one Bernoulli per key and button and one softmax per motion axis."""
-
-VISION_TRUNKS = ("pocket", "p2p")
-"""`pocket`: our light residual trunk. `p2p`: the reference's EfficientNet-B0, stages 0 to 5."""
 
 
 def ffn_hidden_of(width: int) -> int:
@@ -49,7 +47,7 @@ class PolicyConfig:
         num_sinks: learned key/value pairs in front of every backbone layer's keys.
         num_text_tokens, text_dim: shape of one embedded instruction.
         num_image_tokens, num_thinking_tokens: per step.
-        vision: one of VISION_TRUNKS.
+        vision: a kind of trunk in `trunk.TRUNKS`.
         vision_widths: channels of the `pocket` trunk: 48x48, 24x24, 12x12 stage, and the reduced 12x12 map.
         decoder_layers, decoder_q_heads, decoder_kv_heads, decoder_ffn_hidden, decoder_sinks: the autoregressive action
             decoder.
@@ -110,8 +108,8 @@ class PolicyConfig:
                 f"Model option layer_history has {len(self.layer_history)} limits for {self.num_layers} layers: "
                 "give one limit per layer."
             )
-        if self.vision not in VISION_TRUNKS:
-            raise UserError(f"Unknown vision trunk {self.vision!r}: choose one of {', '.join(VISION_TRUNKS)}.")
+        if self.vision not in TRUNKS:
+            raise UserError(f"Unknown vision trunk {self.vision!r}: choose one of {', '.join(TRUNKS.names)}.")
         if self.vision == "pocket" and len(self.vision_widths) != 4:
             raise UserError("The pocket vision trunk needs four vision_widths: three stages and the reduced map.")
         if self.decoder not in DECODERS:
@@ -164,6 +162,11 @@ class PolicyConfig:
     def num_step_tokens(self) -> int:
         """All tokens of one step: S, O and A."""
         return self.num_seen_tokens + self.num_out_tokens + self.num_action_tokens
+
+    @property
+    def trunk_shape(self) -> dict[str, Any]:
+        """The fields that shape the image trunk."""
+        return {name: getattr(self, name) for name in ("frame_size", "vision", "vision_widths")}
 
     def history_of(self, layer: int) -> int:
         """The largest q_step - kv_step that this layer sees."""

@@ -1,8 +1,8 @@
-"""Image encoders: a uint8 picture in, image tokens out, with one of two vision trunks.
+"""Image encoders: a uint8 picture in, image tokens out, with one of the kinds of vision trunk in `trunk.TRUNKS`.
 
 `PocketTrunk` is ours: a few plain convolutions, for a CPU.
 `EfficientNetTrunk` is the reference's: EfficientNet-B0 (arXiv 1905.11946), feature stages 0 to 5, our own module.
-Both end in Linear over the flattened (C, H, W) map, which keeps positions, and LayerNorm.
+Behind every trunk stand Linear over the flattened (C, H, W) map, which keeps positions, and LayerNorm.
 
 BatchNorm keeps running statistics in float buffers: an average of weights (EMA) must average these buffers as well.
 """
@@ -14,15 +14,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from eyehand.model.policy_config import PolicyConfig
+from eyehand.model.trunk import TRUNKS, Trunk, TrunkKind
 
-__all__ = ["TRUNK_STRIDE", "ConvNorm", "EfficientNetTrunk", "ImageEncoder", "MBConv", "PocketTrunk", "Residual"]
+__all__ = ["B0_STAGES", "POCKET", "ConvNorm", "EfficientNetTrunk", "ImageEncoder", "MBConv", "PocketTrunk", "Residual"]
 __all__ += ["SqueezeExcite"]
 
-TRUNK_STRIDE = 16
+_ACTIVATIONS = {"relu": F.relu, "relu6": F.relu6, "silu": F.silu}
 
 
 class ConvNorm(nn.Module):
-    """Convolution, BatchNorm (or a bias instead), activation (None: the identity)."""
+    """Convolution, BatchNorm (or a bias instead), activation (None: the identity).
+
+    `padding`: default: half of an odd kernel.
+    """
 
     def __init__(
         self,
@@ -33,9 +37,11 @@ class ConvNorm(nn.Module):
         groups: int = 1,
         activation: str | None = "relu",
         has_norm: bool = True,
+        padding: int | None = None,
     ) -> None:
         super().__init__()
-        padding = (kernel - 1) // 2 if kernel % 2 else 0
+        if padding is None:
+            padding = (kernel - 1) // 2 if kernel % 2 else 0
         self.conv = nn.Conv2d(c_in, c_out, kernel, stride, padding, groups=groups, bias=not has_norm)
         self.norm: nn.Module = nn.BatchNorm2d(c_out) if has_norm else nn.Identity()
         self.activation = activation
@@ -45,9 +51,7 @@ class ConvNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.norm(self.conv(x))
-        if self.activation == "relu":
-            return F.relu(x)
-        return F.silu(x) if self.activation == "silu" else x
+        return x if self.activation is None else _ACTIVATIONS[self.activation](x)
 
 
 class Residual(nn.Module):
@@ -64,7 +68,7 @@ class Residual(nn.Module):
         return F.relu(x + self.second(self.first(x)))
 
 
-class PocketTrunk(nn.Module):
+class PocketTrunk(Trunk):
     """Patches of 4x4, two strided convolutions to 1/16, one residual block, a 1x1 reduction: 40M multiply-adds.
 
     Sized for training on a CPU: nearly all of the work is at 24x24 and 12x12, with many channels, where its matrix
@@ -119,11 +123,11 @@ class MBConv(nn.Module):
         return x + y if self.is_residual else y
 
 
-_B0_STAGES = ((16, 1, 3, 1, 1), (24, 6, 3, 2, 2), (40, 6, 5, 2, 2), (80, 6, 3, 2, 3), (112, 6, 5, 1, 3))
+B0_STAGES = ((16, 1, 3, 1, 1), (24, 6, 3, 2, 2), (40, 6, 5, 2, 2), (80, 6, 3, 2, 3), (112, 6, 5, 1, 3))
 """Channels, expansion, kernel, first stride, blocks of EfficientNet-B0's MBConv stages 1 to 5."""
 
 
-class EfficientNetTrunk(nn.Module):
+class EfficientNetTrunk(Trunk):
     """EfficientNet-B0, stages 0 to 5: (N, 3, S, S) to (N, 112, S/16, S/16)."""
 
     num_channels = 112
@@ -133,7 +137,7 @@ class EfficientNetTrunk(nn.Module):
         self.stem = ConvNorm(3, 32, 3, stride=2, activation="silu")
         stages: list[nn.Module] = []
         c_in = 32
-        for c_out, expansion, kernel, stride, num_blocks in _B0_STAGES:
+        for c_out, expansion, kernel, stride, num_blocks in B0_STAGES:
             blocks: list[nn.Module] = []
             for block in range(num_blocks):
                 blocks.append(MBConv(c_in, c_out, expansion, kernel, stride if block == 0 else 1))
@@ -151,29 +155,17 @@ class ImageEncoder(nn.Module):
 
     def __init__(self, config: PolicyConfig) -> None:
         super().__init__()
-        self.trunk: PocketTrunk | EfficientNetTrunk = (
-            EfficientNetTrunk() if config.vision == "p2p" else PocketTrunk(config.vision_widths)
-        )
+        self.trunk = TRUNKS.load(config.vision).build(config)
         self.num_tokens, self.width = config.num_image_tokens, config.width
-        self.num_features = self.trunk.num_channels * (config.frame_size // TRUNK_STRIDE) ** 2
-        self.linear = nn.Linear(self.num_features, self.num_tokens * self.width)
+        num_features = self.trunk.num_features(config.frame_size)
+        self.linear = nn.Linear(num_features, self.num_tokens * self.width)
         self.norm = nn.LayerNorm(self.num_tokens * self.width)  # over all tokens of a picture at once
 
     def forward(self, frames: Tensor) -> Tensor:
-        """uint8 RGB (N, 3, S, S), or float features (N, num_features) of it, to tokens (N, num_image_tokens, width)."""
+        """uint8 RGB (N, 3, S, S), or float features (N, F) of it, to tokens (N, num_image_tokens, width)."""
         if frames.is_floating_point():
             return self._projected(frames)
-        return self._projected(self.features(frames))
-
-    def features(self, frames_NCHW: Tensor) -> Tensor:
-        """The trunk's output, flattened, (N, num_features), for uint8 RGB (N, 3, S, S)."""
-        pixels_NCHW = frames_NCHW.contiguous(memory_format=torch.channels_last)
-        # The reference divides in bfloat16; its weights expect exactly those values.
-        pixels_NCHW = pixels_NCHW.to(torch.bfloat16) / 255
-        if not torch.is_autocast_enabled(pixels_NCHW.device.type):
-            pixels_NCHW = pixels_NCHW.to(self.linear.weight.dtype)
-        features_NF: Tensor = self.trunk(pixels_NCHW).flatten(1)
-        return features_NF
+        return self._projected(self.trunk.features(frames, self.linear.weight.dtype))
 
     def tokens(self, pixels_NCHW: Tensor) -> Tensor:
         """Tokens from pixels in [0, 1]."""
@@ -184,3 +176,6 @@ class ImageEncoder(nn.Module):
             features_NF = features_NF.to(self.linear.weight.dtype)
         tokens_NX: Tensor = self.norm(self.linear(features_NF))
         return tokens_NX.view(-1, self.num_tokens, self.width)
+
+
+POCKET = TrunkKind(lambda config: PocketTrunk(config.vision_widths))

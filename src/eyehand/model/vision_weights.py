@@ -16,9 +16,10 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from eyehand.errors import UserError
+from eyehand.model.trunk import Published, TrunkKind
 from eyehand.model.vision import EfficientNetTrunk
 
-__all__ = ["HUB", "read_vision_weights", "timm_name", "torchvision_name"]
+__all__ = ["HUB", "P2P", "read_vision_weights", "timm_name", "torchvision_name"]
 
 HUB = "hf:"
 """Prefix of a file on the Hugging Face hub."""
@@ -129,3 +130,12 @@ def _downloaded(source: str) -> Path:
         return Path(hf_hub_download("/".join(parts[:2]), parts[2] if len(parts) > 2 else "model.safetensors"))
     except (OSError, ValueError) as error:  # all of its errors are one of these
         raise UserError(f"Cannot fetch {source} ({type(error).__name__}): give the path of a local file.") from error
+
+
+def _published(source: str) -> Published:
+    if not source:
+        raise UserError("The trunk p2p has many weights: write p2p:FILE, a safetensors file of EfficientNet-B0.")
+    return {"vision": "p2p", "vision_widths": ()}, read_vision_weights(source)
+
+
+P2P = TrunkKind(lambda config: EfficientNetTrunk(), _published)

@@ -1,4 +1,4 @@
-"""Features of a data set's pictures by the frozen image trunk of a checkpoint: `make_features`, a job per recording.
+"""Features of a data set's pictures by a frozen image trunk: `make_features`, a job per recording.
 
 Each recording's file (see `data.features`) is written beside its place and renamed, so that a killed run goes on with
 the recordings that are left. Training then reads features in place of pictures and spends nothing on vision.
@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from eyehand.checkpoint import find_checkpoint, load_checkpoint
 from eyehand.data.augment import augment
 from eyehand.data.dataset import Dataset
 from eyehand.data.features import FeatureFiles, fingerprint
@@ -25,12 +24,13 @@ from eyehand.foreign import problem_of
 from eyehand.frame import RESIZE_VERSION
 from eyehand.jobs.engine import Engine
 from eyehand.jobs.job import Job, run_job
-from eyehand.model.policy import Policy
+from eyehand.model.trunk import Trunk
 from eyehand.progress import Progress, no_progress
 from eyehand.recording.file_range import FileRange
 from eyehand.recording.video import VideoReader
 from eyehand.replaced import replaced
 from eyehand.terminal import counted, print_line
+from eyehand.train.trunk import LoadedTrunk, load_trunk
 
 __all__ = ["feature_files", "make_features"]
 
@@ -41,7 +41,7 @@ _AUGMENT = 1.0
 
 @dataclass(frozen=True)
 class _Item:
-    checkpoint: Path
+    trunk: str
     video: Path | FileRange
     files: FeatureFiles
     num_frames: int
@@ -58,24 +58,24 @@ class _Made:
     problem: str | None = None
 
 
-def feature_files(policy: Policy, views: int = 1) -> FeatureFiles:
-    """Where the features of this policy's trunk lie."""
-    config, digest = policy.config, hashlib.sha256()
-    digest.update(repr((RESIZE_VERSION, config.frame_size, config.vision, config.vision_widths)).encode())
-    for name, tensor in sorted(policy.image_encoder.trunk.state_dict().items()):
+def feature_files(trunk: LoadedTrunk, views: int = 1) -> FeatureFiles:
+    """Where the features of this trunk lie."""
+    shape, digest = trunk.shape, hashlib.sha256()
+    digest.update(repr((RESIZE_VERSION, *shape.values())).encode())
+    for name, tensor in sorted(trunk.module.state_dict().items()):
         digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
     key = digest.hexdigest()[:16] + (f"-{views}" if views > 1 else "")
-    return FeatureFiles(key, policy.image_encoder.num_features, views)
+    return FeatureFiles(key, trunk.num_features, views)
 
 
 def make_features(
-    dataset: Dataset, checkpoint: Path | str, engine: Engine, *, views: int = 1, progress: Progress = no_progress
+    dataset: Dataset, trunk: LoadedTrunk, engine: Engine, *, views: int = 1, progress: Progress = no_progress
 ) -> Dataset:
     """The data set with features in place of pictures; those that are missing are computed.
 
     Args:
         dataset: recordings on this machine, or on file systems that all workers see.
-        checkpoint: whose image trunk is taken.
+        trunk: what looks at them.
         engine: runs the job; the files do not depend on it.
         views: of every picture.
         progress: see `progress.py`.
@@ -85,10 +85,9 @@ def make_features(
     """
     if not 1 <= views <= 64:
         raise UserError(f"--views is the number of views of every picture, 1 to 64, not {views}.")
-    folder = find_checkpoint(checkpoint).resolve()
-    files = feature_files(load_checkpoint(folder).policy, views)
+    files = feature_files(trunk, views)
     items = {
-        episode.id: _Item(folder, episode.video, files, episode.num_steps, episode.id)
+        episode.id: _Item(trunk.source, episode.video, files, episode.num_steps, episode.id)
         for episode in dataset.episodes
         if not files.has(episode.video, episode.num_steps)
     }
@@ -119,7 +118,7 @@ def _check_space(files: FeatureFiles, items: list[_Item]) -> None:
 
 def _make(item: _Item) -> _Made:
     """Compute and write the features of one recording."""
-    policy = _policy(item.checkpoint, item.files.key)
+    trunk = _trunk(item.trunk, item.files.key)
     target = item.files.path(item.video)
     shape = (item.files.views, item.num_frames, item.files.size)
     seed = int.from_bytes(hashlib.sha256(item.id.encode()).digest()[:8])
@@ -136,7 +135,7 @@ def _make(item: _Item) -> _Made:
                         rng = np.random.default_rng((seed, view))  # the same draw for the whole recording
                         frames_TCHW = augment(frames_TCHW[None], rng, _AUGMENT)[0]
                     with torch.inference_mode():
-                        features_TF = policy.image_encoder.features(frames_TCHW).half()
+                        features_TF = trunk.features(frames_TCHW, torch.float32).half()
                     if not features_TF.isfinite().all():
                         raise UserError(f"The trunk's features of {item} exceed 16 bits: take another --trunk.")
                     file.write(features_TF.numpy().tobytes())
@@ -153,11 +152,11 @@ def _given_up(item: _Item, problem: str) -> _Made:
 
 
 @lru_cache(maxsize=1)
-def _policy(folder: Path, key: str) -> Policy:
-    """The network with the trunk of this key, loaded once per process, on one thread in a worker."""
+def _trunk(source: str, key: str) -> Trunk:
+    """The trunk of this key, loaded once per process, on one thread in a worker."""
     if multiprocessing.parent_process() is not None:
         torch.set_num_threads(1)
-    return load_checkpoint(folder).policy
+    return load_trunk(source).module
 
 
 _FEATURES: Job[_Item, _Made] = Job(

@@ -94,10 +94,10 @@ def _train(config: TrainConfig) -> TrainResult:
     run = Run.open(config)
     selection = Selection(config.where, config.subset, config.held_out)
     dataset = load_dataset(config.data, run.policy_config.space, run.workers, selection)
-    if config.trunk is not None:
+    if run.trunk is not None and config.has_features:
         with shown_progress() as progress:
             engine = LocalEngine(num_cores() if config.workers is None else config.workers)
-            dataset = make_features(dataset, config.trunk, engine, views=config.views, progress=progress)
+            dataset = make_features(dataset, run.trunk, engine, views=config.views, progress=progress)
     train_part, held_out_part = dataset.split(config.held_out)
     tasks = [episode.task for episode in train_part.episodes]
     sampler = ClipSampler(
@@ -147,12 +147,12 @@ class _Trainer:
         device = run.device
         tune(device)
         policy = Policy(run.policy_config) if run.initial is None else run.initial
-        if run.vision is not None:
-            policy.image_encoder.trunk.load_state_dict(run.vision)
+        if run.trunk is not None:
+            policy.image_encoder.trunk.load_state_dict(run.trunk.module.state_dict())
         if run.initial is None and run.state is None and policy.space.is_independent:
             begin_at_frequencies(policy, dataset.split(config.held_out)[0])
         self.policy = policy.to(device, memory_format=torch.channels_last).requires_grad_(True)  # type: ignore[call-overload]
-        if config.trunk is not None:
+        if config.has_features:
             policy.image_encoder.trunk.requires_grad_(False)
         self.before = copy.deepcopy(self.policy).eval().requires_grad_(False) if config.kl else None
         self.mean = WeightMean(self.policy, config.ema_decay)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from eyehand.checkpoint import load_checkpoint
 from eyehand.clock import FPS
@@ -17,11 +15,11 @@ from eyehand.model.policy import Policy
 from eyehand.model.policy_config import PolicyConfig
 from eyehand.model.presets import preset
 from eyehand.model.text import text_encoder
-from eyehand.model.vision_weights import read_vision_weights
 from eyehand.train.device import choose_device
 from eyehand.train.log import LOG_FILE
 from eyehand.train.state import STATE_FILE, TrainingState, load_state
 from eyehand.train.train_config import CONFIG_FILE, TrainConfig, check_resumable, read_config
+from eyehand.train.trunk import LoadedTrunk, load_trunk
 
 __all__ = ["Run"]
 
@@ -37,7 +35,7 @@ class Run:
         policy_config: of the network.
         initial: the network to start from; None: random weights.
         playing: how its checkpoint is played, which those of the run take over.
-        vision: weights of the image trunk; None: those of `initial`, or random ones.
+        trunk: where the image trunk begins; None: that of `initial`, or with random weights.
         state: to resume from.
     """
 
@@ -47,7 +45,7 @@ class Run:
     policy_config: PolicyConfig
     initial: Policy | None
     playing: dict[str, Any]
-    vision: Mapping[str, Tensor] | None
+    trunk: LoadedTrunk | None
     state: TrainingState | None
 
     @staticmethod
@@ -61,17 +59,13 @@ class Run:
         begun = None if config.init_from is None else load_checkpoint(config.init_from)
         initial = None if begun is None else begun.policy
         policy_config = Run._network(config) if initial is None else initial.config
-        vision: Mapping[str, Tensor] | None = None
-        if config.trunk is not None:
-            trunk = load_checkpoint(config.trunk).policy
-            seen = {name: getattr(trunk.config, name) for name in ("vision", "vision_widths", "frame_size")}
-            if initial is not None and replace(policy_config, **seen) != policy_config:
+        trunk = None if config.trunk is None else load_trunk(config.trunk)
+        if trunk is not None:
+            if initial is not None and trunk.shape != policy_config.trunk_shape:
                 raise UserError(
                     f"The image trunk of {config.trunk} does not fit into {config.init_from}: take its own."
                 )
-            policy_config, vision = replace(policy_config, **seen), trunk.image_encoder.trunk.state_dict()
-        if config.vision_weights is not None and not config.resume:
-            vision = read_vision_weights(config.vision_weights)
+            policy_config = replace(policy_config, **trunk.shape)
         state = None
         if config.resume:
             check_resumable(config, read_config(config.out))
@@ -81,14 +75,12 @@ class Run:
         workers = default_workers() if config.workers is None else config.workers
         clip_steps = min(config.clip_steps or policy_config.history_steps, policy_config.history_steps)
         playing = {} if begun is None else {**begun.playing, "fps": FPS}
-        return Run(device, workers, clip_steps, policy_config, initial, playing, vision, state)
+        return Run(device, workers, clip_steps, policy_config, initial, playing, trunk, state)
 
     @staticmethod
     def _network(config: TrainConfig) -> PolicyConfig:
         """The PolicyConfig of the preset, with the text encoder of the options."""
         network = preset(config.preset)
-        if config.vision_weights is not None and network.vision != "p2p":
-            raise UserError("--vision-weights are for the p2p vision trunk: leave them out, or choose a p2p preset.")
         if config.text_encoder is None:
             return network
         encoder = text_encoder(config.text_encoder)

@@ -44,11 +44,11 @@ class TrainConfig:
         preset: the network's sizes. Ignored with `init_from`, whose network is kept.
         init_from: a checkpoint to start from (fine-tuning).
         text_encoder: what embeds the instructions (wordllama). Default: the preset's.
-        trunk: a checkpoint whose image trunk is taken and kept as it is. The features that it makes of every picture
-            are computed once and kept beside the recordings: training then costs a tenth.
+        trunk: where the image trunk comes from: a checkpoint; lite0, EfficientNet-Lite0 with ImageNet weights; or
+            p2p:FILE, a safetensors file of EfficientNet-B0 as torchvision or timm name it. It is kept as it is: its
+            features of every picture are computed once and kept beside the recordings, and training costs a tenth.
+        train_trunk: train the trunk too, from the weights of `trunk` on: on pictures, at the full cost.
         views: with `trunk`, how often the features of a picture are computed: once as it is, and augmented.
-        vision_weights: ImageNet weights to start the `p2p` vision trunk from: a safetensors file of EfficientNet-B0 as
-            torchvision or timm name it, or hf:OWNER/REPO. Default: random.
         resume: go on with the run in `out`.
         steps: optimiser steps; with `minutes`, whichever ends first. Default: 20,000 unless `minutes` is given.
         minutes: how long to train, all parts of a resumed run together.
@@ -65,7 +65,7 @@ class TrainConfig:
             another step: against copying one's own last action.
         history_dropout: chance that a whole clip shows a history in which nothing was done.
         text_dropout: chance that a clip's instruction is left out.
-        augment: strength of the picture augmentation; 0: off, 1: the reference's. Not with `trunk`: see `views`.
+        augment: strength of the picture augmentation; 0: off, 1: the reference's. Not with a kept `trunk`: see `views`.
         kl: with `init_from`, weight in the loss of the Kullback-Leibler divergence, in nats per step, from what that
             policy would do: against forgetting.
         feature_dropout: with `trunk`, the share of a picture's features that a clip does not show.
@@ -100,8 +100,8 @@ class TrainConfig:
     init_from: Path | None = None
     text_encoder: str | None = None
     trunk: str | None = None
-    views: Annotated[int, OnlyWith("trunk")] = 1
-    vision_weights: str | None = None
+    train_trunk: Annotated[bool, OnlyWith("trunk")] = False
+    views: Annotated[int, OnlyWith("trunk"), NotWith("train_trunk")] = 1
     resume: bool = False
     steps: int | None = None
     minutes: float | None = None
@@ -116,9 +116,9 @@ class TrainConfig:
     action_corruption: float = 0.3
     history_dropout: float = 0.1
     text_dropout: float = 0.1
-    augment: Annotated[float, NotWith("trunk")] = 1.0
+    augment: Annotated[float, NotWith("trunk", unless="train_trunk")] = 1.0
     kl: Annotated[float, OnlyWith("init_from")] = 0.0
-    feature_dropout: Annotated[float, OnlyWith("trunk")] = 0.05
+    feature_dropout: Annotated[float, OnlyWith("trunk"), NotWith("train_trunk")] = 0.05
     keys_weight: float = 1.0
     buttons_weight: float = 1.0
     edge_weight: float = 1.0
@@ -148,13 +148,12 @@ class TrainConfig:
         for name, weight in (self.game_weights or {}).items():
             if not 0 < weight < float("inf"):
                 raise UserError(f"Training option game_weights gives {name} {weight}: it must be above 0.")
-        if self.trunk is not None and (self.vision_weights is not None or self.compression > 0):
-            raise UserError("The features of a trunk are computed once: leave out vision_weights and compression.")
+        if self.has_features and self.compression > 0:
+            raise UserError("The features of a trunk are computed once: leave out compression, or give train_trunk.")
         if self.kl and self.init_from is None:
             raise UserError("Training option kl keeps the policy near the one of init_from: give that too.")
-        for name in ("text_encoder", "vision_weights"):
-            if self.init_from is not None and getattr(self, name) is not None:
-                raise UserError(f"The checkpoint of init_from keeps its network: leave {name} out, or init_from.")
+        if self.init_from is not None and self.text_encoder is not None:
+            raise UserError("The checkpoint of init_from keeps its network: leave text_encoder out, or init_from.")
         for name in ("batch_size", "clip_steps", "log_every", "eval_every", "eval_clips", "checkpoint_every"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -175,6 +174,11 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and value < 0:
                 raise UserError(f"Training option {name} is {value}: it must not be negative.")
+
+    @property
+    def has_features(self) -> bool:
+        """Whether it learns from features of pictures in place of pictures."""
+        return self.trunk is not None and not self.train_trunk
 
     @property
     def max_steps(self) -> int | None:
