@@ -172,7 +172,7 @@ def test_games_and_players_of_other_packages_are_recorded_scored_and_played(site
 def test_a_format_of_another_package_is_a_sub_command(site: Path) -> None:
     done = eyehand(site, "import", "chess-moves", "kasparov", "--out", "moves", "--opening", "d4", "--workers", "1")
     assert done.returncode == 0, done.stderr
-    assert "wrote 1 recordings with 5 frames" in done.stdout
+    assert "wrote 1 recording with 5 frames" in done.stdout
     assert done.stderr.count("odd_games 1.5") == 1
     helped = eyehand(site, "import", "--help").stdout
     assert "Games of chess." in helped

@@ -106,7 +106,7 @@ def test_the_command_writes_json_and_shows_a_table(
     train, test = map(str, folders)
     command = ["evaluate", "--checkpoint", str(ignorant), "--data", test, "--baseline-data", train, "--device", "cpu"]
     assert main([*command, "--json", str(out)]) == 0
-    assert "perplexity of 30 actions in 1 recordings" in capsys.readouterr().out
+    assert "perplexity of 30 actions in 1 recording" in capsys.readouterr().out
     found = json.loads(out.read_text())
     assert found["policy"]["perplexity"]["dx"] == pytest.approx(23, rel=1e-3)
     assert set(found) >= {"checkpoint", "data", "baseline_data", "num_steps", "marginal", "copy_last"}

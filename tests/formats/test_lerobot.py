@@ -219,8 +219,8 @@ def test_a_damaged_recording_is_left_out_and_named(tmp_path: Path, capsys: pytes
     assert main(["export", "lerobot", str(tmp_path / "in"), "--out", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr()
     assert "take-0" in printed.err
-    assert "wrote 1 episodes with 8 frames" in printed.out
-    assert "left 1 recordings out" in printed.out
+    assert "wrote 1 episode with 8 frames" in printed.out
+    assert "left 1 recording out" in printed.out
 
 
 def test_an_export_that_fails_leaves_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -176,7 +176,7 @@ def test_importing_again_skips_what_is_there(tmp_path: Path, capsys: pytest.Capt
     source = write_pair(tmp_path / "in", [step(), step()])
     arguments = ["import", "vpt", str(source), "--out", str(tmp_path / "out")]
     assert main(arguments) == 0
-    assert "wrote 1 recordings with 2 frames" in capsys.readouterr().out
+    assert "wrote 1 recording with 2 frames" in capsys.readouterr().out
     assert main(arguments) == 0
     assert "wrote 0 recordings with 0 frames" in capsys.readouterr().out
     assert len(list((tmp_path / "out").iterdir())) == 1
@@ -255,7 +255,7 @@ def test_names_in_capitals_hidden_twins_and_a_blank_last_line(
     (folder / ".hidden/b.mp4").write_bytes(b"")
     assert main(["import", "vpt", str(folder), "--out", str(tmp_path / "out")]) == 0
     printed = capsys.readouterr()
-    assert "wrote 1 recordings with 3 frames" in printed.out
+    assert "wrote 1 recording with 3 frames" in printed.out
     assert "number is used" not in printed.out
     assert printed.err == ""
 

@@ -34,6 +34,7 @@ from eyehand.model.text import TEXT_ENCODERS, text_encoder
 from eyehand.play.latency import Spread
 from eyehand.player import Observation
 from eyehand.players.policy import BatchPolicyPlayer
+from eyehand.progress import Progress, no_progress
 from eyehand.replaced import replaced
 
 __all__ = ["LiveBench", "bench_live"]
@@ -94,6 +95,7 @@ def bench_live(
     threads: int = 2,
     ticks: int = 400,
     is_baseline: bool = False,
+    progress: Progress = no_progress,
 ) -> tuple[LiveBench, Policy]:
     """Measure a checkpoint, or the network of a preset with random weights.
 
@@ -103,6 +105,7 @@ def bench_live(
         threads: at most so many; fewer where more are not quicker.
         ticks: to measure, after a few to warm up.
         is_baseline: alternate with the original algorithm.
+        progress: see `progress.py`; it is told between two ticks, now and then.
 
     Raises:
         UserError: neither or both are given; no such checkpoint, preset or runtime; too few ticks; a baseline on a
@@ -130,7 +133,7 @@ def bench_live(
     player = BatchPolicyPlayer(opened, 1, threads=num_threads, runtime=chosen)
     knows_text = policy.config.text_encoder in TEXT_ENCODERS
     contest = _Contest(player, _INSTRUCTION if knows_text else None, is_baseline)
-    contest.run(ticks)
+    contest.run(ticks, progress)
     return contest.result(opened.name, chosen, num_threads), policy
 
 
@@ -161,7 +164,7 @@ class _Contest:
         self.stages: dict[str, list[float]] = {}
         self.watch = MachineWatch()
 
-    def run(self, ticks: int) -> None:
+    def run(self, ticks: int, progress: Progress) -> None:
         self.player.warm_up()
         self.player.state.fill(self.player.checkpoint.config)
         for picture in self.pictures[:3]:
@@ -173,6 +176,8 @@ class _Contest:
         self.stages.clear()
         self.watch.restart()
         for tick in range(ticks):
+            if tick % 20 == 0:
+                progress("measuring ticks", tick, ticks)
             picture = self.pictures[tick % _NUM_PICTURES]
             self._ours(picture)
             self._theirs(picture)

@@ -49,16 +49,19 @@ def run(options: Options) -> int:
     """Measure, print, write."""
     from eyehand.bench.live import bench_live
     from eyehand.console import Console
+    from eyehand.progress import shown_progress
 
     checkpoint = "pocket-doom" if options.checkpoint is None and options.preset is None else options.checkpoint
-    result, policy = bench_live(
-        checkpoint=checkpoint,
-        preset_name=options.preset,
-        runtime=options.network.runtime,
-        threads=options.network.threads,
-        ticks=options.ticks,
-        is_baseline=options.baseline,
-    )
+    with shown_progress() as progress:
+        result, policy = bench_live(
+            checkpoint=checkpoint,
+            preset_name=options.preset,
+            runtime=options.network.runtime,
+            threads=options.network.threads,
+            ticks=options.ticks,
+            is_baseline=options.baseline,
+            progress=progress,
+        )
     console = Console(soft_wrap=True)
     _show(console, result)
     if options.data is not None:

@@ -17,7 +17,7 @@ from eyehand.commands.data_transfer import Pull, Push
 from eyehand.commands.workers import Workers
 from eyehand.errors import UserError
 from eyehand.option_rules import OnlyWith
-from eyehand.terminal import output, output_json
+from eyehand.terminal import counted, output, output_json
 
 if TYPE_CHECKING:
     from eyehand.data.check import Scorer
@@ -57,7 +57,9 @@ class Index(Workers):
             )
         usable = [row for row in rows if row.error is None]
         print_summary(summarise(usable), Console())
-        output(f"wrote {self.out}: {len(usable)} recordings, and {len(rows) - len(usable)} that cannot be used")
+        output(
+            f"wrote {self.out}: {counted(len(usable), 'recording')}, and {len(rows) - len(usable)} that cannot be used"
+        )
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 
 from eyehand.commands.workers import Workers
-from eyehand.terminal import output
+from eyehand.terminal import counted, output
 
 __all__ = ["Features"]
 
@@ -47,4 +47,7 @@ class Features(Workers):
             made = make_features(dataset, trunk, engine, views=self.views, progress=progress)
         assert made.features is not None
         size = 2e-9 * made.num_steps * made.features.size * self.views
-        output(f"{len(made.episodes)} recordings, {made.num_steps:,} pictures: {size:.2f} GB of features beside them")
+        output(
+            f"{counted(len(made.episodes), 'recording')}, {made.num_steps:,} pictures: "
+            f"{size:.2f} GB of features beside them"
+        )

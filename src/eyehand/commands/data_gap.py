@@ -48,6 +48,7 @@ class GapCommand:
         from eyehand.console import Console
         from eyehand.evaluate.gap import late_pictures, measure_gap, print_gaps, recompressed
         from eyehand.evaluate.gap_play import play_and_record, recorded_clips
+        from eyehand.progress import shown_progress
         from eyehand.recording.reader import find_recordings
         from eyehand.recording.recompress import Coding
 
@@ -66,7 +67,8 @@ class GapCommand:
             assert self.folder is not None
             live = recorded_clips(find_recordings(self.folder), policy.config, self.clips, self.seed)
             what = "recorded pictures, coded once more, against themselves"
-        gaps = measure_gap(policy, live, variants)
+        with shown_progress() as progress:
+            gaps = measure_gap(policy, live, variants, progress)
         if self.as_json:
             output_json({"compared": what, "policy": self.policy, "gaps": [asdict(gap) for gap in gaps]})
         else:

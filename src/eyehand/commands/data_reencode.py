@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 
 from eyehand.commands.workers import Workers
-from eyehand.terminal import output, output_json
+from eyehand.terminal import counted, output, output_json
 
 __all__ = ["Reencode"]
 
@@ -58,7 +58,8 @@ class Reencode(Workers):
                 output(each.error if each.source in each.error else f"{each.source}: {each.error}")
         before, after = (sum(getattr(each, name) for each in made) / 1e6 for name in ("bytes_before", "bytes_after"))
         output(
-            f"wrote {self.out}: {len(made)} recordings, {after:.1f} MB of small video made from {before:.1f} MB, and "
+            f"wrote {self.out}: {counted(len(made), 'recording')}, {after:.1f} MB of small video made from "
+            f"{before:.1f} MB, and "
             f"{len(done) - len(made)} that could not be re-encoded"
         )
         return 0 if made else 2

@@ -10,7 +10,7 @@ from typing import Annotated
 import tyro
 
 from eyehand.option_rules import NotWith, OnlyWith
-from eyehand.terminal import output, print_line
+from eyehand.terminal import counted, output, print_line
 
 __all__ = ["Review"]
 
@@ -60,7 +60,9 @@ class Review:
 
             reports = queue_reports(queue, print_line)
             write_page(reports, self.html, max_bytes=round(self.max_mb * 1e6), tell=print_line)
-            print_line(f"wrote {self.html} with {len(reports)} recordings: open it in a browser, then decide")
+            print_line(
+                f"wrote {self.html} with {counted(len(reports), 'recording')}: open it in a browser, then decide"
+            )
             return
         num_decided = ask(self.index, queue, lambda: sys.stdin.readline() or None, Console())
         output("")

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import tyro
 
-from eyehand.terminal import output
+from eyehand.terminal import counted, output
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,15 @@ class Push:
         from eyehand.hub.card import card_of
         from eyehand.hub.push import push
         from eyehand.hub.store import open_store
+        from eyehand.progress import shown_progress
 
         store = open_store(self.url)
         card = card_of(self.source, self.licence, self.index, output)
-        report = push(self.source, store, card, verify=self.verify, progress=output)
-        output(f"pushed {report.num_files} files, {report.num_bytes:,} bytes, {report.num_uploaded} of them new")
+        with shown_progress() as progress:
+            report = push(self.source, store, card, verify=self.verify, progress=progress)
+        output(
+            f"pushed {counted(report.num_files, 'file')}, {report.num_bytes:,} bytes, {report.num_uploaded} of them new"
+        )
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,10 @@ class Pull:
         """Fetch and say so."""
         from eyehand.hub.pull import pull
         from eyehand.hub.store import open_store
+        from eyehand.progress import shown_progress
 
-        report = pull(open_store(self.url), self.folder, self.without_manifest, progress=output)
-        output(f"pulled {report.num_files} files, {report.num_bytes:,} bytes, {report.num_fetched} of them new")
+        with shown_progress() as progress:
+            report = pull(open_store(self.url), self.folder, self.without_manifest, progress=progress)
+        output(
+            f"pulled {counted(report.num_files, 'file')}, {report.num_bytes:,} bytes, {report.num_fetched} of them new"
+        )

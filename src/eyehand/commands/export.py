@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import tyro
 
 from eyehand.errors import UserError
-from eyehand.terminal import announce, output
+from eyehand.terminal import announce, counted, output
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ def run(options: Options) -> int:
     except ImportError as error:
         raise UserError("Exporting needs more packages: run `pip install 'eyehand[exchange]'`.") from error
     from eyehand.data.check_report import places_at
+    from eyehand.progress import shown_progress
 
     problems: list[str] = []
     if options.source.endswith(INDEX_ENDING):
@@ -51,11 +52,12 @@ def run(options: Options) -> int:
     output("What a recording has and LeRobot has not, or the other way round:")
     for loss in LOSSES:
         output(f"  - {loss}")
-    report = export_lerobot(places, options.out, _progress)
+    with shown_progress() as shown:
+        report = export_lerobot(places, options.out, _progress, shown)
     left_out = len(problems) + len(report.problems)
     output(
-        f"wrote {report.num_episodes} episodes with {report.num_frames} frames to {options.out}"
-        + (f", and left {left_out} recordings out" if left_out else "")
+        f"wrote {counted(report.num_episodes, 'episode')} with {counted(report.num_frames, 'frame')} to {options.out}"
+        + (f", and left {counted(left_out, 'recording')} out" if left_out else "")
     )
     return 0
 

@@ -11,7 +11,7 @@ import tyro
 from eyehand.commands.workers import Workers
 from eyehand.errors import UserError
 from eyehand.formats.import_formats import FORMATS, Format
-from eyehand.terminal import announce, output
+from eyehand.terminal import announce, counted, output
 
 
 def _sub_commands() -> Any:
@@ -55,10 +55,14 @@ class Options:
 def run(options: Options) -> int:
     """Import. Ends with 2 if anything could not be imported."""
     from eyehand.formats.importing import import_recordings
+    from eyehand.progress import shown_progress
 
     chosen = options.source_format
     importer = chosen.importer()
-    report = import_recordings(importer, chosen.out, progress=_progress, engine=chosen.make_engine())
+    with shown_progress() as shown:
+        report = import_recordings(
+            *(importer, chosen.out), progress=_progress, shown=shown, engine=chosen.make_engine()
+        )
     output(f"What {importer.format} has and a recording has not, or the other way round:")
     for loss in importer.losses:
         output(f"  - {loss}")
@@ -78,5 +82,8 @@ def _show(report: ImportReport, out: Path) -> int:
             output(f"{folder}: {note}")
     there = f", {len(report.skipped)} were there already" if report.skipped else ""
     failed = f"; {len(report.problems)} could not be imported, see above" if report.problems else ""
-    output(f"wrote {len(report.written)} recordings with {report.num_frames} frames to {out}{there}{failed}")
+    output(
+        f"wrote {counted(len(report.written), 'recording')} with {counted(report.num_frames, 'frame')} to {out}"
+        f"{there}{failed}"
+    )
     return 2 if report.problems else 0

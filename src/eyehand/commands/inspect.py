@@ -35,9 +35,11 @@ class Options:
 def run(options: Options) -> int:
     """Print what was found. Ends with 2 if a recording is corrupt."""
     from eyehand.console import Console
+    from eyehand.progress import shown_progress
     from eyehand.recording.inspect import inspect, print_inspection
 
-    inspection = inspect(options.folder)
+    with shown_progress() as progress:
+        inspection = inspect(options.folder, progress)
     if options.as_json:
         output_json(inspection.to_json())
     else:

@@ -16,6 +16,7 @@ from eyehand.data.sources import find_recordings_at, place_of
 from eyehand.errors import UserError
 from eyehand.jobs.journal import Journal
 from eyehand.recording.reader import RecordingFiles
+from eyehand.terminal import counted
 
 __all__ = ["journal_beside", "places_at", "print_verdicts"]
 
@@ -61,21 +62,24 @@ def journal_beside(
 
 def print_verdicts(verdicts: Sequence[Verdict], console: Console) -> None:
     """Print a row per recording, then the reasons why some are left out."""
-    table = Table(title=f"{sum(each.is_used for each in verdicts)} of {len(verdicts)} recordings are fit to learn from")
-    heads = ["recording", "frames", "held most", "keys", "active", "fps", "frozen", "black", "labels", ""]
+    used = sum(each.is_used for each in verdicts)
+    title = f"{used} of {counted(len(verdicts), 'recording')} are fit to learn from"
+    table = Table(title=title, box=None, padding=(0, 1, 0, 0))
     is_scored = any(each.likelihood is not None for each in verdicts)
-    for heading in [*heads[:-1], *["likelihood"] * is_scored, ""]:
-        table.add_column(heading, justify="left" if heading in ("recording", "held most", "labels", "") else "right")
+    table.add_column("recording", min_width=20)
+    for heading in ("active", "keys", "held most", "fps", "picture", "labels", *["likely"] * is_scored):
+        table.add_column(heading, justify="left" if heading in ("held most", "picture", "labels") else "right")
+    table.add_column("", no_wrap=True, min_width=9)
     for each in verdicts:
         labels = "" if each.lag_ticks is None else f"{each.lag_ticks:+d} ticks" if each.lag_ticks else "agree"
+        faults = {"frozen": each.frozen_share, "black": each.black_share}
         table.add_row(
-            *(
-                each.title or each.id,
-                str(each.num_frames),
-                f"{each.held_most} {each.held_share:.0%}" if each.held_most else "",
-            ),
-            *(str(each.most_keys), f"{each.interaction:.0%}", f"{each.measured_fps:.1f}", f"{each.frozen_share:.0%}"),
-            *(f"{each.black_share:.0%}", labels),
+            each.title or each.id,
+            *(f"{each.interaction:.0%}", str(each.most_keys)),
+            f"{each.held_most} {each.held_share:.0%}" if each.held_most else "",
+            f"{each.measured_fps:.1f}",
+            ", ".join(f"{share:.0%} {fault}" for fault, share in faults.items() if round(share, 2)),
+            labels,
             *[("" if each.likelihood is None else f"{each.likelihood:.2g}")] * is_scored,
             "use" if each.is_used else "leave out",
         )

@@ -18,6 +18,7 @@ from eyehand.console import Console, Table
 from eyehand.errors import UserError
 from eyehand.evaluate.clips import PolicyClip, log_probabilities
 from eyehand.model.policy import Policy
+from eyehand.progress import Progress, no_progress
 from eyehand.recording.recompress import Coding, recompress
 
 __all__ = ["Gap", "Quantiles", "Variant", "late_pictures", "measure_gap", "print_gaps", "recompressed"]
@@ -66,21 +67,29 @@ class Gap:
     brightness: float
 
 
-def measure_gap(policy: Policy, live: Sequence[PolicyClip], variants: dict[str, Variant]) -> list[Gap]:
+def measure_gap(
+    policy: Policy, live: Sequence[PolicyClip], variants: dict[str, Variant], progress: Progress = no_progress
+) -> list[Gap]:
     """Compare each variant's pictures with those of the clips, one clip length after the other.
 
     Args:
         policy: in evaluation mode, on the CPU.
         live: clips with the pictures to compare with.
         variants: other pictures of the same frames, by name.
+        progress: see `progress.py`.
 
     Raises:
         UserError: there is no clip.
     """
     if not live:
         raise UserError("There is no frame to compare: give recordings of at least two frames.")
+    progress("comparing", 0, 1 + len(variants))
     outputs = _outputs(policy, live)
-    return [_gap(policy, name, live, outputs, variant) for name, variant in variants.items()]
+    gaps: list[Gap] = []
+    for name, variant in variants.items():
+        progress("comparing", 1 + len(gaps), 1 + len(variants))
+        gaps.append(_gap(policy, name, live, outputs, variant))
+    return gaps
 
 
 def recompressed(coding: Coding) -> Variant:

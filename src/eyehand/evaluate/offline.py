@@ -23,6 +23,7 @@ from eyehand.errors import UserError
 from eyehand.model.text import text_encoder
 from eyehand.progress import Progress, no_progress
 from eyehand.replaced import replaced
+from eyehand.terminal import counted
 from eyehand.train.device import choose_device, has_bfloat16
 from eyehand.train.validation import HeldOut, Scores, copy_last_scores, marginal_scores
 
@@ -95,8 +96,8 @@ def evaluate_offline(
     config = loaded.config
     on = choose_device(device)
     held_out_data = load_dataset(data, config.space, selection=Selection(where=where))
-    counted = load_dataset(baseline_data, config.space) if baseline_data else held_out_data
-    shared = {episode.id for episode in held_out_data.episodes} & {episode.id for episode in counted.episodes}
+    counted_in = load_dataset(baseline_data, config.space) if baseline_data else held_out_data
+    shared = {episode.id for episode in held_out_data.episodes} & {episode.id for episode in counted_in.episodes}
     if baseline_data and shared:
         raise UserError(
             f"{len(shared)} of the recordings to be predicted are in the baseline's data too: they are not held out."
@@ -114,8 +115,8 @@ def evaluate_offline(
         num_steps=len(rows),
         scores={
             "policy": held_out.evaluate(loaded.policy.to(on), text_table_MND, autocast, progress),
-            "marginal": marginal_scores(counted, held_out_data, rows),
-            "copy_last": copy_last_scores(counted, held_out_data, rows),
+            "marginal": marginal_scores(counted_in, held_out_data, rows),
+            "copy_last": copy_last_scores(counted_in, held_out_data, rows),
         },
     )
 
@@ -125,7 +126,9 @@ def print_offline(report: OfflineReport, console: Console) -> None:
     from eyehand.console import Table
 
     heads = list(next(iter(report.scores.values())).cross_entropy)
-    table = Table(title=f"perplexity of {report.num_steps} actions in {report.num_recordings} recordings")
+    table = Table(
+        title=f"perplexity of {counted(report.num_steps, 'action')} in {counted(report.num_recordings, 'recording')}"
+    )
     for column in ("", *heads, "loss"):
         table.add_column(column, justify="left" if not column else "right")
     for name, scores in report.scores.items():

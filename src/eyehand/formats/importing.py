@@ -34,6 +34,7 @@ from eyehand.input_event import InputEvent
 from eyehand.jobs.engine import Engine
 from eyehand.jobs.local import LocalEngine
 from eyehand.player import Decision
+from eyehand.progress import Progress, no_progress
 from eyehand.recording.format import MAX_FRAMES, RecordingInfo
 from eyehand.recording.labels import rate_problem
 from eyehand.recording.reader import Recording
@@ -169,6 +170,7 @@ def import_recordings(
     out: Path,
     embed: Embed | None = None,
     progress: Callable[[str, str | None], None] = lambda source, problem: None,
+    shown: Progress = no_progress,
     engine: Engine | None = None,
 ) -> ImportReport:
     """Import everything into the folder `out`, one folder per take.
@@ -180,6 +182,7 @@ def import_recordings(
         out: made if missing.
         embed: gives the text embeddings to store with every instruction; picklable.
         progress: is told of every source that is done, and why it could not be imported, if so.
+        shown: see `progress.py`.
         engine: who does it, source by source; the recordings do not depend on it. None: this process.
 
     Raises:
@@ -191,6 +194,7 @@ def import_recordings(
     with alone_in(out, f"import {importer.format}"):
         for staging in out.glob(f"{_STAGING}*"):  # of an import that was killed
             shutil.rmtree(staging, ignore_errors=True)
+        shown("importing", 0, len(items))
         for done in (engine or LocalEngine()).run(_import_source, items):
             report = done.result or ImportReport(problems=[str(done.problem)])
             reports[done.number] = report
@@ -198,6 +202,7 @@ def import_recordings(
                 progress(done.item.source, problem)
             if not report.problems:
                 progress(done.item.source, None)
+            shown("importing", len(reports), len(items))
     return _joined([reports[number] for number in range(len(items))])
 
 

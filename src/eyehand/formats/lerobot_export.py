@@ -39,6 +39,7 @@ from eyehand.formats.lerobot_layout import (
     features,
     vector_of,
 )
+from eyehand.progress import Progress, no_progress
 from eyehand.recording.file_range import FileRange
 from eyehand.recording.labels import rate_problem
 from eyehand.recording.reader import Recording, RecordingFiles
@@ -82,6 +83,7 @@ def export_lerobot(
     recordings: Sequence[tuple[str, RecordingFiles]],
     out: Path,
     progress: Callable[[str, str | None], None] = lambda place, problem: None,
+    shown: Progress = no_progress,
 ) -> ExportReport:
     """Write recordings as one data set.
 
@@ -89,6 +91,7 @@ def export_lerobot(
         recordings: where each is, for messages, and its files.
         out: the folder to make.
         progress: is told of every recording that is done, and why it was left out, if so.
+        shown: see `progress.py`.
 
     Raises:
         UserError: `out` exists, cannot be written, or none of the recordings can be used.
@@ -97,7 +100,8 @@ def export_lerobot(
         raise UserError(f"{out} exists: give a new folder, or remove it.")
     report = ExportReport()
     with alone_in(out, "export", beside=True), replaced(out) as staging, _DataSet(staging) as data_set:
-        for place, files in recordings:
+        for number, (place, files) in enumerate(recordings):
+            shown("exporting", number, len(recordings))
             problem = _export(place, files, data_set)
             if problem is not None:
                 report.problems.append(problem)

@@ -16,6 +16,7 @@ from eyehand.data.split import SUBSETS, held_out_ids, subset_ids
 from eyehand.data.summary import GameSummary, summarise
 from eyehand.errors import UserError
 from eyehand.formats.lerobot_layout import INFO_PATH
+from eyehand.terminal import counted
 
 __all__ = ["HELD_OUT", "card_of", "recordings_card"]
 
@@ -70,7 +71,8 @@ def recordings_card(name: str, rows: Sequence[IndexRow], licence: str) -> str:
             *_front_matter(name, licence, summary.total.num_frames, ("eyehand", "pixels2play", "keyboard-mouse")),
             f"# {name}",
             "",
-            f"{summary.total.hours:.2f} hours of play in {len(usable)} recordings with keyboard and mouse, 20 frames a "
+            f"{summary.total.hours:.2f} hours of play in {counted(len(usable), 'recording')} with keyboard and mouse, "
+            "20 frames a "
             "second, in the format of Open Pixels2Play"
             + (f"; {broken} more cannot be used" if broken else "")
             + f". Licence: {licence}.",
@@ -86,7 +88,7 @@ def recordings_card(name: str, rows: Sequence[IndexRow], licence: str) -> str:
             "",
             "By a hash of a recording's id, the same on every machine, so that added recordings move nothing:",
             "",
-            f"- held out (`--held-out {HELD_OUT:g}`): {len(held)} recordings",
+            f"- held out (`--held-out {HELD_OUT:g}`): {counted(len(held), 'recording')}",
             *(f"- subset {percent}% of the others: {len(subset_ids(rest, percent))}" for percent in SUBSETS if rest),
             "",
             *(("## Instructions", "", *texts, "") if texts else ()),

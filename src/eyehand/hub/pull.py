@@ -12,7 +12,6 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from eyehand.formats.found_files import file_digest
 from eyehand.hub.manifest import MANIFEST_FILE, MOST_MANIFEST_BYTES, FileFacts, parse_manifest
 from eyehand.hub.retry import Wait, retried
 from eyehand.hub.store import Store, part_name
+from eyehand.progress import Progress, no_progress
 from eyehand.recording.reader import is_hidden
 from eyehand.replaced import replaced
 from eyehand.safe_path import SafePath, resolve_inside
@@ -53,7 +53,7 @@ def pull(
     target: Path,
     without_manifest: bool = False,
     wait: Wait = time.sleep,
-    progress: Callable[[str], None] = lambda line: None,
+    progress: Progress = no_progress,
 ) -> PullReport:
     """Fetch a data set into a folder. What is in the folder already and right is not fetched again.
 
@@ -64,7 +64,7 @@ def pull(
         without_manifest: fetch whatever is there, for data sets that were not pushed by us. Only their sizes are
             compared, and checksums where the store knows them (a hub does, of large files).
         wait: sleeps between tries.
-        progress: is told a line now and then.
+        progress: see `progress.py`.
 
     Raises:
         UserError: no data set is there, it is damaged, it cannot be reached, there is no space for it, or a file is in
@@ -87,7 +87,7 @@ def _pull(
     files: dict[str, FileFacts],
     manifest: bytes | None,
     wait: Wait,
-    progress: Callable[[str], None],
+    progress: Progress,
 ) -> PullReport:
     staging = staging_beside(target)
     try:
@@ -95,14 +95,13 @@ def _pull(
         _check_free(target, resolve_inside(target, MANIFEST_FILE), wanted)
         _check_space(target, staging, wanted)
         _make_private(staging)
-        progress(f"{len(files)} files, {len(wanted)} of them to fetch")
+        progress("fetching files", 0, len(wanted))
         with ThreadPoolExecutor(store.num_parallel) as pool:
             futures = [pool.submit(_fetch, store, name, of, staging / name, wait) for name, of in wanted.items()]
             try:
                 for number, future in enumerate(futures, 1):
                     future.result()
-                    if number % 100 == 0 or number == len(futures):
-                        progress(f"{number} of {len(futures)} files fetched")
+                    progress("fetching files", number, len(wanted))
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise

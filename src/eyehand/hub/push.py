@@ -11,7 +11,7 @@ import hashlib
 import os
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from eyehand.hub.manifest import MANIFEST_FILE, MOST_MANIFEST_BYTES, FileFacts, 
 from eyehand.hub.retry import Wait, retried
 from eyehand.hub.store import Store, StoredFile
 from eyehand.jobs.journal import Journal
+from eyehand.progress import Progress, no_progress
 from eyehand.recording.reader import is_hidden
 from eyehand.safe_path import resolve_inside
 
@@ -52,7 +53,7 @@ def push(
     card: str,
     verify: bool = False,
     wait: Wait = time.sleep,
-    progress: Callable[[str], None] = lambda line: None,
+    progress: Progress = no_progress,
 ) -> PushReport:
     """Upload a folder.
 
@@ -62,7 +63,7 @@ def push(
         card: README.md of the data set; not uploaded where the folder has one of its own.
         verify: read every uploaded file back and compare it.
         wait: sleeps between tries.
-        progress: is told a line now and then.
+        progress: see `progress.py`.
 
     Raises:
         UserError: the folder holds no files or changes meanwhile, or the store cannot be reached or written.
@@ -76,7 +77,6 @@ def push(
         stored = retried(store.files, f"{store.url} cannot be listed", wait)
         known = _known(store, stored, journal, wait)
         missing = [name for name in names if not _is_there(name, facts[name], stored, known)]
-        progress(f"{len(names)} files, {len(missing)} of them to upload")
         batches = [missing[first : first + store.batch_size] for first in range(0, len(missing), store.batch_size)]
 
         def upload(batch: Sequence[str]) -> Sequence[str]:
@@ -91,13 +91,14 @@ def push(
                     _verify(store, name, facts[name], wait)
             return batch
 
+        progress("uploading", 0, len(batches))
         with ThreadPoolExecutor(store.num_parallel) as pool:
             futures = [pool.submit(upload, batch) for batch in batches]
             try:
                 for number, future in enumerate(futures, 1):
                     for name in future.result():
                         journal.note_uploaded(name, facts[name])
-                    progress(f"{number} of {len(batches)} uploads done")
+                    progress("uploading", number, len(batches))
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise

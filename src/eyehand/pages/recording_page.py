@@ -28,6 +28,7 @@ from eyehand.recording.reader import Recording
 from eyehand.recording.timeline import Timeline, read_timeline
 from eyehand.recording.video import CAPTURED, VideoReader, VideoWriter
 from eyehand.replaced import replaced
+from eyehand.terminal import counted
 
 __all__ = ["MAX_RECORDINGS", "Picture", "write_page"]
 
@@ -229,7 +230,11 @@ def _name(report: RecordingReport) -> str:
 
 
 def _lead(report: RecordingReport) -> str:
-    parts = [Path(report.path).name, f"played by {report.user}" if report.user else "", f"{report.num_frames} frames"]
+    parts = [
+        Path(report.path).name,
+        f"played by {report.user}" if report.user else "",
+        counted(report.num_frames, "frame"),
+    ]
     parts += [f"{report.fps:g} per second", "cut off" if report.is_cut_off else ""]
     parts += [f"{name} {value:g}" for name, value in sorted(report.outcome.items())]
     return ", ".join(filter(None, parts))
@@ -254,7 +259,7 @@ def _index(shown: Sequence[_Shown], seconds: float) -> str:
             + f"{wrong}</tr>"
         )
     head = "".join(f"<th>{name}</th>" for name in heads)
-    title = f"{len(shown)} recordings, {seconds / 60:.1f} minutes"
+    title = f"{counted(len(shown), 'recording')}, {seconds / 60:.1f} minutes"
     return (
         f'<section class="card" id="index"><div class="head"><h2>{title}</h2>'
         '<input id="filter" type="search" placeholder="only rows with these words" aria-label="filter"></div>'

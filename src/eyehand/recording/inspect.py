@@ -18,6 +18,7 @@ from eyehand.action import BUTTONS, KEYS, Action
 from eyehand.action_space import P2P
 from eyehand.console import Console, Table
 from eyehand.foreign import problem_of
+from eyehand.progress import Progress, no_progress
 from eyehand.recording.format import CAPTURED_FILE
 from eyehand.recording.lag import Lag, estimate_lag
 from eyehand.recording.reader import Recording, find_recordings
@@ -108,13 +109,17 @@ class Inspection:
         return table
 
 
-def inspect(root: Path | str) -> Inspection:
-    """Reports on one recording or on all recordings of a folder, the newest first.
+def inspect(root: Path | str, progress: Progress = no_progress) -> Inspection:
+    """Reports on one recording or on all recordings of a folder, the newest first. `progress`: see `progress.py`.
 
     Raises:
         UserError: no such folder, or no recording in it. A damaged recording does not raise: its report says so.
     """
-    reports = [inspect_recording(path) for path in find_recordings(root)]
+    paths = find_recordings(root)
+    reports: list[RecordingReport] = []
+    for path in paths:
+        progress("inspecting", len(reports), len(paths))
+        reports.append(inspect_recording(path))
     return Inspection(tuple(sorted(reports, key=lambda report: -report.created_s)))
 
 

@@ -44,6 +44,7 @@ from eyehand.recording.format import (
 from eyehand.recording.title import new_id, title_of
 from eyehand.recording.video import CAPTURED, SMALL, VideoWriter, fit_lines
 from eyehand.safe_path import SafeName
+from eyehand.terminal import counted
 from eyehand.version import __version__
 
 __all__ = ["ANNOTATOR_VERSION", "Embed", "RecordingWriter", "new_info"]
@@ -249,5 +250,9 @@ class RecordingWriter:
         reason = error.strerror or str(error)
         return UserError(
             f"Cannot write the recording {self.path} ({reason}): make space or choose another folder"
-            + (f"; what was recorded until now ({self.num_frames} frames) stays readable." if self.num_frames else ".")
+            + (
+                f"; what was recorded until now ({counted(self.num_frames, 'frame')}) stays readable."
+                if self.num_frames
+                else "."
+            )
         )

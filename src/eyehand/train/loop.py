@@ -42,6 +42,7 @@ from eyehand.model.text import text_encoder
 from eyehand.progress import shown_progress
 from eyehand.recording.recompress import RandomRecompression
 from eyehand.replaced import replaced
+from eyehand.terminal import counted
 from eyehand.train.device import has_bfloat16, limit_queue, pin, tune
 from eyehand.train.features import make_features
 from eyehand.train.log import RunLog
@@ -123,7 +124,8 @@ def _train(config: TrainConfig) -> TrainResult:
         trainer = _Trainer(config, run, dataset)
         with RunLog(config.out, trainer.step) as log:
             log.say(
-                f"{len(train_part.episodes)} recordings to learn from ({train_part.num_steps:,} frames), "
+                f"{counted(len(train_part.episodes), 'recording')} to learn from "
+                f"({counted(train_part.num_steps, 'frame')}), "
                 f"{len(held_out_part.episodes)} held out; {trainer.policy.num_parameters / 1e6:.1f}M parameters on "
                 f"{run.device}; {run.workers} data workers"
             )
