@@ -47,7 +47,7 @@ class InstantReplay:
         root: folder of recordings.
         user: who plays.
         seconds: how much is held; up to a second more.
-        take_events, note: as of `Recorder`.
+        take_events, note, lines: as of `Recorder`.
 
     Attributes:
         recordings, titles: as of `Recorder`.
@@ -60,10 +60,12 @@ class InstantReplay:
         seconds: float = 30.0,
         take_events: Callable[[], Sequence[InputEvent]] | None = None,
         note: str = "",
+        lines: int = 480,
     ) -> None:
         self.recordings: list[Path] = []
         self.titles: dict[Path, str] = {}
         self._note = note
+        self._lines = lines
         self._root = Path(root)
         self._user = user
         self._seconds = seconds
@@ -117,7 +119,8 @@ class InstantReplay:
         self._rings = None
 
     def _make_rings(self, frame: Frame, fps: float) -> tuple[VideoRing, VideoRing]:
-        height, width = fit_lines(*frame.captured.shape[:2])
+        height, width = frame.captured.shape[:2]
+        height, width = fit_lines(height, width, self._lines)
         self._rings = VideoRing(height, width, fps, CAPTURED), VideoRing(MODEL_SIZE, MODEL_SIZE, fps, SMALL)
         return self._rings
 

@@ -142,8 +142,10 @@ class _Desk:
         self._before_pause = self._recording
         events = self.person.next_events
         self._shortest_s = min(options.shortest_s, (options.seconds or options.shortest_s) / 2)
-        self._recorder = Recorder(options.out, options.user, events, note=options.note, shortest_s=self._shortest_s)
-        self._ring = InstantReplay(options.out, options.user, options.keep_seconds, events, options.note)
+        self._recorder = Recorder(
+            options.out, options.user, events, note=options.note, shortest_s=self._shortest_s, lines=options.lines
+        )
+        self._ring = InstantReplay(options.out, options.user, options.keep_seconds, events, options.note, options.lines)
         self._background = BackgroundObserver(self._recorder)
         self._times = _FrameTimes(self._signal)
         self._advice = Advice(say, options.out, options.key_pause)
@@ -180,12 +182,11 @@ class _Desk:
     def run(self, listener: Listener) -> None:
         """One stretch after the other."""
         wanted = self.options
-        self.say(
-            f"{wanted.key_record} starts and stops, {wanted.key_pause} pauses, {wanted.key_keep} keeps the last "
-            f"{wanted.keep_seconds:g} s, {wanted.key_instruction} goes to the next instruction, {wanted.key_discard} "
-            f"throws this recording away, {wanted.key_success} and {wanted.key_failure} end it as a success or a "
-            "failure, Ctrl-C here ends it all. Sound is not recorded."
-        )
+        self.say(f"{wanted.key_record} starts and stops, {wanted.key_pause} pauses, Ctrl-C here ends it.")
+        self.say(f"{wanted.key_discard} throws a recording away: the last one, or the one being made.")
+        self.say(f"{wanted.key_success} and {wanted.key_failure} end it as a success or a failure.")
+        self.say(f"{wanted.key_keep}: while it is stopped, keep the last {wanted.keep_seconds:g} s.")
+        self.say(f"{wanted.key_instruction}, or a line typed here: another instruction. Sound is not recorded.")
         while not self._ended.is_set() and ((left_s := self._left_s()) is None or left_s > self._shortest_s):
             listener.check()
             state = self._recording

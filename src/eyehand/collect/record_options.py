@@ -22,6 +22,9 @@ class PersonOptions:
         instruction: what you are going to do, in words. Default: the profile's usual instruction. A line typed at the
             terminal while you play is another one.
         note: a few words about what you record now; they stand in the titles of the recordings.
+        own_screen: size of a screen of its own for the game, for example 640x480, shown in a window: keyboard and mouse
+            reach the game while that window has the focus.
+        lines: height of the captured video at most. The network's picture is always made of the whole screen.
         wait: do not record yet: hold the last seconds, until a hotkey starts recording or keeps them.
         keep_seconds: how many seconds are held.
         key_record: the hotkey that starts and stops recording.
@@ -36,6 +39,8 @@ class PersonOptions:
 
     instruction: str | None = None
     note: str = ""
+    own_screen: str | None = None
+    lines: int = 480
     wait: bool = False
     keep_seconds: float = 30.0
     key_record: str = "RightAlt+Home"

@@ -36,6 +36,7 @@ class Recorder:
         embed: gives the text embeddings to store with every instruction.
         note: about all of them, for their titles.
         shortest_s: an episode that is shorter leaves nothing behind.
+        lines: height of the captured videos at most.
 
     Attributes:
         recordings: the folders written, in order; the last may still be in the making.
@@ -55,6 +56,7 @@ class Recorder:
         embed: Embed | None = None,
         note: str = "",
         shortest_s: float = 0.0,
+        lines: int = 480,
     ) -> None:
         self.recordings: list[Path] = []
         self.titles: dict[Path, str] = {}
@@ -62,6 +64,7 @@ class Recorder:
         self.num_short = 0
         self._note = note
         self._shortest_s = shortest_s
+        self._lines = lines
         self._is_bad = False
         self._lock = threading.Lock()
         self._root = Path(root)
@@ -134,7 +137,7 @@ class Recorder:
             seed=start.seed,
             note=self._note,
         )
-        writer = RecordingWriter(self._root, info, self._embed)
+        writer = RecordingWriter(self._root, info, self._embed, self._lines)
         self.recordings.append(writer.path)
         return writer
 

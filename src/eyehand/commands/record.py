@@ -49,8 +49,11 @@ def _record_person(options: Options, game: str) -> int:
         )
     if options.person.keep_seconds <= 0:
         raise UserError("Option --keep-seconds must be above 0.")
+    if options.person.lines < 2:
+        raise UserError("Option --lines must be above 1.")
     require_xcb()
     from eyehand.collect.person import record_person
+    from eyehand.game import Screen
     from eyehand.games.desktop.x11 import X11Game
     from eyehand.games.families import open_game
 
@@ -58,7 +61,8 @@ def _record_person(options: Options, game: str) -> int:
     _check_space(options.out)
     seconds = None if options.minutes is None else options.minutes * 60
     wanted = RecordPersonOptions(out=options.out, seconds=seconds, **vars(options.person))
-    with closing(open_game(game, realtime=True)) as played:
+    screen = Screen(own_screen=options.person.own_screen, visible=options.person.own_screen is not None)
+    with closing(open_game(game, realtime=True, screen=screen)) as played:
         if not isinstance(played, X11Game):
             raise UserError("People are recorded under X11: log in to an X11 session.")
         report = record_person(played, wanted)

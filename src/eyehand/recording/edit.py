@@ -119,9 +119,10 @@ def _make(root: Path, pieces: Sequence[Piece], change: Change, ending: str) -> P
         read = [stack.enter_context(Recording.open(piece.path)) for piece in pieces]
         ranges = [_range(piece, recording) for piece, recording in zip(pieces, read, strict=True)]
         _check_alike(read)
+        height = _captured(read[0], 0, 1).shape[1]
         info = _info(read[0], ranges[0], change, ending)
         is_whole = len(read) == 1 and ranges[0] == (0, read[0].num_frames) and not read[0].is_cut_off
-        with (_Annotated if is_whole else RecordingWriter)(root, info) as writer:
+        with (_Annotated if is_whole else RecordingWriter)(root, info, lines=height) as writer:
             if is_whole:
                 for name in (CAPTURED_FILE, SMALL_FILE):
                     if (read[0].path / name).exists():

@@ -71,17 +71,19 @@ class RecordingWriter:
         root: the folder of recordings; made if missing.
         info: the recording's metadata (see `new_info`).
         embed: gives the text embeddings to store with every instruction; None: none.
+        lines: height of the captured video at most.
 
     Raises:
         UserError: from any method, when the folder cannot be written (disk full, no permission). What was written
             before stays readable; the writer is closed. At once, when the id is not a SafeName.
     """
 
-    def __init__(self, root: Path, info: RecordingInfo, embed: Embed | None = None) -> None:
+    def __init__(self, root: Path, info: RecordingInfo, embed: Embed | None = None, lines: int = 480) -> None:
         self.path = Path(root) / SafeName(info.id, "the metadata of a recording")
         self.info = info
         self.num_frames = 0
         self._embed = embed
+        self._lines = lines
         self._videos: tuple[VideoWriter, VideoWriter] | None = None
         self._start_ns = 0
         self._held = NOTHING
@@ -169,7 +171,8 @@ class RecordingWriter:
 
     def _write(self, frame: Frame, message: pb.FrameAnnotation) -> None:
         if self._videos is None:
-            height, width = fit_lines(*frame.captured.shape[:2])
+            height, width = frame.captured.shape[:2]
+            height, width = fit_lines(height, width, self._lines)
             captured = VideoWriter(self.path / CAPTURED_FILE, height, width, self.info.fps, CAPTURED)
             small = VideoWriter(self.path / SMALL_FILE, MODEL_SIZE, MODEL_SIZE, self.info.fps, SMALL)
             self._videos = captured, small

@@ -18,24 +18,27 @@ from pathlib import Path
 
 import psutil
 import pytest
+import xcffib.xproto as x
 
 from eyehand.action import Action
+from eyehand.cli import main
 from eyehand.collect.person import PersonReport, record_person
 from eyehand.collect.record_options import RecordPersonOptions
+from eyehand.desktop.profile import Launch, Profile
 from eyehand.desktop.x11.display import XDisplay
 from eyehand.desktop.x11.guard import Guard
 from eyehand.desktop.x11.screen import OwnScreen
-from eyehand.desktop.x11.windows import WindowQuery
+from eyehand.desktop.x11.windows import WindowQuery, list_windows
 from eyehand.errors import UserError
-from eyehand.games.desktop.x11 import WindowGame
+from eyehand.games.desktop.x11 import LaunchedDesktopGame, WindowGame, X11Game
 from eyehand.input_event import InputEvent
 from eyehand.recording.annotation import read_annotation
 from eyehand.recording.format import ANNOTATION_FILE
 from eyehand.recording.labels import events_of
 from eyehand.recording.reader import Recording
-from programs import small_disk
+from programs import need, small_disk
 from x_typist import MOVE, PRESS, RELEASE, Typist
-from x_window import Window, wait_until
+from x_window import WINDOW_PROGRAM, Window, wait_until
 
 AT_A_TERMINAL = """
 import fcntl, os, sys, termios
@@ -56,7 +59,9 @@ class Run:
         self.ended = threading.Event()
         self.report: PersonReport | None = None
         self.error: BaseException | None = None
-        self.game = WindowGame(WindowQuery(title="Freedoom"), screen.name, screen.authority, say=self.said.append)
+        self.game: X11Game = WindowGame(
+            WindowQuery(title="Freedoom"), screen.name, screen.authority, say=self.said.append
+        )
         self.options = replace(RecordPersonOptions(out=out, hears_injected=True, shortest_s=0.0), **options)  # type: ignore[arg-type]
         self._thread = threading.Thread(target=self._record)
 
@@ -476,6 +481,58 @@ def test_what_is_typed_stays_in_one_piece_and_the_end_of_the_game_is_no_error(
     assert str(path) in told
     with Recording.open(path) as made:
         assert made.instructions[-1] == "run to the right"
+
+
+@pytest.mark.slow
+def test_a_person_is_recorded_on_a_screen_in_a_window(
+    screen: OwnScreen, display: XDisplay, person: Typist, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of `record --own-screen`: the outer screen's keyboard is the hardware of the inner one."""
+    need("Xephyr")
+    for name, value in screen.environment.items():
+        monkeypatch.setenv(name, value)
+    program = tmp_path / "game.py"
+    program.write_text(WINDOW_PROGRAM)
+    launch = Launch((sys.executable, str(program)), "400x300", {"PYTHONPATH": ":".join(sys.path)})
+    recording = Run(screen, tmp_path / "recordings", lines=120)
+    recording.game = LaunchedDesktopGame(
+        Profile("probe", "a probe", launch, window_class="probe"), (400, 300), visible=True, say=recording.said.append
+    )
+    recording.start()
+    recording.wait_frames(2)
+    (frame,) = [window for window in list_windows(display) if "Xephyr" in window.class_names]
+    display.core.SetInputFocus(x.InputFocus.PointerRoot, frame.id, 0)
+    display.core.GetInputFocus().reply()
+    person.key("w")
+    recording.wait_recorded(lambda event: event.name == "w" and not event.is_simulated)
+    person.key("w", False)
+    recording.wait_recorded(_released("w"))
+    report = recording.end()
+    assert report.failure is None
+    with Recording.open(report.recordings[0]) as made:
+        assert any("w" in action.keys for action in _users(made))
+        assert made.info.env == "probe"
+        assert made.decode_captured(0, 1).shape == (1, 120, 160, 3)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--lines", "1"], "Option --lines must be above 1."),
+        (["--key-success", "RightAlt+Delete"], "is given to 'discard' and to 'success'"),
+        (["--own-screen", "640x480"], "use --own-screen with --game"),
+        ([], "Only 0 MB of disk are free for"),
+    ],
+)
+def test_what_cannot_be_recorded_is_said_before_the_game_starts(
+    options: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with contextlib.ExitStack() as stack:
+        if not options:
+            stack.enter_context(small_disk(tmp_path / "out", "40k"))
+        assert main(["record", "--window", "no such game", "--out", str(tmp_path / "out" / "me"), *options]) == 2
+        assert sentence in capsys.readouterr().err
+        assert not (tmp_path / "out" / "me").exists()
 
 
 def test_it_ends_after_its_time(run: Callable[..., Run]) -> None:
