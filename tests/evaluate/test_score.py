@@ -68,7 +68,7 @@ def test_written_and_read_again_it_is_the_same(tmp_path: Path) -> None:
 
 def test_table_shows_everybody() -> None:
     text = _printed(made_up())
-    assert "0.50 [0.00, 1.00]" in text  # random at doom/aim
+    assert "0.50 [0.00,1.00]" in text  # random at doom/aim
     assert "told one thing or the other" in text
 
 

@@ -58,8 +58,12 @@ def _print_table(
     from eyehand.console import Table
 
     table = Table(header_style="dim", pad_edge=False, box=None, title=title, title_style="")
+    # An interval stays in one piece, beneath its value where there is no room beside it.
+    rows = [[cell.replace(", ", ",") if cell.endswith("]") else cell for cell in row] for row in rows]
     for number, name in enumerate(columns):
-        table.add_column(name, justify="left" if number < num_names or name == "score counts" else "right")
+        longest = max(len(word) for cell in (name, *(row[number] for row in rows)) for word in (cell.split() or [""]))
+        is_text = number < num_names or name == "score counts"
+        table.add_column(name, justify="left" if is_text else "right", min_width=None if is_text else longest)
     for row in rows:
         table.add_row(*row, style="bold" if row[0] == "all" else None)
     console.print(table)
@@ -137,8 +141,8 @@ def _html(report: EvaluationReport) -> str:
         overall = normalised.overall
         items = [
             (f"{overall.value:.2f}", f"mean normalised score, {overall.low:.2f} to {overall.high:.2f}", ""),
-            (str(len(report.games)), "games, one network", ""),
-            (str(len(below)), "games below 0.5", "bad" if below else "good"),
+            (str(len(report.games)), "game, one network" if len(report.games) == 1 else "games, one network", ""),
+            (str(len(below)), "game below 0.5" if len(below) == 1 else "games below 0.5", "bad" if below else "good"),
         ]
         headline = page.facts(items)
     cards += [_game_card(report, game) for game in report.games if report.score_names.get(game)]

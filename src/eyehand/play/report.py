@@ -288,7 +288,7 @@ def _video_card(report: PlayReport, folder: Path) -> str:
     source = report.video
     if path.stat().st_size <= _EMBED_BYTES:
         source = "data:video/mp4;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
-    note = f"{report.frames_dropped} frames were left out to spare the game." if report.frames_dropped else ""
+    note = f"{counted(report.frames_dropped, 'picture')} left out to spare the game." if report.frames_dropped else ""
     video = f'<video controls muted playsinline preload="metadata" src="{escape(source)}"></video>'
     return page.card("What it saw and did", video, note, style="tall")
 

@@ -77,7 +77,7 @@ class RunLog:
         """Show progress: `share` of the run is done, which takes `left_s` more seconds, or what the pace says; without
         a text the last one stays."""
         self._text = self._text if text is None else text
-        self.progress("training", share, 1.0, f"step {step}  {self._text}", left_s)
+        self.progress("training", share, 1.0, f"step {step}  {self._text}".rstrip(), left_s)
 
     def say(self, text: str) -> None:
         """Print a line."""

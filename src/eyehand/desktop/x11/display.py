@@ -63,9 +63,13 @@ class XDisplay:
         if not wanted:
             if os.environ.get("WAYLAND_DISPLAY"):
                 raise UserError(
-                    "This is a Wayland session without XWayland: log in to an X11 session, or add --own-screen 640x480."
+                    "This is a Wayland session without XWayland: log in to an X11 session; `eyehand play` needs none "
+                    "with --own-screen 640x480."
                 )
-            raise UserError("There is no display (DISPLAY is not set): add --own-screen 640x480, or start X first.")
+            raise UserError(
+                "There is no display (DISPLAY is not set): start X first; `eyehand play` needs none with --own-screen "
+                "640x480."
+            )
         connect: Any = xcffib.connect
         try:
             with _authority(authority):
