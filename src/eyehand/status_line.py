@@ -66,7 +66,7 @@ class StatusLine:
                 if is_shown:
                     typed = f"  > {self._typed}" if self._typed else ""
                     show_at_bottom(f"{self._status()}{typed}")
-                if descriptor is None:
+                if descriptor is None or not _is_ours(descriptor):
                     self._ended.wait(_EVERY_S)
                 elif select.select([descriptor], [], [], _EVERY_S)[0]:
                     data = os.read(descriptor, 4096)
@@ -97,8 +97,7 @@ def _unechoed() -> Iterator[int | None]:
     ours to read (no terminal, or we are in its background)."""
     try:
         descriptor = sys.stdin.fileno()
-        is_ours = os.isatty(descriptor) and os.tcgetpgrp(descriptor) == os.getpgrp()
-        before = termios.tcgetattr(descriptor) if is_ours and termios is not None else None
+        before = termios.tcgetattr(descriptor) if termios is not None and _is_ours(descriptor) else None
     except (OSError, ValueError, AttributeError):
         before = None
     if before is None:
@@ -110,4 +109,13 @@ def _unechoed() -> Iterator[int | None]:
         yield descriptor
     finally:
         with contextlib.suppress(termios.error):
-            termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+            if _is_ours(descriptor):
+                termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+
+
+def _is_ours(descriptor: int) -> bool:
+    """Whether it is a terminal, in whose foreground we are: to touch it in its background would stop us."""
+    try:
+        return os.isatty(descriptor) and os.tcgetpgrp(descriptor) == os.getpgrp()
+    except OSError:
+        return False

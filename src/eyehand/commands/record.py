@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections import defaultdict
 from pathlib import Path
@@ -52,6 +53,8 @@ def _record_person(options: Options, game: str) -> int:
     if options.person.lines < 2:
         raise UserError("Option --lines must be above 1.")
     require_xcb()
+    if not os.environ.get("DISPLAY"):
+        raise UserError("There is no display (DISPLAY is not set): log in to an X11 session to be recorded.")
     from eyehand.collect.person import record_person
     from eyehand.game import Screen
     from eyehand.games.desktop.x11 import X11Game

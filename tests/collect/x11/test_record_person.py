@@ -37,6 +37,7 @@ from eyehand.recording.format import ANNOTATION_FILE
 from eyehand.recording.labels import events_of
 from eyehand.recording.reader import Recording
 from programs import need, small_disk
+from x_person import Person
 from x_typist import MOVE, PRESS, RELEASE, Typist
 from x_window import WINDOW_PROGRAM, Window, wait_until
 
@@ -435,9 +436,10 @@ def test_only_a_whole_window_of_one_size_is_recorded(
 
 @pytest.mark.slow
 def test_what_is_typed_stays_in_one_piece_and_the_end_of_the_game_is_no_error(
-    screen: OwnScreen, window: Window, person: Typist, tmp_path: Path
+    screen: OwnScreen, window: Window, tmp_path: Path
 ) -> None:
     """The whole command in a terminal of its own."""
+    hand = Person(screen)
     ours, theirs = pty.openpty()
     out = tmp_path / "me"
     command = [sys.executable, "-c", AT_A_TERMINAL, "record", "--window", "Freedoom", "--out", str(out)]
@@ -464,6 +466,11 @@ def test_what_is_typed_stays_in_one_piece_and_the_end_of_the_game_is_no_error(
         del shown[:]
         os.write(ours, b"\x7f\x7fght\n")
         wait_until(lambda: has("instruction: run to the right\r\n"), f"the whole line, not {shown}")
+        for instruction in ("play the game", "play", "run to the right"):  # what was typed is one of them
+            del shown[:]
+            for do, key in ((hand.press, "RightAlt"), (hand.tap, "PageUp"), (hand.release, "RightAlt")):
+                do(key)
+            wait_until(lambda text=instruction: has(f"instruction: {text}\r\n"), instruction)  # type: ignore[misc]
         wait_until(lambda: has("recording 0:03"), "it goes on")
         assert b"free" in shown
         window.core.DestroyWindow(window.id)
@@ -474,6 +481,7 @@ def test_what_is_typed_stays_in_one_piece_and_the_end_of_the_game_is_no_error(
         process.kill()
         process.wait()
         os.close(ours)
+        hand.close()
     assert process.returncode == 0, told
     assert "the game is over: The window was closed" in told
     assert "1 recording, 0:0" in told
@@ -522,11 +530,17 @@ def test_a_person_is_recorded_on_a_screen_in_a_window(
         (["--key-success", "RightAlt+Delete"], "is given to 'discard' and to 'success'"),
         (["--own-screen", "640x480"], "use --own-screen with --game"),
         ([], "Only 0 MB of disk are free for"),
+        (["--minutes", "1"], "There is no display (DISPLAY is not set): log in to an X11 session"),
     ],
 )
 def test_what_cannot_be_recorded_is_said_before_the_game_starts(
-    options: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    options: list[str],
+    sentence: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("DISPLAY", "" if "DISPLAY" in sentence else ":1")
     with contextlib.ExitStack() as stack:
         if not options:
             stack.enter_context(small_disk(tmp_path / "out", "40k"))
