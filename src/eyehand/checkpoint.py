@@ -326,7 +326,7 @@ def bundled_names() -> list[str]:
 
 
 def find_checkpoint(name: Path | str) -> Path:
-    """The folder of a checkpoint: the one given, or the bundled one of this name.
+    """The folder of a checkpoint: the one given, the bundled one of this name, or the newest of a training run.
 
     Raises:
         UserError: there is none.
@@ -337,7 +337,7 @@ def find_checkpoint(name: Path | str) -> Path:
     if str(name) in bundled_names():
         return BUNDLED / str(name)
     if (folder / "policy" / DESCRIPTION).is_file():
-        raise UserError(f"{folder} is a training run, not a checkpoint: its newest checkpoint is {folder / 'policy'}.")
+        return folder / "policy"
     if folder.is_dir():
         raise UserError(f"{folder} has no {DESCRIPTION}, so it is no checkpoint: give the folder that holds this file.")
     choices = f", or one of the bundled {', '.join(bundled_names())}" if bundled_names() else ""
