@@ -30,7 +30,7 @@ from eyehand.model.presets import preset
 from peak_memory import peak_mb
 
 CONFIG = replace(
-    preset("pocket"), frame_size=32, width=32, num_layers=1, ffn_hidden=32, vision_widths=(8, 8, 8, 8),
+    preset("medium"), frame_size=32, width=32, num_layers=1, ffn_hidden=32, vision_widths=(8, 8, 8, 8),
     decoder_ffn_hidden=32,
 )  # fmt: skip
 

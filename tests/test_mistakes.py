@@ -152,7 +152,7 @@ USELESS = {
     "train EMPTY --out NEW --train-trunk": "--train-trunk does nothing without --trunk",
     "train EMPTY --out NEW --trunk lite0 --augment 2": "--augment does nothing beside --trunk",
     "train EMPTY --out NEW --trunk pocket-doom --train-trunk --augment 2": "EMPTY",
-    "train EMPTY --out NEW --init-from pocket-doom --preset fused": "--preset does nothing beside --init-from",
+    "train EMPTY --out NEW --init-from pocket-doom --preset medium": "--preset does nothing beside --init-from",
     "evaluate --device cpu": "--device does nothing without --data",
     "evaluate pocket-doom --data EMPTY --episodes 3": "--episodes does nothing beside --data",
     "play doom/aim --player random --checkpoint pocket-doom": "--checkpoint does nothing beside --player",

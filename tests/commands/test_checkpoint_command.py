@@ -56,7 +56,7 @@ def test_info(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["checkpoint", "info", str(folder)]) == 0
     out = capsys.readouterr().out
     assert "mine" in out
-    assert "remembers 3.2 s" in out
+    assert "remembers 9.6 s" in out
     assert "steps: 12" in out
     assert "held out: loss 0.5123\n" in out
     assert "config: lr 0.0007\n" in out

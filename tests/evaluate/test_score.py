@@ -154,10 +154,10 @@ def checkpoint(tmp_path: Path) -> Path:
 
     from eyehand.checkpoint import save_checkpoint
     from eyehand.model.policy import Policy
-    from eyehand.model.presets import pocket
+    from eyehand.model.presets import medium
 
     torch.manual_seed(0)
-    config = replace(pocket(), history_steps=4, width=64, num_layers=1, ffn_hidden=64, decoder_ffn_hidden=64)
+    config = replace(medium(), history_steps=4, width=64, num_layers=1, ffn_hidden=64, decoder_ffn_hidden=64)
     return save_checkpoint(tmp_path / "tiny", Policy(config))
 
 

@@ -42,7 +42,7 @@ def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small network that acts at random, and so differently every time."""
     torch.manual_seed(0)
     config = replace(
-        preset("fused"), width=32, num_layers=1, ffn_hidden=32, history_steps=8, vision_widths=(8, 8, 8, 8)
+        preset("pocket"), width=48, num_layers=1, ffn_hidden=32, history_steps=8, vision_widths=(8, 8, 8, 8)
     )
     return save_checkpoint(tmp_path_factory.mktemp("policies") / "random", Policy(config), temperature=0.7)
 

@@ -54,7 +54,7 @@ def test_it_is_the_published_network() -> None:
         assert expected.shape == (2, 112, 12, 12)
         torch.testing.assert_close(features.view_as(expected), expected, rtol=1e-3, atol=1e-3)
         assert expected.std() > 0.1
-        config = preset("fused")
+        config = preset("pocket")
         encoder = ImageEncoder(type(config)(**{**vars(config), **fields}))
         encoder.trunk = trunk
         live = packed(encoder, torch.device("cpu"), torch.float32)

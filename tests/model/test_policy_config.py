@@ -20,7 +20,7 @@ def test_json_round_trip(name: str) -> None:
 
 
 def test_unknown_missing_and_mistyped_keys_are_errors() -> None:
-    values = preset("pocket").to_json()
+    values = preset("medium").to_json()
     with pytest.raises(UserError, match=r"widht is not known \(did you mean width\?\)"):
         PolicyConfig.from_json({**values, "widht": 3})
     with pytest.raises(UserError, match="lacks 'width'"):
@@ -34,10 +34,10 @@ def test_unknown_missing_and_mistyped_keys_are_errors() -> None:
 
 
 def test_checkpoints_from_before_an_option_are_what_they_were() -> None:
-    values = preset("pocket").to_json()
+    values = preset("medium").to_json()
     for name in ("decoder", "action_lag", "is_step_fused"):
         del values[name]
-    assert PolicyConfig.from_json(values) == preset("pocket")
+    assert PolicyConfig.from_json(values) == preset("medium")
 
 
 @pytest.mark.parametrize(
@@ -59,18 +59,18 @@ def test_checkpoints_from_before_an_option_are_what_they_were() -> None:
 )
 def test_sizes_that_cannot_be_built_are_errors(change: dict[str, object], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        replace(preset("pocket"), **change)  # type: ignore[arg-type]
+        replace(preset("medium"), **change)  # type: ignore[arg-type]
 
 
 def test_unknown_preset_names_the_known_ones() -> None:
-    with pytest.raises(UserError, match=r"Unknown preset 'poket': choose one of pocket, fused, medium, p2p-150m"):
+    with pytest.raises(UserError, match=r"Unknown preset 'poket': choose one of pocket, medium, p2p-150m"):
         preset("poket")
 
 
 def test_pocket_fits_its_budget() -> None:
     config = preset("pocket")
-    assert Policy(config).num_parameters <= 6_000_000
-    assert config.history_steps / 20 >= 3.0
+    assert 2 * Policy(config).num_parameters <= 20_000_000  # bytes of a checkpoint in half precision
+    assert config.history_steps / 20 >= 9.0
 
 
 def test_ffn_hidden_is_the_references() -> None:

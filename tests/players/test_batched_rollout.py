@@ -20,7 +20,7 @@ from eyehand.player import Observation
 from eyehand.players.batched_rollout import BatchedRollout, RolloutPlayer, rollout_of
 from eyehand.players.policy import BatchPolicyPlayer, PolicyPlayer
 
-CONFIG = replace(preset("pocket"), history_steps=4, frame_size=32, width=32, num_layers=2, ffn_hidden=32,
+CONFIG = replace(preset("medium"), history_steps=4, frame_size=32, width=32, num_layers=2, ffn_hidden=32,
                  vision_widths=(8, 8, 8, 8), decoder_ffn_hidden=32)  # fmt: skip
 
 

@@ -23,7 +23,7 @@ from eyehand.players.kinds import open_player
 from eyehand.players.policy import BatchPolicyPlayer, PolicyPlayer
 
 CONFIG = replace(
-    preset("pocket"), history_steps=4, frame_size=32, width=32, num_layers=2, ffn_hidden=32, vision_widths=(8, 8, 8, 8),
+    preset("medium"), history_steps=4, frame_size=32, width=32, num_layers=2, ffn_hidden=32, vision_widths=(8, 8, 8, 8),
     decoder_ffn_hidden=32,
 )  # fmt: skip
 

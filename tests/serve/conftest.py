@@ -20,7 +20,7 @@ from eyehand.serve.connection import ClientLimits
 from eyehand.wire.address import Address
 
 CONFIG = replace(
-    preset("pocket"), history_steps=4, frame_size=32, width=32, num_layers=2, ffn_hidden=32, vision_widths=(8, 8, 8, 8)
+    preset("medium"), history_steps=4, frame_size=32, width=32, num_layers=2, ffn_hidden=32, vision_widths=(8, 8, 8, 8)
 )
 
 

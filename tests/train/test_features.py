@@ -57,14 +57,14 @@ def trunk(tmp_path: Path) -> Path:
 
 def config(data: Path, trunk: Path, out: Path, **options: object) -> TrainConfig:
     quick = TrainConfig(
-        *((data,), out, "fused"), trunk=str(trunk), batch_size=4, workers=1, device="cpu", warmup=2, log_every=1
+        *((data,), out, "pocket"), trunk=str(trunk), batch_size=4, workers=1, device="cpu", warmup=2, log_every=1
     )
     return replace(quick, **{"steps": 4, "eval_clips": 4, **options})  # type: ignore[arg-type]
 
 
 @pytest.fixture(autouse=True)
 def _fused_preset(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(PRESETS, "fused", fused)
+    monkeypatch.setitem(PRESETS, "pocket", fused)
 
 
 SIZES = {"checkpoint": 8 * 12 * 12, "lite0": 112 * 12 * 12}

@@ -7,12 +7,12 @@ import torch
 from torch import nn
 
 from eyehand.model.policy import Policy
-from eyehand.model.presets import pocket
+from eyehand.model.presets import medium
 from eyehand.train.optimizer import WeightMean, adamw, learning_rate
 
 
 def test_only_matrices_of_layers_decay() -> None:
-    policy = Policy(pocket())
+    policy = Policy(medium())
     optimizer = adamw(policy, lr=1e-3, weight_decay=0.1, betas=(0.9, 0.99))
     name_of = {id(p): name for name, p in policy.named_parameters()}
     decayed, free = ({name_of[id(p)] for p in group["params"]} for group in optimizer.param_groups)

@@ -298,7 +298,7 @@ def test_a_desktop_game_with_a_score_is_evaluated_and_improved_in(
     mine = _written_profile(tmp_path, "line = '^score (\\d+)'\nseconds = 1.0", lasting)
     torch.manual_seed(0)
     config = replace(
-        preset("fused"), width=32, num_layers=1, ffn_hidden=32, history_steps=8, vision_widths=(8, 8, 8, 8)
+        preset("pocket"), width=32, num_layers=1, ffn_hidden=32, history_steps=8, vision_widths=(8, 8, 8, 8)
     )
     policy = str(save_checkpoint(tmp_path / "policy", Policy(config)))
     out = tmp_path / "evaluation.json"
