@@ -21,7 +21,7 @@ tune_minutes=${TUNE_MINUTES:-8}                      # of training after each ro
 last_minutes=${LAST_MINUTES:-15}                     # after the last
 episodes=${EPISODES:-30}
 workers=${WORKERS:-$(nproc)}
-options=(--trunk "$trunk" --batch-size 8 --warmup 100 --weight-decay 0.05 --ema-decay 0.995 --held-out 0.03
+options=(--trunk "$trunk" --batch-size 8 --weight-decay 0.05 --ema-decay 0.995 --held-out 0.03
     --eval-every 2000 --eval-clips 32)
 
 make --quiet .venv/dev

@@ -119,6 +119,8 @@ WRONG = {
     "train EMPTY --out NEW --preset giant": "giant",
     "train EMPTY --out NEW --subset 7": "Option --subset cannot be '7': choose one of 6, 12, 25, 50, 100.",
     "train EMPTY --out NEW --batch-size 0": "batch_size",
+    "train EMPTY --out NEW --minutes 0": "minutes is 0.0: it must be above 0",
+    "train EMPTY --out NEW --steps 0": "steps is 0: it must be at least 1",
     "train EMPTY --out NEW --lr fast": "Option --lr must be a number, not fast.",
     "train EMPTY --out NEW --resume": "There is no run to resume",
     "evaluate --game doom/aim --checkpoint no/such": "There is no checkpoint 'no/such'",

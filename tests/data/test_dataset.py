@@ -13,6 +13,7 @@ import moving_block
 from eyehand.action_space import FULL, P2P, ActionSpace
 from eyehand.data.dataset import load_dataset
 from eyehand.data.indexing import build_index
+from eyehand.data.split import Selection
 from eyehand.errors import UserError
 from eyehand.frame import Frame
 from eyehand.player import Decision
@@ -74,15 +75,18 @@ def test_every_token_of_a_large_space_fits(root: Path, tmp_path: Path, space: Ac
             np.testing.assert_array_equal(dataset.labels(index, 0, episode.num_steps).target_TA, done)
 
 
-def test_parts_share_no_recording_and_do_not_depend_on_the_others(root: Path) -> None:
-    both = load_dataset([root / "people"], P2P)
-    train, held_out = both.split(0.05)
-    ids = {e.id for e in train.episodes}, {e.id for e in held_out.episodes}
-    assert not ids[0] & ids[1]
-    assert ids[0] | ids[1] == {e.id for e in both.episodes}
-    assert {e.task for e in held_out.episodes} == {"paper/block"}  # the other task has one recording only
-    assert both.split(0.0)[1].episodes == ()
-    assert both.split(0.05)[1].episodes == held_out.episodes
+def test_parts_share_no_frame_and_the_held_out_ends_are_those_of_the_recordings(root: Path) -> None:
+    both = load_dataset([root / "people"], P2P, selection=Selection(held_out=0.05))
+    train, held_out = both.split()
+    assert sorted([*train.steps(), *held_out.steps()]) == both.steps().tolist()
+    assert {e.task for e in held_out.episodes} == {e.task for e in both.episodes}
+    for index, (whole, end) in enumerate(zip(both.episodes, held_out.episodes, strict=True)):
+        begin = whole.num_steps - end.num_steps
+        assert end.num_steps == whole.num_steps // 5
+        np.testing.assert_array_equal(held_out.decode(index, 0, 2), both.decode(index, begin, 2))
+        for name, values in vars(held_out.labels(index, 0, 2)).items():
+            np.testing.assert_array_equal(values, getattr(both.labels(index, begin, 2), name))
+    assert load_dataset([root / "people"], P2P).split()[1].episodes == ()
 
 
 def test_a_larger_data_set_moves_nothing_from_the_held_out_share_to_training(tmp_path: Path) -> None:
@@ -93,7 +97,10 @@ def test_a_larger_data_set_moves_nothing_from_the_held_out_share_to_training(tmp
     shutil.copytree(few, more)
     for seed in range(8, 12):
         moving_block.record(more, seed=seed, num_frames=3)
-    held = [{e.id for e in load_dataset([folder], P2P).split(0.3)[1].episodes} for folder in (few, more)]
+    held = [
+        {e.id for e in load_dataset([folder], P2P, selection=Selection(held_out=0.3)).split()[1].episodes}
+        for folder in (few, more)
+    ]
     assert 0 < len(held[0]) < 8
     assert held[0] == {name for name in held[1] if int(name[-3:]) < 8}
 

@@ -16,9 +16,15 @@ from eyehand.data.index import read_index, write_index
 from eyehand.data.indexing import build_index
 from eyehand.data.loader import ClipLoader
 from eyehand.data.sampler import ClipKey, ClipSampler, weigh_tasks
-from eyehand.data.split import SUBSETS, Selection, held_out_ids, subset_ids
+from eyehand.data.split import SUBSETS, Selection, held_out_from, subset_ids
 from eyehand.errors import UserError
 from eyehand.recording import annotation_pb2 as pb
+
+
+def held_out_ids(tasks: dict[str, str], share: float) -> set[str]:
+    """Of recordings of a minute each, those that are held out whole."""
+    return {name for name, first in held_out_from({k: (v, 1200) for k, v in tasks.items()}, share).items() if not first}
+
 
 TASKS = {f"recording-{number}": "abc"[number % 3] for number in range(3000)}
 
@@ -48,6 +54,19 @@ def test_more_data_moves_nothing() -> None:
     assert held_out_ids(half, 0.05) == {name for name in held_out_ids(TASKS, 0.05) if name in half}
 
 
+def test_of_few_recordings_the_ends_are_held_out() -> None:
+    """Also of the only one of a task, and where the hash would leave next to nothing to learn from."""
+    few = {"a": ("one", 6000), "b": ("two", 100), "c": ("two", 4), "d": ("two", 1200)}
+    assert held_out_from(few, 0.05) == {"a": 5700, "b": 80, "c": 4, "d": 1140}
+    assert held_out_from(few, 0.0) == {name: num_steps for name, (_, num_steps) in few.items()}
+    many = {f"recording-{number}": ("one", 100) for number in range(40)}
+    held = {name for name, first in held_out_from(many, 0.05).items() if first == 0}
+    assert held
+    assert all(first == 100 for name, first in held_out_from(many, 0.05).items() if name not in held)
+    lopsided = many | dict.fromkeys(held, ("one", 100_000))
+    assert set(held_out_from(lopsided, 0.05).values()) == {80, 95_000}
+
+
 def test_subset_and_held_out_part_know_nothing_of_each_other() -> None:
     """With one hash for both a small subset would be all held out."""
     held = held_out_ids(TASKS, 0.25)
@@ -70,7 +89,7 @@ def test_an_index_gives_the_data_set_of_its_folder(indexed: Path) -> None:
 
 @pytest.mark.parametrize("where", ["index.parquet", "data"])
 def test_every_subset_is_judged_by_the_same_held_out_recordings(indexed: Path, where: str) -> None:
-    parts = [load_dataset([indexed / where], P2P, 1, Selection(None, percent, 0.2)).split(0.2) for percent in SUBSETS]
+    parts = [load_dataset([indexed / where], P2P, 1, Selection(None, percent, 0.2)).split() for percent in SUBSETS]
     trained = [{e.id for e in train.episodes} for train, _ in parts]
     held = [{e.id for e in held_out.episodes} for _, held_out in parts]
     assert all(each == held[0] for each in held)
@@ -117,7 +136,7 @@ def test_an_index_of_other_labels_names_the_recording(tmp_path: Path) -> None:
 
 
 def test_labels_are_read_when_they_are_needed(indexed: Path) -> None:
-    dataset = load_dataset([indexed / "index.parquet"], P2P)
+    dataset = load_dataset([indexed / "index.parquet"], P2P, selection=Selection(held_out=0.3))
     store, first = dataset.store, dataset.episodes[3]
     assert not any(store.is_loaded_E[each.number] for each in dataset.episodes)
     with ClipLoader(dataset, batch_size=1, clip_steps=4, workers=1) as loader:
@@ -126,7 +145,7 @@ def test_labels_are_read_when_they_are_needed(indexed: Path) -> None:
     assert loaded == [first.id]  # by the worker, for us
     in_folder = load_dataset([indexed / "data"], P2P)
     assert (batch.target_BTA[0] == in_folder.labels(3, 0, 4).target_TA).all()
-    _, held_out = dataset.split(0.3)
+    _, held_out = dataset.split()
     assert held_out.episodes
     assert (held_out.loaded().target_NA[held_out.steps()] == in_folder.loaded().target_NA[held_out.steps()]).all()
     read = {each.id for each in dataset.episodes if store.is_loaded_E[each.number]}

@@ -555,8 +555,8 @@ def test_the_commands_and_the_card(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "| paper/block | 2 | 40 | 0.00 | 95% | 0% |" in card
     assert "| all | 3 | 60 | 0.00 | 95% | 0% |" in card
     assert "Licence: cc-by-4.0." in card
-    assert "held out (`--held-out 0.05`): 1 recording" in card
-    assert "subset 100% of the others: 2" in card
+    assert "held out (`--held-out 0.05`): the ends of 3 recordings" in card
+    assert "subset 100% of the others: 3" in card
     assert main(["data", "pull", str(tmp_path / "store"), str(tmp_path / "back")]) == 0
     assert tree(tmp_path / "back") == tree(tmp_path / "data")
 

@@ -19,6 +19,7 @@ import moving_block
 from eyehand.action_space import P2P
 from eyehand.checkpoint import load_checkpoint, save_checkpoint
 from eyehand.data.dataset import load_dataset
+from eyehand.data.split import Selection
 from eyehand.errors import UserError
 from eyehand.inference.graph_live import GraphLive
 from eyehand.inference.torch_live import LivePolicy
@@ -56,9 +57,7 @@ def trunk(tmp_path: Path) -> Path:
 
 
 def config(data: Path, trunk: Path, out: Path, **options: object) -> TrainConfig:
-    quick = TrainConfig(
-        *((data,), out, "pocket"), trunk=str(trunk), batch_size=4, workers=1, device="cpu", warmup=2, log_every=1
-    )
+    quick = TrainConfig(*((data,), out, "pocket"), trunk=str(trunk), batch_size=4, workers=1, device="cpu", log_every=1)
     return replace(quick, **{"steps": 4, "eval_clips": 4, **options})  # type: ignore[arg-type]
 
 
@@ -245,7 +244,7 @@ def test_what_nobody_did_is_never_drawn(data: Path, trunk: Path, tmp_path: Path)
 def test_held_out_recordings_are_not_counted(data: Path, trunk: Path, tmp_path: Path) -> None:
     options = {"steps": 1, "lr": 1e-12, "held_out": 0.5}
     policy = load_checkpoint(train(config(data, trunk, tmp_path / "run", **options)).policy).policy
-    part = load_dataset([data], policy.space).split(0.5)[0]
+    part = load_dataset([data], policy.space, selection=Selection(held_out=0.5)).split()[0]
     held_K = part.loaded().target_NA[part.steps()][part.loaded().learn_N[part.steps()]].mean(axis=0)[: len(P2P.keys)]
     begun_K = policy.head(0).bias.detach().view(-1, 2).exp()[:, 1].numpy()
     np.testing.assert_allclose(begun_K, held_K, atol=1e-6)

@@ -27,6 +27,7 @@ from eyehand.model.vision import EfficientNetTrunk
 from eyehand.model.vision_weights import torchvision_name
 from eyehand.train.log import LOG_FILE, read_log
 from eyehand.train.loop import train
+from eyehand.train.report import REPORT_FILE
 from eyehand.train.state import STATE_FILE, TrainingState, save_state
 from eyehand.train.train_config import TrainConfig
 
@@ -38,7 +39,6 @@ def config(recordings: Path, out: Path, **options: object) -> TrainConfig:
         batch_size=2,
         workers=1,
         device="cpu",
-        warmup=2,
         log_every=1,
         eval_clips=4,
     )
@@ -72,8 +72,29 @@ def test_it_learns_what_only_the_picture_tells(recordings: Path, tmp_path: Path)
     assert sum(p.numel() for p in checkpoint.policy.parameters()) == checkpoint.policy.num_parameters
 
 
-def test_logs_hold_what_they_promise(recordings: Path, tmp_path: Path) -> None:
-    train(config(recordings, tmp_path, steps=2))
+def test_logs_hold_what_they_promise(recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train(config(recordings, tmp_path, steps=12))
+    said = capsys.readouterr().err
+    for expected in (
+        " frames of 5 recordings held out",
+        "it will take about ",
+        "tensorboard --logdir",
+        "watch it play: ",
+    ):
+        assert expected in said
+    page = (tmp_path / REPORT_FILE).read_text()
+    for expected in (
+        "guessing ",
+        "repeating ",
+        "did: ",
+        "would: ",
+        "data:image/jpeg",
+        "Is it learning?",
+        "--checkpoint",
+    ):
+        assert expected in page
+    assert "location.reload" not in page  # it is over
+    assert {path.name for path in (tmp_path / "tensorboard").iterdir() if path.is_dir()} == {"marginal", "copy_last"}
     record = next(record for record in read_log(tmp_path) if record["kind"] == "train")
     assert set(record["perplexity"]) == {"keys", "buttons", "dx", "dy"}
     assert {"loss", "lr", "grad_norm", "frames_per_s", "data_wait_share", "elapsed_s"} <= set(record)
@@ -98,6 +119,7 @@ from eyehand.model.presets import PRESETS
 from eyehand.train.train_config import TrainConfig
 from eyehand.train.log import RunLog
 from eyehand.train.loop import train
+from eyehand.train.report import REPORT_FILE
 torch.set_num_threads(1)
 PRESETS["tiny"] = tiny
 show = RunLog.show
@@ -107,7 +129,7 @@ def show_and_stop(log, step, *rest):
         os.kill(os.getpid(), signal.SIGTERM)
 RunLog.show = show_and_stop
 result = train(TrainConfig((Path({data!r}),), Path({out!r}), "tiny", steps=10, batch_size=2, workers=1, device="cpu",
-                           warmup=2, log_every=2, eval_clips=4, eval_every=5, checkpoint_every=3, keep=1))
+                           log_every=2, eval_clips=4, eval_every=5, checkpoint_every=3, keep=1))
 print(result.step, result.is_finished, signal.getsignal(signal.SIGTERM) == signal.SIG_DFL)
 """
 
@@ -234,7 +256,7 @@ def test_the_clock_can_be_the_budget(recordings: Path, tmp_path: Path, monkeypat
 
 def test_without_held_out_recordings_it_trains_all_the_same(tmp_path: Path) -> None:
     moving_block.record(tmp_path / "one", seed=0, num_frames=12)
-    result = train(config(tmp_path / "one", tmp_path / "run", steps=2))
+    result = train(config(tmp_path / "one", tmp_path / "run", steps=2, held_out=0.0))
     assert result.held_out is None
     assert load_checkpoint(result.policy).facts["step"] == 2
 

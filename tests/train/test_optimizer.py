@@ -24,10 +24,10 @@ def test_only_matrices_of_layers_decay() -> None:
 
 
 def test_the_rate_warms_up_and_falls_to_a_hundredth() -> None:
-    assert learning_rate(1.0, 0, 10, 0.0) == pytest.approx(0.1)
-    assert learning_rate(1.0, 9, 10, 0.0) == learning_rate(1.0, 500, 10, 0.0) == 1.0
-    assert learning_rate(1.0, 500, 10, 0.5) == pytest.approx(0.505)
-    assert learning_rate(1.0, 999, 10, 1.0) == learning_rate(1.0, 999, 10, 1.3) == pytest.approx(0.01)
+    assert learning_rate(1.0, 0.005) == pytest.approx(0.1, abs=1e-3)
+    assert learning_rate(1.0, 0.05) == pytest.approx(0.994, abs=1e-3)
+    assert learning_rate(1.0, 0.5) == pytest.approx(0.505)
+    assert learning_rate(1.0, 1.0) == learning_rate(1.0, 1.3) == pytest.approx(0.01)
 
 
 def test_the_mean_follows_weights_and_statistics() -> None:

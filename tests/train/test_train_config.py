@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from eyehand.errors import UserError
+from eyehand.train.sizes import Sizes, Trial, choose_sizes
 from eyehand.train.train_config import CONFIG_FILE, TrainConfig, check_resumable, read_config
 
 CONFIG = TrainConfig(data=(Path("d"),), out=Path("o"))
@@ -58,3 +59,31 @@ def test_no_run_to_resume(tmp_path: Path) -> None:
     (tmp_path / CONFIG_FILE).mkdir()
     with pytest.raises(UserError, match=r"config.json cannot be read \(Is a directory\)"):
         read_config(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["steps", "minutes"])
+def test_a_run_that_ends_before_it_begins_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match=f"{name} is 0: it must be"):
+        TrainConfig((tmp_path,), tmp_path, **{name: 0})  # type: ignore[arg-type]
+
+
+def test_sizes_that_are_not_given_fit_the_time_the_memory_and_the_device(tmp_path: Path) -> None:
+    config = TrainConfig((tmp_path,), tmp_path, minutes=4)
+    fast, slow, tight = Trial(10_000, 100_000), Trial(20, 100_000), Trial(10_000, 40)
+    assert choose_sizes(config, fast, 192, is_gpu=False) == Sizes(8, 192)
+    assert choose_sizes(config, fast, 192, is_gpu=True) == Sizes(32, 184)
+    assert choose_sizes(config, Trial(300, 100_000), 192, is_gpu=False) == Sizes(8, 16)
+    assert choose_sizes(config, slow, 192, is_gpu=False) == Sizes(4, 16)
+    assert choose_sizes(replace(config, minutes=400), slow, 192, is_gpu=False) == Sizes(8, 144)
+    assert choose_sizes(replace(config, minutes=None), slow, 192, is_gpu=False) == Sizes(8, 192)
+    assert choose_sizes(config, tight, 192, is_gpu=True) == Sizes(2, 16)
+    assert choose_sizes(config, fast, 8, is_gpu=False) == Sizes(8, 8)
+    assert choose_sizes(replace(config, batch_size=3, clip_steps=500), slow, 192, is_gpu=False) == Sizes(3, 192)
+
+
+def test_a_resumed_run_goes_on_with_the_sizes_that_were_chosen(tmp_path: Path) -> None:
+    config = TrainConfig((tmp_path,), tmp_path)
+    chosen = replace(config, batch_size=4, clip_steps=16)
+    assert check_resumable(config, chosen.to_json()) == chosen
+    with pytest.raises(UserError, match="batch_size = 4, not 5"):
+        check_resumable(replace(config, batch_size=5), chosen.to_json())

@@ -12,6 +12,7 @@ from eyehand.action_space import P2P
 from eyehand.cli import main
 from eyehand.data.dataset import Dataset, load_dataset
 from eyehand.data.indexing import build_index
+from eyehand.data.split import Selection
 from eyehand.errors import UserError
 from eyehand.train import validation
 from eyehand.train.train_config import TrainConfig, check_resumable
@@ -44,7 +45,9 @@ def test_what_is_not_needed_of_a_large_data_set_is_not_read(tmp_path: Path, monk
         moving_block.record(tmp_path / "data", seed=seed, num_frames=12)
     build_index([str(tmp_path / "data")], tmp_path / "index.parquet")
     monkeypatch.setattr(validation, "_COUNTED_STEPS", 60)
-    train_part, held_out_part = load_dataset([tmp_path / "index.parquet"], P2P).split(0.4)
+    train_part, held_out_part = load_dataset(
+        [tmp_path / "index.parquet"], P2P, selection=Selection(held_out=0.4)
+    ).split()
     assert min(len(train_part.episodes), len(held_out_part.episodes)) > 5
     held_out = HeldOut(held_out_part, 4, 2, num_clips=3)
     assert len(held_out.rows()) > 0

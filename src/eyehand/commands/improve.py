@@ -10,6 +10,9 @@ __all__ = ["Options", "run"]
 
 def run(options: Options) -> int:
     """Improve, print a line per round, say where the policy and the page lie."""
+    from eyehand.machine import wait_without_spinning
+
+    wait_without_spinning()
     from eyehand.console import Console, Table
     from eyehand.improve.loop import improve
     from eyehand.improve.report import round_rows

@@ -9,6 +9,9 @@ __all__ = ["Options", "run"]
 
 def run(options: Options) -> int:
     """Train, and say where the policy lies. What a signal has ended is saved, and ends with 128 and its number."""
+    from eyehand.machine import wait_without_spinning
+
+    wait_without_spinning()
     from eyehand.train.loop import train
 
     ended_by = train(options).ended_by

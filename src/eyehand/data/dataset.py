@@ -9,6 +9,7 @@ when they are first needed. Which of them are used is decided in `split.py`. Kno
 from __future__ import annotations
 
 import multiprocessing
+import re
 import sys
 import zlib
 from collections.abc import Mapping, Sequence
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 from eyehand.action_space import ActionSpace
 from eyehand.data.features import FeatureFiles
 from eyehand.data.label_store import ChangedError, LabelStore
-from eyehand.data.split import EVERYTHING, Selection, held_out_ids, subset_ids
+from eyehand.data.split import EVERYTHING, Selection, held_out_from, subset_ids
 from eyehand.errors import UserError
 from eyehand.foreign import problem_of
 from eyehand.frame import MODEL_SIZE
@@ -34,7 +35,7 @@ from eyehand.recording.format import SMALL_FILE
 from eyehand.recording.labels import Labels, frame_actions, frame_instructions, make_labels, rate_problem
 from eyehand.recording.reader import Recording, find_recordings
 from eyehand.recording.video import VideoReader
-from eyehand.terminal import announce
+from eyehand.terminal import announce, counted
 
 if TYPE_CHECKING:
     from eyehand.data.index import IndexRow
@@ -52,12 +53,14 @@ class Episode:
     Attributes:
         path: its folder, or its archive and the folder inside, for messages.
         video: the file of its pictures.
-        id: unique name; decides whether it is held out.
+        id: unique name; decides whether it is held out, and which subsets it is in.
         task: game and task, for example `doom/aim`.
         number: its index in the LabelStore.
         num_steps: frames that have an action.
         first_step: where its steps begin in the Dataset's arrays.
-        num_learnt: steps with a known user action.
+        num_train: steps at its beginning to be learnt from.
+        held_from: the first step that is held out; `num_steps`: none is.
+        first_frame: of the video, the frame of its first step; above 0 for a held-out end.
     """
 
     path: Path
@@ -67,7 +70,9 @@ class Episode:
     number: int
     num_steps: int
     first_step: int
-    num_learnt: int
+    num_train: int
+    held_from: int
+    first_frame: int = 0
 
 
 @dataclass(frozen=True)
@@ -155,29 +160,43 @@ class Dataset:
         Raises:
             UserError: the video is damaged, or features are missing.
         """
+        one = self.episodes[episode]
+        first = one.first_frame + start
         if self.features is not None:
             seed = zlib.crc32(f"{episode} {start}".encode())
-            features_TF = self.features.read(self.episodes[episode].video, start, length, seed)
+            features_TF = self.features.read(one.video, first, length, seed)
             if into is not None:
                 into[:] = features_TF
             return features_TF
         # A reader of its own each time: an open file would be shared with forked workers, position and all.
-        reader = VideoReader(self.episodes[episode].video)
+        reader = VideoReader(one.video)
         try:
-            return reader.clip(start, length, into)
+            return reader.clip(first, length, into)
         finally:
             reader.close()
 
-    def split(self, held_out_share: float) -> tuple[Dataset, Dataset]:
-        """Training and held-out part, by recording; both keep the whole table of instructions. See `held_out_ids`."""
-        held = held_out_ids({episode.id: episode.task for episode in self.episodes}, held_out_share)
-        kept = tuple(episode for episode in self.episodes if episode.id not in held)
-        return replace(self, episodes=kept), replace(self, episodes=tuple(e for e in self.episodes if e.id in held))
+    def split(self) -> tuple[Dataset, Dataset]:
+        """Training and held-out part; both keep the whole table of instructions. `load_dataset` has decided what is
+        held out (`Selection.held_out`)."""
+        kept = tuple(replace(each, num_steps=each.num_train) for each in self.episodes if each.num_train)
+        held = tuple(_end_of(each) for each in self.episodes if each.held_from < each.num_steps)
+        return replace(self, episodes=kept), replace(self, episodes=held)
 
     def steps(self) -> NDArray[np.int64]:
         """Rows of the arrays that belong to this part's episodes."""
         rows = [np.arange(e.first_step, e.first_step + e.num_steps) for e in self.episodes]
         return np.concatenate(rows) if rows else np.empty(0, np.int64)
+
+
+def _end_of(episode: Episode) -> Episode:
+    """The held-out steps of an episode."""
+    begin = episode.held_from
+    return replace(
+        episode,
+        num_steps=episode.num_steps - begin,
+        first_step=episode.first_step + begin,
+        first_frame=episode.first_frame + begin,
+    )
 
 
 @dataclass(frozen=True)
@@ -215,15 +234,37 @@ def load_dataset(
     unread = [each for each in read if isinstance(each, str)]
     for problem in unread:
         announce(f"left out: {problem}")
+    _say_left_out(indexed, sum(isinstance(each, _Found) and not each.num_learnt for each in read))
     found = {each.id: each for each in read if isinstance(each, _Found) and each.num_learnt}
-    tasks = {row.id: row.task for row in rows} | {key: each.task for key, each in found.items()}
-    chosen = _chosen(tasks, selection)
-    found.update((row.id, _in_index(row)) for row in rows if row.id in chosen and row.id not in found)
-    dataset = _join([found[key] for key in sorted(found) if key in chosen], space)
+    found.update((row.id, _in_index(row)) for row in rows if row.id not in found)
+    dataset = _join(found, _parts(found, selection), space)
     if not dataset.episodes:
         num_unusable = len(unread) + sum(row.error is not None for row in indexed)
         raise _nothing(data, len(paths) + len(indexed), num_unusable, selection.where)
     return dataset
+
+
+def _say_left_out(indexed: Sequence[IndexRow], num_unknown: int) -> None:
+    """Say how many recordings are left out for which reasons, of every kind one.
+
+    Args:
+        indexed: rows of indexes.
+        num_unknown: recordings in folders without a known action of a user.
+    """
+    kinds: dict[str, list[IndexRow]] = {}
+    for row in indexed:
+        if row.error is not None:
+            kinds.setdefault(re.sub(r"[\d.,]+", "", row.error.replace(row.source, "")), []).append(row)
+    for rows in kinds.values():
+        such_as = "" if len(rows) == 1 else f"{counted(len(rows), 'recording')}, such as "
+        announce(f"left out: {such_as}{rows[0].source}: {(rows[0].error or '').replace(rows[0].source + ': ', '')}")
+    num_unknown += sum(row.error is None and row.user_share == 0 for row in indexed)
+    if num_unknown:
+        announce(f"left out: {counted(num_unknown, 'recording')} in which no user's action is known")
+    num_errors = sum(map(len, kinds.values()))
+    if num_errors:
+        review = "`eyehand data review INDEX` takes back what a check decided"
+        announce(f"{num_errors} of {counted(len(indexed), 'recording')} left out in all: {review}")
 
 
 def _rows(indexes: Sequence[Path], where: str | None) -> list[IndexRow]:
@@ -256,12 +297,19 @@ def _nothing(data: Sequence[Path], num_recordings: int, num_unusable: int, where
     return UserError(f"{which} holds a user's action: record a person or a demonstrator, or label them.")
 
 
-def _chosen(tasks: Mapping[str, str], selection: Selection) -> set[str]:
-    """The ids of the selection's recordings, held-out ones included."""
-    if selection.subset is None:
-        return set(tasks)
-    held_out = held_out_ids(tasks, selection.held_out)
-    return held_out | subset_ids({key: task for key, task in tasks.items() if key not in held_out}, selection.subset)
+def _parts(found: Mapping[str, _Found], selection: Selection) -> dict[str, tuple[int, int]]:
+    """Of every recording of the selection, in the order of their ids: how many steps are learnt from, and from which on
+    it is held out."""
+    recordings = {key: (found[key].task, found[key].num_steps) for key in sorted(found)}
+    held_from = held_out_from(recordings, selection.held_out)
+    learnt = {key for key, first in held_from.items() if first}
+    if selection.subset is not None:
+        learnt = subset_ids({key: found[key].task for key in learnt}, selection.subset)
+    return {
+        key: (first if key in learnt else 0, first)
+        for key, first in held_from.items()
+        if key in learnt or first < found[key].num_steps
+    }
 
 
 def _read_all(places: Sequence[Path], space: ActionSpace, workers: int) -> list[_Found | str]:
@@ -316,8 +364,9 @@ def _steps(labels: Labels, space: ActionSpace) -> Labels:
     )
 
 
-def _join(found: Sequence[_Found], space: ActionSpace) -> Dataset:
-    """One Dataset of many recordings."""
+def _join(every: Mapping[str, _Found], parts: Mapping[str, tuple[int, int]], space: ActionSpace) -> Dataset:
+    """One Dataset of the recordings that have parts."""
+    found = [every[key] for key in parts]
     instructions = (None, *sorted({text for each in found for text in each.texts}))
     rows = {number: each.labels for number, each in enumerate(found) if not isinstance(each.labels, Labels)}
     store = LabelStore([each.num_steps for each in found], space, instructions, lambda e: _read_row(rows[e], space))
@@ -326,7 +375,7 @@ def _join(found: Sequence[_Found], space: ActionSpace) -> Dataset:
         if isinstance(each.labels, Labels):
             store.fill(number, each.labels)
         names = (each.path, each.video, each.id, each.task)
-        episodes.append(Episode(*names, number, each.num_steps, store.first_step(number), each.num_learnt))
+        episodes.append(Episode(*names, number, each.num_steps, store.first_step(number), *parts[each.id]))
     return Dataset(tuple(episodes), space, instructions, store)
 
 

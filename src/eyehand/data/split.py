@@ -1,8 +1,8 @@
 """Data splits: held-out parts and nested subsets, by a hash of a recording's id.
 
 The hash is the same on every machine and independent of the other recordings, so added data moves nothing from one side
-to the other. A subset of 25% lies within that of 50%; subsets are taken of what is not held out, so that runs on all of
-them are evaluated on the same recordings.
+to the other. Of few recordings the ends are held out instead. A subset of 25% lies within that of 50%; subsets are
+taken of what is not held out, so that runs on all of them are evaluated on the same frames.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["EVERYTHING", "SUBSETS", "Selection", "held_out_ids", "subset_ids"]
+__all__ = ["EVERYTHING", "SUBSETS", "Selection", "held_out_from", "subset_ids"]
 
 SUBSETS: dict[int, float] = {6: 1 / 16, 12: 1 / 8, 25: 1 / 4, 50: 1 / 2, 100: 1.0}
 """From the name of a subset, in per cent, to its exact share."""
@@ -24,7 +24,7 @@ class Selection:
     Attributes:
         where: a condition on the rows of an index; None: all.
         subset: one of SUBSETS; None: all.
-        held_out: share of the recordings that subsets leave alone.
+        held_out: share that is held out.
     """
 
     where: str | None = None
@@ -35,23 +35,33 @@ class Selection:
 EVERYTHING = Selection()
 
 
-def held_out_ids(tasks: Mapping[str, str], share: float) -> set[str]:
-    """The ids of the held-out recordings.
+_LEAST_END_STEPS = 40
+"""Of a held-out end, 2 s at 20 Hz: what is seen of less is chance. But no more than a fifth of a recording."""
 
-    A recording is held out when the hash of its id falls into the share; a task that would have none gives the one with
-    the smallest hash, unless it is the task's only one.
+
+def held_out_from(recordings: Mapping[str, tuple[str, int]], share: float) -> dict[str, int]:
+    """The step from which on each recording is held out: 0 for a whole one, its number of steps where nothing is.
+
+    Of a task with 1 / share recordings or more, those are held out whose hash falls into the share. Of one with fewer,
+    or where that would be none or more than half of the steps, the ends of all recordings are.
 
     Args:
-        tasks: from the id of every recording to its task.
+        recordings: from the id of every recording to its task and its number of steps.
         share: of the recordings, 0 to 1.
     """
-    held: set[str] = set()
-    if share > 0:
-        for ids in _by_task(tasks, salt="").values():
-            chosen = [name for name in ids if _hash01(name) < share] or ids[:1]
-            if len(chosen) < len(ids):
-                held.update(chosen)
-    return held
+    begins = {name: num_steps for name, (_, num_steps) in recordings.items()}
+    if share <= 0:
+        return begins
+    for ids in _by_task({name: task for name, (task, _) in recordings.items()}, salt="").values():
+        held = {name for name in ids if _hash01(name) < share}
+        held_share = sum(begins[name] for name in held) / max(1, sum(begins[name] for name in ids))
+        if len(ids) * share >= 1 and 0 < held_share <= max(0.5, share):
+            begins.update(dict.fromkeys(held, 0))
+        else:
+            for name in ids:
+                num_steps = begins[name]
+                begins[name] -= max(round(share * num_steps), min(_LEAST_END_STEPS, num_steps // 5))
+    return begins
 
 
 def subset_ids(tasks: Mapping[str, str], percent: int) -> set[str]:

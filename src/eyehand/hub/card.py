@@ -12,7 +12,7 @@ from pathlib import Path
 
 from eyehand.data.index import IndexRow, read_index
 from eyehand.data.indexing import build_index
-from eyehand.data.split import SUBSETS, held_out_ids, subset_ids
+from eyehand.data.split import SUBSETS, held_out_from, subset_ids
 from eyehand.data.summary import GameSummary, summarise
 from eyehand.errors import UserError
 from eyehand.formats.lerobot_layout import INFO_PATH
@@ -60,9 +60,12 @@ def recordings_card(name: str, rows: Sequence[IndexRow], licence: str) -> str:
     """
     usable = [row for row in rows if row.error is None]
     summary = summarise(usable)
-    tasks = {row.id: row.task for row in usable}
-    held = held_out_ids(tasks, HELD_OUT)
-    rest = {name: task for name, task in tasks.items() if name not in held}
+    held_from = held_out_from({row.id: (row.task, row.num_frames - 1) for row in usable}, HELD_OUT)
+    num_whole = sum(not held_from[row.id] for row in usable)
+    num_ends = sum(0 < held_from[row.id] < row.num_frames - 1 for row in usable)
+    held_out = [counted(num_whole, "recording")] if num_whole or not num_ends else []
+    held_out += [f"the {'end' if num_ends == 1 else 'ends'} of {counted(num_ends, 'recording')}"] if num_ends else []
+    rest = {row.id: row.task for row in usable if held_from[row.id]}
     games = [_row(game) for game in (*summary.games, summary.total)]
     texts = [f"- {_plain(text)} ({count})" for text, count in list(summary.texts.items())[:20]]
     broken = len(rows) - len(usable)
@@ -88,7 +91,7 @@ def recordings_card(name: str, rows: Sequence[IndexRow], licence: str) -> str:
             "",
             "By a hash of a recording's id, the same on every machine, so that added recordings move nothing:",
             "",
-            f"- held out (`--held-out {HELD_OUT:g}`): {counted(len(held), 'recording')}",
+            f"- held out (`--held-out {HELD_OUT:g}`): {' and '.join(held_out)}",
             *(f"- subset {percent}% of the others: {len(subset_ids(rest, percent))}" for percent in SUBSETS if rest),
             "",
             *(("## Instructions", "", *texts, "") if texts else ()),

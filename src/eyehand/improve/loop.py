@@ -235,7 +235,6 @@ class _Run:
             minutes=options.minutes,
             lr=options.lr,
             kl=options.kl,
-            warmup=50,
             batch_size=16,
             seed=options.seed + number,
             resume=(out / STATE_FILE).exists(),

@@ -1,4 +1,4 @@
-"""Small charts as SVG text: histogram, stacked timeline, steps, and means with intervals.
+"""Small charts as SVG text: histogram, curves, stacked timeline, steps, and means with intervals.
 
 Drawn by hand rather than by a plotting library so that a report is one light file that reads well on a phone and
 follows the reader's light or dark mode: all colours are CSS classes of `STYLE`. Knows numbers and names only.
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["STYLE", "Bar", "columns", "histogram", "intervals", "shares", "stacked_timeline", "steps"]
+__all__ = ["STYLE", "Bar", "columns", "curves", "histogram", "intervals", "shares", "stacked_timeline", "steps"]
 
 STYLE = Path(__file__).with_suffix(".css").read_text(encoding="utf-8")
 
@@ -90,6 +90,40 @@ def histogram(values: Sequence[float], label: str, marks: Mapping[str, float], l
         parts.append(_line("mark", x, _TOP, x, axes.y(0)))
         parts.append(_text(x + (3 if side == "start" else -3), _TOP + 10 + 13 * row, f"{name} {value:.1f}", side, True))
     return _svg(axes.height, parts, label)
+
+
+def curves(
+    series: Mapping[str, Sequence[tuple[float, float]]], levels: Mapping[str, float], x_label: str, y_label: str
+) -> str:
+    """Curves through points.
+
+    Args:
+        series: (x, y) of each curve, x ascending, both >= 0; what is far above the levels is cut off.
+        levels: horizontal lines with a name.
+        x_label, y_label: name the axes.
+    """
+    points = [point for each in series.values() for point in each]
+    if not points:
+        return _svg(60, [_text(_WIDTH / 2, 34, "nothing was measured yet", "middle")], y_label)
+    highest = max([*(y for _, y in points), *levels.values()])
+    ends = [each[-1][1] for each in series.values() if each]
+    axes = _Axes(max(1.0, *(x for x, _ in points)), _ceiling(min(highest, 2.5 * max([*ends, *levels.values()]))))
+    parts = axes.frame(x_label, y_label)
+    for name, value in levels.items():
+        y = axes.y(value)
+        parts += [
+            _line("mark", _LEFT, y, _WIDTH - _RIGHT, y),
+            _text(_LEFT + 4, y - 3, f"{name} {value:.3g}", "start", True),
+        ]
+    colours = ("c0", "c3")
+    for number, each in enumerate(series.values()):
+        path = "L".join(f"{axes.x(x):.1f} {axes.y(y):.1f}" for x, y in each)
+        colour = colours[number % len(colours)] if len(series) > 1 else "c3"
+        if len(each) > 1:
+            parts.append(f'<path class="{colour} thick" style="fill:none" d="M{path}"/>')
+        for x, y in each[-1:] if len(each) > 40 else each:
+            parts.append(f'<circle class="{colour} flat" cx="{axes.x(x):.1f}" cy="{axes.y(y):.1f}" r="2.5"/>')
+    return _svg(axes.height, parts + (_legend(list(series), colours) if len(series) > 1 else []), y_label)
 
 
 def columns(names: Sequence[str], values: Sequence[float], x_label: str, y_label: str) -> str:

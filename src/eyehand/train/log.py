@@ -47,6 +47,9 @@ class RunLog:
         self._file = (run / LOG_FILE).open("a", encoding="utf-8")
         self._path = run / LOG_FILE
         self._board = _tensorboard(run, first_step)
+        self._boards: dict[str, Any] = {}
+        """Of the baselines: beside each figure of the held-out clips, as further lines of the same chart."""
+        self._baselines = next((each for each in read_log(run) if each["kind"] == "baselines"), {})
         self._show_failure, threading.excepthook = threading.excepthook, self._hear
         self._shown = shown_progress()
         self.progress = self._shown.__enter__()
@@ -67,11 +70,29 @@ class RunLog:
             raise UserError(f"Cannot write {self._path} ({reason}): make space, then resume with --resume.") from error
         if self._board is not None:
             try:
+                if kind == "baselines":
+                    self._baselines = dict(values)
+                    return
                 for name, value in _flat(kind, values):
                     self._board.add_scalar(name, value, step)
+                if kind == "eval":
+                    self._write_baselines(step)
             except OSError as error:
                 self._board = None
                 self.say(f"nothing more is written for TensorBoard ({error.strerror or error})")
+
+    @property
+    def has_board(self) -> bool:
+        """Whether TensorBoard can show this run."""
+        return self._board is not None
+
+    def _write_baselines(self, step: int) -> None:
+        for name, values in self._baselines.items():
+            if isinstance(values, Mapping):
+                if name not in self._boards:
+                    self._boards[name] = _tensorboard(self._path.parent, step - 1, f"tensorboard/{name}")
+                for figure, value in _flat("eval", values):
+                    self._boards[name].add_scalar(figure, value, step)
 
     def show(self, step: int, share: float, left_s: float | None, text: str | None = None) -> None:
         """Show progress: `share` of the run is done, which takes `left_s` more seconds, or what the pace says; without
@@ -86,9 +107,9 @@ class RunLog:
     def close(self) -> None:
         with contextlib.suppress(OSError):  # a line that a full disk did not take has been reported
             self._file.close()
-        if self._board is not None:
+        for board in filter(None, (self._board, *self._boards.values())):
             with contextlib.suppress(OSError):
-                self._board.close()
+                board.close()
         threading.excepthook = self._show_failure
         self._shown.__exit__(None, None, None)
 
@@ -104,13 +125,13 @@ class RunLog:
         self.close()
 
 
-def _tensorboard(run: Path, first_step: int) -> Any:
+def _tensorboard(run: Path, first_step: int, folder: str = "tensorboard") -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         return None
     try:
-        return SummaryWriter(str(run / "tensorboard"), purge_step=first_step + 1)
+        return SummaryWriter(str(run / folder), purge_step=first_step + 1)
     except OSError as error:
         print_line(f"nothing is written for TensorBoard ({error.strerror or error})")
         return None

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 __all__ = ["WeightMean", "adamw", "learning_rate"]
 
 _FINAL_SHARE = 0.01
+_WARMUP_SHARE = 0.05
 
 
 def adamw(model: nn.Module, *, lr: float, weight_decay: float, betas: tuple[float, float]) -> torch.optim.AdamW:
@@ -28,10 +29,10 @@ def adamw(model: nn.Module, *, lr: float, weight_decay: float, betas: tuple[floa
     return torch.optim.AdamW(groups, lr=lr, betas=betas, fused=parameters[0].device.type == "cuda")
 
 
-def learning_rate(peak: float, step: int, warmup: int, share_done: float) -> float:
-    """Linear over the first `warmup` steps (counted from 0), and a cosine over the run down to 1% of the peak."""
+def learning_rate(peak: float, share_done: float) -> float:
+    """Linear over the first 5% of the run, and a cosine over all of it down to 1% of the peak."""
     cosine = 0.5 * (1 + math.cos(math.pi * min(share_done, 1.0)))
-    return peak * min(1.0, (step + 1) / max(warmup, 1)) * (_FINAL_SHARE + (1 - _FINAL_SHARE) * cosine)
+    return peak * min(1.0, share_done / _WARMUP_SHARE) * (_FINAL_SHARE + (1 - _FINAL_SHARE) * cosine)
 
 
 class WeightMean:

@@ -29,9 +29,9 @@ class Run:
     """Device, network and saved state of a run.
 
     Attributes:
+        config: its options; those of a resumed run with what was chosen when it began.
         device: to train on.
         workers: data workers.
-        clip_steps: frames of a clip.
         policy_config: of the network.
         initial: the network to start from; None: random weights.
         playing: how its checkpoint is played, which those of the run take over.
@@ -39,9 +39,9 @@ class Run:
         state: to resume from.
     """
 
+    config: TrainConfig
     device: torch.device
     workers: int
-    clip_steps: int
     policy_config: PolicyConfig
     initial: Policy | None
     playing: dict[str, Any]
@@ -68,14 +68,13 @@ class Run:
             policy_config = replace(policy_config, **trunk.shape)
         state = None
         if config.resume:
-            check_resumable(config, read_config(config.out))
+            config = check_resumable(config, read_config(config.out))
             state = load_state(config.out)
         elif any((config.out / name).exists() for name in (CONFIG_FILE, STATE_FILE, LOG_FILE)):
             raise UserError(f"{config.out} already holds a run: go on with --resume, or give another --out.")
         workers = default_workers() if config.workers is None else config.workers
-        clip_steps = min(config.clip_steps or policy_config.history_steps, policy_config.history_steps)
         playing = {} if begun is None else {**begun.playing, "fps": FPS}
-        return Run(device, workers, clip_steps, policy_config, initial, playing, trunk, state)
+        return Run(config, device, workers, policy_config, initial, playing, trunk, state)
 
     @staticmethod
     def _network(config: TrainConfig) -> PolicyConfig:

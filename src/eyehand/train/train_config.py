@@ -7,7 +7,7 @@ shapes the result. Imports no torch, so that the command line can show its optio
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -28,6 +28,10 @@ _FREE_ON_RESUME = frozenset(
     }
 )
 """Options that may differ when a run is resumed: how long, where and how often, not what is computed in a step."""
+
+
+_CHOSEN = ("batch_size", "clip_steps")
+"""Options that are chosen where they are not given; a resumed run goes on with them."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +56,11 @@ class TrainConfig:
         resume: go on with the run in `out`.
         steps: optimiser steps; with `minutes`, whichever ends first. Default: 20,000 unless `minutes` is given.
         minutes: how long to train, all parts of a resumed run together.
-        batch_size: clips per step.
-        clip_steps: frames of a clip. Default: the network's history. Short clips show more different scenes for the
-            same work, which teaches seeing and aiming sooner; what needs a longer memory must be taught with long ones.
-        lr: peak learning rate, reached after `warmup` steps, then down a cosine to a hundredth of it.
-        warmup: steps of linear warm-up.
+        batch_size: clips per step. Default: 8, on a GPU 32; fewer where memory or `minutes` are short.
+        clip_steps: frames of a clip. Default: the network's history, or fewer where memory or `minutes` are short.
+            Short clips show more different scenes for the same work, which teaches seeing and aiming sooner; what needs
+            a longer memory must be taught with long ones.
+        lr: peak learning rate, reached when 5% of the run is done, then down a cosine to a hundredth of it.
         weight_decay: of AdamW, on the weights of linear and convolution layers.
         betas: of AdamW.
         grad_clip: largest norm of the gradient.
@@ -77,14 +81,14 @@ class TrainConfig:
             chroma (4:2:0, 4:4:4, RGB): recorded pictures are all compressed alike, live ones not at all. Costs the data
             workers more time than decoding does.
         task_balance: a task with F frames is drawn in proportion to F to this power; 1: as recorded, 0: all alike.
-        held_out: share of the recordings that is never trained on.
+        held_out: share that is never trained on: whole recordings, or of few recordings the ends.
         workers: processes that decode video. Default: one per core but one, at most 14.
         cache_frames_gb: gigabytes of memory for decoded frames (a frame takes 0.11 MB), so that each is decoded once.
         device: auto takes a GPU if there is one.
         compile: run the network through torch.compile.
         seed: of everything random.
         log_every: steps between two records in the log.
-        eval_every: steps between two evaluations on held-out clips.
+        eval_every: steps between two evaluations on held-out clips; one follows each tenth of `minutes` as well.
         checkpoint_every: steps between two checkpoints.
         eval_clips: held-out clips that an evaluation looks at, kept in memory.
         checkpoint_minutes: a checkpoint is also written when the last one is older than this.
@@ -105,10 +109,9 @@ class TrainConfig:
     resume: bool = False
     steps: int | None = None
     minutes: float | None = None
-    batch_size: int = 8
+    batch_size: int | None = None
     clip_steps: int | None = None
     lr: float = 5e-4
-    warmup: int = 200
     weight_decay: float = 1e-2
     betas: tuple[float, float] = (0.9, 0.98)
     grad_clip: float = 1.0
@@ -154,12 +157,12 @@ class TrainConfig:
             raise UserError("Training option kl keeps the policy near the one of init_from: give that too.")
         if self.init_from is not None and self.text_encoder is not None:
             raise UserError("The checkpoint of init_from keeps its network: leave text_encoder out, or init_from.")
-        for name in ("batch_size", "clip_steps", "log_every", "eval_every", "eval_clips", "checkpoint_every"):
+        for name in ("steps", "batch_size", "clip_steps", "log_every", "eval_every", "eval_clips", "checkpoint_every"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UserError(f"Training option {name} is {getattr(self, name)}: it must be at least 1.")
-        for name in ("lr", "grad_clip", "checkpoint_minutes"):
-            if not getattr(self, name) > 0:
+        for name in ("minutes", "lr", "grad_clip", "checkpoint_minutes"):
+            if getattr(self, name) is not None and not getattr(self, name) > 0:
                 raise UserError(f"Training option {name} is {getattr(self, name)}: it must be above 0.")
         for name in (
             *("action_corruption", "history_dropout", "text_dropout", "compression", "held_out", "ema_decay"),
@@ -168,7 +171,7 @@ class TrainConfig:
             if not 0 <= getattr(self, name) <= 1:
                 raise UserError(f"Training option {name} is {getattr(self, name)}: it must be between 0 and 1.")
         for name in (
-            *("steps", "minutes", "workers", "warmup", "augment", "cache_frames_gb", "keep", "weight_decay"),
+            *("workers", "augment", "cache_frames_gb", "keep", "weight_decay"),
             *("keys_weight", "buttons_weight", "edge_weight", "kl"),
         ):
             value = getattr(self, name)
@@ -216,12 +219,14 @@ def read_config(run: Path) -> dict[str, Any]:
     return values
 
 
-def check_resumable(config: TrainConfig, started_with: Mapping[str, Any]) -> None:
-    """Check that a run may go on under this configuration.
+def check_resumable(config: TrainConfig, started_with: Mapping[str, Any]) -> TrainConfig:
+    """Check that a run may go on under this configuration; returned with the sizes that were chosen when it began.
 
     Raises:
         UserError: an option that shapes the result differs from what the run was started with.
     """
+    sizes: dict[str, Any] = {name: started_with.get(name) for name in _CHOSEN if getattr(config, name) is None}
+    config = replace(config, **sizes)
     now = config.to_json()
     for field in fields(TrainConfig):
         name = field.name
@@ -232,6 +237,7 @@ def check_resumable(config: TrainConfig, started_with: Mapping[str, Any]) -> Non
                 f"The run in {config.out} was started with {name} = {before}, not {now[name]}: "
                 "give the same value to resume it, or train into another --out."
             )
+    return config
 
 
 def _plain(value: Any) -> Any:

@@ -35,6 +35,8 @@ _COUNTED_STEPS = 100_000
 _NEVER = 1e-9
 """Probability of what the data do not have."""
 
+_SHOWN_CLIPS = 3
+
 _SMALL_STD = 0.02
 """Of output weights that begin beside the frequencies."""
 
@@ -62,6 +64,8 @@ class HeldOut:
     Attributes:
         keys: the clips.
         covered: the episodes that they are from; of no other episode anything is read.
+        dataset: all of them.
+        predicted: by their numbers, for some clips, the most probable tokens at the last evaluation, int64 (steps, A).
     """
 
     def __init__(
@@ -69,15 +73,18 @@ class HeldOut:
     ) -> None:
         """At most `num_clips` clips spread evenly over the data set's episodes."""
         lengths = [episode.num_steps for episode in dataset.episodes]
-        self._dataset = dataset
+        self.dataset = dataset
         self._clip_steps = clip_steps
         self._batch_size = batch_size
         self._is_kept = is_kept
         self.keys: list[ClipKey] = covering_clips(lengths, clip_steps, num_clips) if lengths else []
         if dataset.features is not None:
-            self._dataset = dataset = replace(dataset, features=replace(dataset.features, is_plain=True))
+            self.dataset = dataset = replace(dataset, features=replace(dataset.features, is_plain=True))
         numbers = sorted({key.episode for key in self.keys})
         self.covered: Dataset = replace(dataset, episodes=tuple(dataset.episodes[number] for number in numbers))
+        self.predicted: dict[int, NDArray[np.int64]] = {}
+        shown = np.linspace(0, len(self.keys) - 1, _SHOWN_CLIPS).round().astype(int) if self.keys else ()
+        self._shown = {int(number) for number in shown}
         self._batches: list[Batch] = []
 
     def evaluate(
@@ -98,17 +105,25 @@ class HeldOut:
             for number, decoded in enumerate(self._decoded(), start=1):
                 batch = to_device(decoded, text_table_MND, device)
                 inputs = (batch.frames, batch.text_BTND, batch.executed_BTA, batch.target_BTA, batch.valid_BT)
-                losses = behaviour_cloning_loss(policy(*inputs), batch.target_BTA, batch.learn_BT, heads)
+                logits = policy(*inputs)
+                losses = behaviour_cloning_loss(logits, batch.target_BTA, batch.learn_BT, heads)
+                self._keep_predictions((number - 1) * self._batch_size, logits, decoded)
                 sums_H += losses.cross_entropy_H * losses.num_steps
                 num_steps += losses.num_steps
                 progress("held-out clips", min(number * self._batch_size, len(self.keys)), len(self.keys))
         return Scores.of((sums_H / num_steps.clamp(min=1)).tolist(), heads)
 
+    def _keep_predictions(self, first: int, logits: Sequence[Tensor], batch: Batch) -> None:
+        for row, num_steps in enumerate(batch.valid_BT.sum(axis=1).tolist()):
+            if first + row in self._shown:
+                tokens = [head_BTSC[row, :num_steps].argmax(-1) for head_BTSC in logits]
+                self.predicted[first + row] = torch.cat(tokens, dim=1).cpu().numpy()
+
     def rows(self) -> NDArray[np.int64]:
         """Rows of the data set's arrays that the clips cover and whose target is known."""
         covered = []
         for key in self.keys:
-            episode = self._dataset.episodes[key.episode]
+            episode = self.dataset.episodes[key.episode]
             first = episode.first_step + key.start
             last = min(first + self._clip_steps, episode.first_step + episode.num_steps)
             covered.append(np.arange(first, last))
@@ -123,7 +138,7 @@ class HeldOut:
         size = min(self._batch_size, len(self.keys))
         groups = [self.keys[first : first + size] for first in range(0, len(self.keys), size)]
         num_slots = len(groups) + 3 if self._is_kept else 4
-        with ClipLoader(self._dataset, batch_size=size, clip_steps=self._clip_steps, num_slots=num_slots) as loader:
+        with ClipLoader(self.dataset, batch_size=size, clip_steps=self._clip_steps, num_slots=num_slots) as loader:
             if not self._is_kept:
                 yield from loader.batches(iter(groups))
                 return
