@@ -69,6 +69,10 @@ def test_an_evening(tmp_path: Path) -> None:
         assert all(len(line) <= 80 for line in tables), f"{words}: {text}"
     pages = sorted({*tmp_path.rglob("*.html")})
     assert {"me.html", "scores.html", "report.html"} <= {page.name for page in pages}
+    assert tmp_path / "run" / "report.html" in pages
+    assert (
+        "watch it play: eyehand play doom/aim --checkpoint run" in said["train me --out run --minutes 0.2 --workers 1"]
+    )
     problems = []
     with browser() as tab:
         for page in pages:

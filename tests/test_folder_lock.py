@@ -14,6 +14,8 @@ import moving_block
 from eyehand.cli import main
 from eyehand.errors import UserError
 from eyehand.folder_lock import alone_in
+from eyehand.train.log import read_log
+from patience import wait_until
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such locks")
 
@@ -99,6 +101,31 @@ def test_every_command_that_writes_for_long_says_who_writes_there(
     said = capfd.readouterr().err
     assert said.count("\n") == 1
     assert f"out is being written by eyehand play (process {os.getpid()} on " in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["train", "play"])
+def test_two_that_really_run_do_not_meet(kind: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """The second of two trainings, or plays, is refused, and the first goes on."""
+    out = tmp_path / "out"
+    if kind == "train":
+        moving_block.record(tmp_path / "data", seed=0, num_frames=60)
+        words = ["train", "--data", str(tmp_path / "data"), "--out", str(out), "--steps", "100000", "--workers", "1"]
+        words += ["--batch-size", "1", "--clip-steps", "8", "--log-every", "1"]
+    else:
+        pytest.importorskip("vizdoom")
+        words = ["play", "doom/center", "--player", "random", "--seconds", "300", "--no-video", "--out", str(out)]
+    with subprocess.Popen([sys.executable, "-m", "eyehand", *words], stderr=subprocess.DEVNULL) as first:
+        try:
+            wait_until(lambda: bool(read_log(out)) if kind == "train" else (out / ".lock").exists(), "it is at work")
+            num_steps = len(read_log(out))
+            for more in ([], ["--resume"]) if kind == "train" else ([],):
+                assert main([*words, *more]) == 2
+                assert f"being written by eyehand {kind} (process {first.pid} on " in capfd.readouterr().err
+            wait_until(lambda: kind == "play" or len(read_log(out)) > num_steps, "it goes on")
+            assert first.poll() is None
+        finally:
+            first.kill()
 
 
 def test_two_exports_into_one_new_folder_do_not_meet(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

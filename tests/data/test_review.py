@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -93,6 +94,16 @@ def test_without_asking(checked: Path, capsys) -> None:
     assert good.error == "A person left it out: menus only."
     assert main(["data", "review", "index.parquet", "--use", "nobody"]) == 2
     assert "There is no recording 'nobody'" in capsys.readouterr().err
+
+
+def test_training_is_told_how_many_were_left_out_and_why(checked: Path, capsys) -> None:
+    assert len(load_dataset([INDEX], P2P).episodes) == 1
+    said = capsys.readouterr().err
+    assert re.search(
+        r"left out: 2 recordings, such as \S*dark: The picture .* is black on \d+% of its frames\.", said
+    ), said
+    assert re.search(r"left out: \S*torn/annotation.proto is damaged", said)
+    assert "3 of 4 recordings left out in all: `eyehand data review" in said
 
 
 def test_conditions_name_what_was_found_and_decided(checked: Path) -> None:

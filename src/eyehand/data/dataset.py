@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ClipLabels", "Dataset", "Episode", "load_dataset"]
 
+_MOST_REASONS = 5
+"""Why recordings of an index are left out, that are told."""
+
 _PARALLEL_FROM = 64
 """Recordings from which on it pays to parse in several processes."""
 
@@ -255,9 +258,10 @@ def _say_left_out(indexed: Sequence[IndexRow], num_unknown: int) -> None:
     for row in indexed:
         if row.error is not None:
             kinds.setdefault(re.sub(r"[\d.,]+", "", row.error.replace(row.source, "")), []).append(row)
-    for rows in kinds.values():
+    for rows in sorted(kinds.values(), key=len, reverse=True)[:_MOST_REASONS]:
+        source, error = rows[0].source, rows[0].error or ""
         such_as = "" if len(rows) == 1 else f"{counted(len(rows), 'recording')}, such as "
-        announce(f"left out: {such_as}{rows[0].source}: {(rows[0].error or '').replace(rows[0].source + ': ', '')}")
+        announce(f"left out: {such_as}{error if source in error else f'{source}: {error}'}")
     num_unknown += sum(row.error is None and row.user_share == 0 for row in indexed)
     if num_unknown:
         announce(f"left out: {counted(num_unknown, 'recording')} in which no user's action is known")

@@ -116,7 +116,7 @@ def _train(config: TrainConfig) -> TrainResult:
     train_part, held_out_part = dataset.split()
     policy = _initial_policy(config, run, train_part)
     autocast = torch.autocast(run.device.type, torch.bfloat16, enabled=has_bfloat16(run.device))
-    trial = try_step(policy, train_part, run.device, autocast)
+    trial = try_step(policy, train_part, run.device, autocast, config.augment)
     sizes = choose_sizes(config, trial, run.policy_config.history_steps, run.device.type == "cuda")
     config = replace(config, batch_size=config.batch_size or sizes.batch_size)
     config = replace(config, clip_steps=config.clip_steps or sizes.clip_steps)

@@ -56,7 +56,7 @@ class TrainConfig:
         resume: go on with the run in `out`.
         steps: optimiser steps; with `minutes`, whichever ends first. Default: 20,000 unless `minutes` is given.
         minutes: how long to train, all parts of a resumed run together.
-        batch_size: clips per step. Default: 8, on a GPU 32; fewer where memory or `minutes` are short.
+        batch_size: clips per step. Default: 8, with `minutes` 16, on a GPU 32; fewer where memory or time is short.
         clip_steps: frames of a clip. Default: the network's history, or fewer where memory or `minutes` are short.
             Short clips show more different scenes for the same work, which teaches seeing and aiming sooner; what needs
             a longer memory must be taught with long ones.
