@@ -17,11 +17,12 @@ BASELINES = {"kind": "baselines", "step": 0, "marginal": {"loss": 0.87}, "copy_l
         ([], "Nobody can tell yet", ""),
         ([0.95], "Not better than guessing .*train about 4 times longer", "bad"),
         ([1.17, 1.07, 0.97], "Not better than guessing .*train about 3 times longer", "bad"),
+        ([0.9, 0.80, 0.81], "Better than guessing, but .*record more, for it has learnt nothing new .* step 200", ""),
         ([0.9, 0.86], "Not better than guessing", "bad"),
         ([0.9, 0.8], "Better than guessing, but not than repeating .*train about 3 times longer", ""),
         ([0.81, 0.8], "train much longer, or record more", ""),
         ([0.9, 0.5], "Better than guessing and than repeating", "good"),
-        ([0.9, 0.5, 0.6], "Overtrained .*it was 0.50 and has risen since", "bad"),
+        ([0.9, 0.5, 0.6], "Overtrained .*it was 0.50 at step 200 and has risen since", "bad"),
     ],
 )
 def test_a_run_is_judged_by_the_baselines(losses: list[float], said: str, mood: str) -> None:
@@ -32,6 +33,6 @@ def test_a_run_is_judged_by_the_baselines(losses: list[float], said: str, mood: 
 
 
 def test_of_a_hopeless_pace_it_is_said_what_to_do() -> None:
-    assert hopeless(400, 3600) is None
-    assert "23 steps, too few" in str(hopeless(23, 3600))
-    assert "12 days" in str(hopeless(20_000, 12 * 86400))
+    assert hopeless(400, 3600, []) is None
+    assert "23 steps, too few to learn much: give it more --minutes, or go." in str(hopeless(23, 3600, ["go"]))
+    assert "12 days" in str(hopeless(20_000, 12 * 86400, []))

@@ -291,7 +291,9 @@ class _Trainer:
         """Say so if the pace is hopeless."""
         is_short = self.config.steps is None  # who asks for a number of steps has decided about it
         num_steps = self.step / max(self.share_done, 1e-9) if is_short else math.inf
-        problem = hopeless(num_steps, self._expected_left_s)
+        ways = ["--trunk pocket-doom, which looks at every picture only once"] if self.config.trunk is None else []
+        ways += ["--clip-steps 16, for shorter steps"] if self.sizes.clip_steps > 16 else []
+        problem = hopeless(num_steps, self._expected_left_s, ways)
         if problem is not None:
             log.say(problem)
 
