@@ -106,8 +106,11 @@ def test_features_are_those_of_live_play(data: Path, trunk: Path, tmp_path: Path
 def test_they_are_computed_once_and_never_those_of_another_trunk(
     data: Path, trunk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dataset = load_dataset([data], P2P)
-    make_features(dataset, load_trunk(trunk), LocalEngine(1))
+    dataset = load_dataset([data], P2P, selection=Selection(held_out=0.05))
+    whole = make_features(dataset, load_trunk(trunk), LocalEngine(1))
+    end, begin = whole.split()[1], whole.episodes[0].held_from
+    assert 0 < begin < whole.episodes[0].num_steps
+    np.testing.assert_array_equal(end.decode(0, 0, 2), whole.decode(0, begin, 2))
     files = {path: path.stat().st_mtime_ns for path in data.glob(".features/*/*.npy")}
     assert len(files) == len(dataset.episodes)
     make_features(dataset, load_trunk(shutil.copytree(trunk, tmp_path / "copy")), LocalEngine(1))

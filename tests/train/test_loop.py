@@ -21,13 +21,16 @@ from safetensors.torch import save_file
 
 import moving_block
 from eyehand.checkpoint import load_checkpoint
+from eyehand.data.dataset import load_dataset
 from eyehand.errors import UserError
+from eyehand.model.policy import Policy
 from eyehand.model.presets import PRESETS
 from eyehand.model.vision import EfficientNetTrunk
 from eyehand.model.vision_weights import torchvision_name
 from eyehand.train.log import LOG_FILE, read_log
 from eyehand.train.loop import train
 from eyehand.train.report import REPORT_FILE
+from eyehand.train.sizes import try_step
 from eyehand.train.state import STATE_FILE, TrainingState, save_state
 from eyehand.train.train_config import TrainConfig
 
@@ -210,6 +213,37 @@ def test_a_line_that_a_kill_cut_off_is_no_obstacle(recordings: Path, tmp_path: P
         file.write('{"kind": "train", "st')
     train(config(recordings, tmp_path, steps=3, resume=True))
     assert [step for step, _ in losses(tmp_path)] == [1, 2, 3]
+
+
+@pytest.mark.slow
+def test_measuring_a_step_leaves_the_policy_as_it_was(recordings: Path) -> None:
+    """Also the statistics of BatchNorm, and whatever fits into memory is measured to be so."""
+    policy = Policy(replace(PRESETS["tiny"](), vision="p2p", vision_widths=()))
+    before = {name: value.clone() for name, value in policy.state_dict().items()}
+    assert any("running_mean" in name for name in before)
+    dataset = load_dataset([recordings], policy.space)
+    trial = try_step(policy, dataset, torch.device("cpu"), torch.autocast("cpu", enabled=False), augmentation=1.0)
+    assert trial.frames_per_s > 0
+    assert 10 < trial.most_frames < 1e6
+    assert all(torch.equal(value, before[name]) for name, value in policy.state_dict().items())
+    assert all(parameter.grad is None for parameter in policy.parameters())
+
+
+def test_threads_of_a_training_sleep_while_they_wait(tmp_path: Path) -> None:
+    """OpenMP reads how they wait when PyTorch is imported; spinning, they take the core of whoever else works."""
+    code = (
+        "import os, sys\n"
+        "seen = []\n"
+        "def hear(event, args):\n"
+        "    if event == 'import' and args[0] == 'torch' and not seen:\n"
+        "        seen.append(os.environ.get('OMP_WAIT_POLICY'))\n"
+        "sys.addaudithook(hear)\n"
+        "from eyehand.cli import main\n"
+        f"main(['train', '--data', {str(tmp_path)!r}, '--out', {str(tmp_path / 'run')!r}])\n"
+        "print(seen)\n"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout == "['passive']\n", told
 
 
 def test_fine_tuning_starts_from_the_checkpoint(recordings: Path, tmp_path: Path) -> None:
