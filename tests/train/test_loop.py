@@ -219,9 +219,12 @@ def test_a_line_that_a_kill_cut_off_is_no_obstacle(recordings: Path, tmp_path: P
 def test_measuring_a_step_leaves_the_policy_as_it_was(recordings: Path) -> None:
     """Also the statistics of BatchNorm, and whatever fits into memory is measured to be so."""
     policy = Policy(replace(PRESETS["tiny"](), vision="p2p", vision_widths=()))
+    dataset = load_dataset([recordings], policy.space)
+    with torch.no_grad():  # at another length than the trial will have last: masks are kept for the next step
+        tokens = torch.zeros(1, 3, policy.space.num_slots, dtype=torch.int64)
+        policy(torch.zeros(1, 3, 3, 192, 192, dtype=torch.uint8), torch.zeros(1, 3, 1, 256), tokens, tokens)
     before = {name: value.clone() for name, value in policy.state_dict().items()}
     assert any("running_mean" in name for name in before)
-    dataset = load_dataset([recordings], policy.space)
     trial = try_step(policy, dataset, torch.device("cpu"), torch.autocast("cpu", enabled=False), augmentation=1.0)
     assert trial.frames_per_s > 0
     assert 10 < trial.most_frames < 1e6

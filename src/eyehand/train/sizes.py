@@ -61,11 +61,13 @@ def try_step(
 
     The policy, on the device, is left as it was.
     """
-    state = {name: value.clone() for name, value in policy.named_buffers()}
+    kept_names = policy.state_dict().keys()  # other buffers are caches, of whatever size the last step had
+    state = {name: value.clone() for name, value in policy.named_buffers() if name in kept_names}
     own = {parameter.untyped_storage().data_ptr() for parameter in policy.parameters()}
     free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else psutil.virtual_memory().available
     history = policy.config.history_steps
-    sizes = [(1, steps) for steps in (1, 4, 16, 64) if steps < history] + [(1, history), (4, history), (16, history)]
+    sizes = [(1, steps) for steps in (1, 4, 16, 64) if steps < history] + [(1, history)]
+    sizes += [(4, history), (16, history)] if device.type == "cuda" else []  # which one clip does not keep busy
     policy.train()
     for batch, steps in sizes:
         kept: dict[int, int] = {}
@@ -88,7 +90,8 @@ def try_step(
             break
     policy.zero_grad(set_to_none=True)
     for name, value in policy.named_buffers():
-        value.copy_(state[name])
+        if name in state:
+            value.copy_(state[name])
     return Trial(batch * steps / took_s, most_frames)
 
 
