@@ -68,7 +68,10 @@ _JUDGED_STEPS, _JUDGED_SHARE = 10, 0.1
 """After so many steps, or this share of the run, its pace is judged."""
 
 _NUM_LOOKS = 10
-"""At held-out clips during a run that the clock ends."""
+"""At held-out clips during a run that the clock ends, at most."""
+
+_LOOK_PAUSE = 9
+"""Between two of them as many times as long as the last one took: a tenth of the time goes into them."""
 
 
 @dataclass(frozen=True)
@@ -254,8 +257,9 @@ class _Trainer:
             is_due = self.step % config.eval_every == 0 or self.share_done >= next_look or is_last
             is_looked_at = bool(held_out.keys) and is_due
             if is_looked_at:
+                share = self.share_done
                 scores = self._evaluate(log, held_out)
-                next_look = self._next_look()
+                next_look = max(self._next_look(), self.share_done + _LOOK_PAUSE * (self.share_done - share))
                 pace.restart()
             if is_looked_at or self.step % config.log_every == 0:
                 report.write(self.step, self.share_done, self._expected_left_s, is_new=is_looked_at)
