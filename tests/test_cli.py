@@ -106,7 +106,7 @@ def test_an_option_that_changed_its_name_says_the_new_one(
 
 
 READ = ["folder", "index", "source", "sources", "iwad", "files", "data", "baseline_data", "init_from", "token_file"]
-READ += ["baselines", "file", "config", "reference", "socket"]
+READ += ["recordings", "baselines", "file", "config", "reference", "socket"]
 """Options for paths that are read; and for what is pushed, pulled or listened at, which say at once what is wrong."""
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import json
 import os
 import signal
@@ -41,7 +42,7 @@ def _run(words: list[str]) -> int:
     if words[0] == "serve":
         threading.Thread(target=_end_when_it_listens, args=(Path(words[-1]),), daemon=True).start()
     try:
-        return main(words)
+        return main([found for word in words for found in (sorted(glob.glob(word)) if "*" in word else [word])])
     except SystemExit as ended:
         return int(ended.code or 0)
 

@@ -65,8 +65,8 @@ RENAMED = {
 WRITTEN = ("out", "json", "html", "record")
 """What options are called, of every command, that name a file or a folder to write; paths of other names are read."""
 
-_MAY_BE_EMPTY = "--instruction"
-"""The one option whose text may be empty: no instruction."""
+_MAY_BE_EMPTY = ("--instruction", "--note")
+"""The options whose text may be empty: no instruction, no note."""
 
 _ADVICE = {
     errno.ENOSPC: "make space and run the command again",
@@ -205,7 +205,7 @@ def _complete(line: str) -> int:
 def _check_empty(command: str, options: list[str]) -> None:
     """Refuse an empty argument, as a variable of the shell that is unset makes it: Path("") is the current folder."""
     for before, option in pairwise([f"eyehand {command}", *options]):
-        if before != _MAY_BE_EMPTY and re.fullmatch(f"|(?!{_MAY_BE_EMPTY})--[\\w-]+=", option):
+        if before not in _MAY_BE_EMPTY and re.fullmatch(f"|(?!{'|'.join(_MAY_BE_EMPTY)})--[\\w-]+=", option):
             raise UserError(f"The argument behind {option or before} is empty: is a variable of the shell unset?")
 
 

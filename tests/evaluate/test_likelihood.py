@@ -114,7 +114,7 @@ def test_unlikely_recordings_are_left_out_and_queued(
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--least-likelihood", "0.1"], "needs a policy"),
+        (["--least-likelihood", "0.1"], "does nothing without --policy"),
         (["--policy", "none"], "There is no checkpoint 'none'"),
         (["--policy", "pocket-doom", "--least-likelihood", "2"], "between 0 and 1"),
     ],

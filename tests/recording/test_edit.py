@@ -127,6 +127,9 @@ def test_what_is_only_said_anew_copies_the_videos(root: Path, tmp_path: Path) ->
         assert recording.outcome == {"score": 3.0, "success": 1.0}
         assert recording.instructions == ("count",) * 30 + (None,) * 30
         assert recording.info.note == "yours"
+    assert main(["data", "edit", str(out / "one"), "--note", ""]) == 0
+    with Recording.open(out / "one") as recording:
+        assert recording.info.note == ""
 
 
 def test_what_is_thrown_away_lies_there_until_it_is_deleted(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

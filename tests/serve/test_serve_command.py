@@ -119,7 +119,7 @@ def test_mistakes_get_one_sentence(
         (["--server", "OUT/s"], "There is no model server at"),
         (["--server", "host:"], "is no address"),
         (["--server", "OUT/s", "--player", "random"], "not both"),
-        (["--token-file", "OUT/token"], "with --server"),
+        (["--token-file", "OUT/token"], "does nothing without --server"),
         (["--server", "OUT/s", "--token-file", "OUT/token"], "The token file"),
     ],
 )

@@ -188,8 +188,6 @@ def run(options: Options) -> int:
 
 def _scorer(options: Check) -> Scorer | None:
     if options.policy is None:
-        if options.least_likelihood is not None:
-            raise UserError("Option --least-likelihood needs a policy that says how likely actions are: give --policy.")
         return None
     if options.clips < 1 or not 0 <= (options.least_likelihood or 0.0) <= 1:
         raise UserError("Option --clips must be at least 1 and --least-likelihood between 0 and 1.")

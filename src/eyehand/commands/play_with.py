@@ -48,5 +48,6 @@ def run(options: Options) -> int:
         visible=options.visible,
     )
     with closing(game), options.agent.opened(game) as player:
+        game.check_display()
         report = play_with(game, player, options, has_ended=lambda: game.has_ended)
     return say_what_came_of_it(report)

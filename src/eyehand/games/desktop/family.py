@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Sequence
 
@@ -58,16 +59,22 @@ class _Desktop(GameFamily):
 
         require_xcb()
         from eyehand.desktop.x11.display import XDisplay
+        from eyehand.desktop.x11.windows import find_window
         from eyehand.games.desktop.x11 import LaunchedDesktopGame, WindowGame
 
-        if screen.own_screen is None:
-            XDisplay.open().close()  # said now, before the player is loaded
-        if query is None:
-            size_px = None if screen.own_screen is None else parse_size(screen.own_screen)
-            return LaunchedDesktopGame(load_trusted_profile(name), size_px, visible=screen.visible)
-        if screen.own_screen is not None:
+        if query is not None and screen.own_screen is not None:
             raise UserError("A window that is there already has its screen: use --own-screen with --game.")
-        return WindowGame(query)
+        size_px = None if screen.own_screen is None else parse_size(screen.own_screen)
+        game = (
+            LaunchedDesktopGame(load_trusted_profile(name), size_px, visible=screen.visible)
+            if query is None
+            else WindowGame(query)
+        )
+        if size_px is None:  # what is missing is said now, before the player is loaded
+            with contextlib.closing(XDisplay.open()) as display:
+                if query is not None and not query.by_click:
+                    find_window(display, query)
+        return game
 
     def unscored(self, name: str) -> str | None:
         if name.startswith("window:"):

@@ -62,8 +62,6 @@ class TogetherGame(LaunchedDesktopGame):
         self.mode = mode or next(iter(together.modes))
         if self.mode not in together.modes:
             raise UserError(f"{profile.name} has no mode {self.mode!r}: choose {' or '.join(together.modes)}.")
-        if not (display or os.environ.get("DISPLAY")):
-            raise UserError("Your own game needs a display, and there is none (DISPLAY is not set): start X first.")
         port = _free_port()
         joining = _with_arguments(_without(profile, together.without), together, together.join, port)
         super().__init__(replace(joining, round_s=_NO_LIMIT_S, score=None), own_screen_px, visible=visible, say=say)
@@ -73,6 +71,11 @@ class TogetherGame(LaunchedDesktopGame):
         self._size_px, self._display, self._authority = size_px, display, authority
         self._persons: LaunchedGame | None = None
         self._last: Frame | None = None
+
+    def check_display(self) -> None:
+        """Raise UserError where there is no screen for the person's game."""
+        if not (self._display or os.environ.get("DISPLAY")):
+            raise UserError("Your own game needs a display, and there is none (DISPLAY is not set): start X first.")
 
     @property
     def has_ended(self) -> bool:
