@@ -21,6 +21,10 @@ SKIPS = Path(__file__).with_name("skips.txt")
 hypothesis.settings.register_profile("eyehand", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("eyehand")
 
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # What a shell starts in the background ignores Ctrl-C, and so would the commands that tests start and interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 _FORBIDS_SKIPS = os.environ.get("EYEHAND_FORBID_SKIPS") == "1"
 
 
