@@ -30,6 +30,7 @@ CODES = "\x1b]52;c;aGFjaw==\x07\x1b[31337m\x9b2J\u202e\rx"
 """Writes the clipboard, colours, clears the screen (as C1), turns the direction of writing, goes back to overwrite."""
 
 EVIL = f"evil[nope]{CODES}"
+ONE_STEP = ("--steps", "1", "--batch-size", "1", "--clip-steps", "4")
 SEEN = r"evil[nope]\x1b]52;c;aGFjaw==\x07\x1b[31337m\x9b2J\u202e\rx"
 
 OURS = re.compile(r"\r?\x1b\[(\?\d+[hl]|[0-9;]*[mKAG])")
@@ -90,7 +91,7 @@ CASES: dict[str, Callable[[Path], list[object]]] = {
     "export": lambda data: ["export", "lerobot", data / "recordings", "--out", data / "lerobot"],
     "import csgo": lambda data: ["import", "csgo", data / "damaged", "--out", data / "csgo"],
     "import owa": lambda data: ["import", "owa", data / "damaged", "--out", data / "owa"],
-    "train": lambda data: ["train", "--data", data / "recordings", "--out", data / "run" / EVIL, "--steps", "1"],
+    "train": lambda data: ["train", "--data", data / "recordings", "--out", data / "run" / EVIL, *ONE_STEP],
     "a checkpoint's facts": lambda data: ["checkpoint", "info", data / EVIL],
     "no checkpoint": lambda data: ["play", "--game", "doom/aim", "--checkpoint", EVIL],
     "a profile": lambda data: ["games", "show", data / "profile.toml"],

@@ -177,6 +177,7 @@ def test_every_doom_task_passes_the_checker(task):
     _check_doom(task)
 
 
+@pytest.mark.slow  # ten seconds and more
 def test_every_command_that_takes_a_game_takes_it_by_name(tmp_path, capsys):
     name = "gym/CarRacing-v3"
     assert main(["games", "show", name]) == 0

@@ -153,6 +153,7 @@ def test_labels_of_the_demonstrator_are_learnt_from_too(policy: Path, tmp_path: 
     assert facts["recordings"] == rounds[1].num_kept + 1
 
 
+@pytest.mark.slow  # ten seconds and more
 def test_a_killed_run_goes_on_with_the_step_that_was_not_finished(policy: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     command = [sys.executable, "-m", "eyehand", "improve", "--checkpoint", policy, "--game", "doom/aim", "--out", out]

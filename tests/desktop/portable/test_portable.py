@@ -236,6 +236,7 @@ def test_a_closed_window_and_one_that_is_not_there_are_said(game: PortableGame, 
         PortableGame(WindowQuery(title="Quake")).reset(0)
 
 
+@pytest.mark.slow  # ten seconds and more
 def test_a_person_takes_over_and_our_own_input_does_not(
     game: PortableGame, desktop: Desktop, display: XDisplay, window: Window
 ) -> None:
@@ -288,6 +289,7 @@ def test_a_hook_that_has_ended_is_said(game: PortableGame, desktop: Desktop) -> 
     person.close()
 
 
+@pytest.mark.slow  # ten seconds and more
 def test_what_a_person_does_is_heard(game: PortableGame, desktop: Desktop) -> None:
     game.reset(0)
     heard: list[InputEvent] = []

@@ -120,13 +120,22 @@ def test_motion_is_exact_and_adds_up(injector: Injector, display: XDisplay) -> N
 
 
 def test_the_wheel_keeps_what_does_not_fill_a_notch(injector: Injector, window: Window) -> None:
-    window.events()
-    injector.do(Action(scroll_dy=100))
-    assert window.events() == []
+    seen: list[tuple[str, int]] = []
+
+    def events() -> list[tuple[str, int]]:
+        seen.extend(window.events())
+        return seen
+
+    events()
+    seen.clear()
+    wait_until(lambda: injector.do(Action(scroll_dy=100)) is WindowState.READY, "the first turn")
     injector.do(Action(scroll_dy=150))
-    assert window.events() == [("ButtonPress", 4), ("ButtonRelease", 4)] * 2
+    wait_until(lambda: len(events()) >= 4, "two notches of the wheel")
+    assert seen == [("ButtonPress", 4), ("ButtonRelease", 4)] * 2  # and not a third for the 100
+    seen.clear()
     injector.do(Action(scroll_dy=-130, scroll_dx=120))
-    assert window.events() == [("ButtonPress", 7), ("ButtonRelease", 7), ("ButtonPress", 5), ("ButtonRelease", 5)]
+    wait_until(lambda: len(events()) >= 4, "a notch of each wheel")
+    assert seen == [("ButtonPress", 7), ("ButtonRelease", 7), ("ButtonPress", 5), ("ButtonRelease", 5)]
 
 
 def test_nothing_reaches_another_window(
