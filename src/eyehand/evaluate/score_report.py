@@ -61,7 +61,9 @@ def _print_table(
     # An interval stays in one piece, beneath its value where there is no room beside it.
     rows = [[cell.replace(", ", ",") if cell.endswith("]") else cell for cell in row] for row in rows]
     for number, name in enumerate(columns):
-        longest = max(len(word) for cell in (name, *(row[number] for row in rows)) for word in (cell.split() or [""]))
+        words = [word for row in rows for word in row[number].split()]
+        # The name of a checkpoint may be of any length: it is folded, rather than other columns left out.
+        longest = max(map(len, [*words, name[: len("demonstrator")]]))
         is_text = number < num_names or name == "score counts"
         table.add_column(name, justify="left" if is_text else "right", min_width=None if is_text else longest)
     for row in rows:

@@ -298,13 +298,13 @@ def test_a_desktop_game_with_a_score_is_evaluated_and_improved_in(
     mine = _written_profile(tmp_path, "line = '^score (\\d+)'\nseconds = 1.0", lasting)
     torch.manual_seed(0)
     config = replace(
-        preset("pocket"), width=32, num_layers=1, ffn_hidden=32, history_steps=8, vision_widths=(8, 8, 8, 8)
+        preset("pocket"), width=48, num_layers=1, ffn_hidden=32, history_steps=8, vision_widths=(8, 8, 8, 8)
     )
     policy = str(save_checkpoint(tmp_path / "policy", Policy(config)))
     out = tmp_path / "evaluation.json"
     assert main(["evaluate", "--checkpoint", policy, "--game", str(mine), "--episodes", "1", "--json", str(out)]) == 0
     assert "points" in capsys.readouterr().out
-    assert {e.player for e in read_report(out).episodes} == {"random", "policy"}
+    assert {e.player for e in read_report(out).episodes} == {"random", tmp_path.name}
     run = tmp_path / "run"
     improved = ["improve", "--checkpoint", policy, "--game", str(mine), "--out", str(run), "--rounds", "1"]
     few = ["--starts", "2", "--tries", "2", "--validation", "1", "--minutes", "0.02"]
