@@ -21,7 +21,7 @@ from rich.text import Text
 from eyehand.terminal import shown
 
 if TYPE_CHECKING:
-    from eyehand.progress import Work
+    from eyehand.work import Work
 
 __all__ = ["Bars", "Console", "Table"]
 

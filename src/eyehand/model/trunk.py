@@ -8,17 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from eyehand.registry import Registry
 
-if TYPE_CHECKING:
-    from eyehand.model.policy_config import PolicyConfig
-
-__all__ = ["TRUNKS", "Trunk", "TrunkKind"]
+__all__ = ["TRUNKS", "Trunk", "TrunkConfig", "TrunkKind"]
 
 _STRIDE = 16
 
@@ -47,6 +44,18 @@ class Trunk(nn.Module):
         return features_NF
 
 
+class TrunkConfig(Protocol):
+    """What shapes a trunk, as a PolicyConfig has it."""
+
+    @property
+    def frame_size(self) -> int:
+        """S."""
+
+    @property
+    def vision_widths(self) -> tuple[int, ...]:
+        """Channels of the `pocket` trunk."""
+
+
 Published = tuple[Mapping[str, Any], Mapping[str, Tensor]]
 """Fields of PolicyConfig that shape a trunk, and its weights as `state_dict` names them."""
 
@@ -61,7 +70,7 @@ class TrunkKind:
             None: such a trunk comes from a checkpoint.
     """
 
-    build: Callable[[PolicyConfig], Trunk]
+    build: Callable[[TrunkConfig], Trunk]
     published: Callable[[str], Published] | None = None
 
 
