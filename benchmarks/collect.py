@@ -17,11 +17,11 @@ from pathlib import Path
 import torch
 
 from eyehand.cli import exit_status
-from eyehand.collect.recorder import Recorder
 from eyehand.games.families import game_names, open_game
 from eyehand.machine import MachineWatch
 from eyehand.option_rules import count
 from eyehand.players.kinds import open_player
+from eyehand.recording.recorder import Recorder
 from eyehand.session import Session
 
 

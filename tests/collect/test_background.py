@@ -7,9 +7,9 @@ import threading
 import pytest
 
 from eyehand.collect.background import BackgroundObserver
-from eyehand.collect.recorder import Recorder
 from eyehand.errors import UserError
 from eyehand.recording.reader import Recording
+from eyehand.recording.recorder import Recorder
 from eyehand.session import Session
 
 

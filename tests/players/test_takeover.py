@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eyehand.action import NOTHING, Action
-from eyehand.collect.recorder import Recorder
 from eyehand.errors import UserError
 from eyehand.frame import Frame
 from eyehand.game import Outcome, TaskInfo
@@ -24,6 +23,7 @@ from eyehand.players.hotkeys import TakeoverKeys
 from eyehand.players.input_state import InputState
 from eyehand.players.takeover import Takeover, Turn
 from eyehand.recording.reader import Recording
+from eyehand.recording.recorder import Recorder
 from eyehand.session import EpisodeEnd, EpisodeStart, Session, Tick
 from fake_clock import FakeClock
 

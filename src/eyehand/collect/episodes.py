@@ -135,9 +135,9 @@ def _run(options: CollectOptions, job: _Job) -> Iterator[EpisodeRecord]:
 
 def _record(options: CollectOptions, job: _Job, batched: RolloutPlayer | None) -> Iterator[EpisodeRecord]:
     """Record episodes one after the other, played by this player of a batch or by the player of the options."""
-    from eyehand.collect.recorder import Recorder
     from eyehand.games.families import open_scored
     from eyehand.play.scored import scored_episodes
+    from eyehand.recording.recorder import Recorder
 
     kind = player_kind(options.player)
     with contextlib.ExitStack() as stack:

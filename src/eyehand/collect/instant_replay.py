@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from eyehand.collect.recorder import as_executed
 from eyehand.frame import MODEL_SIZE, Frame
 from eyehand.input_event import InputEvent
 from eyehand.player import Decision
 from eyehand.recording import annotation_pb2 as pb
 from eyehand.recording.format import CAPTURED_FILE, SMALL_FILE
+from eyehand.recording.recorder import as_executed
 from eyehand.recording.video import CAPTURED, SMALL, VideoRing, fit_lines
 from eyehand.recording.writer import RecordingWriter, new_info
 from eyehand.session import EpisodeEnd, EpisodeStart, Tick

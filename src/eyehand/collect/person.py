@@ -28,7 +28,6 @@ from eyehand.collect.advice import Advice
 from eyehand.collect.background import BackgroundObserver
 from eyehand.collect.instant_replay import InstantReplay
 from eyehand.collect.record_options import RecordPersonOptions
-from eyehand.collect.recorder import Recorder
 from eyehand.collect.watched import Interrupted, WatchedGame
 from eyehand.desktop.x11.listener import Listener
 from eyehand.errors import UserError
@@ -38,6 +37,7 @@ from eyehand.game import Outcome
 from eyehand.games.desktop.x11 import X11Game
 from eyehand.input_event import InputEvent
 from eyehand.players.human import HumanPlayer
+from eyehand.recording.recorder import Recorder
 from eyehand.session import EpisodeEnd, EpisodeStart, Session, Tick
 from eyehand.status_line import StatusLine
 from eyehand.terminal import announce, clock_time, counted, said_aside

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from eyehand.collect.recorder import Recorder
 from eyehand.errors import UserError
 from eyehand.evaluate.clips import PolicyClip, read_policy_clips
 from eyehand.evaluate.gap import Variant
@@ -21,6 +20,7 @@ from eyehand.games.families import open_game
 from eyehand.model.policy_config import PolicyConfig
 from eyehand.players.kinds import open_player, player_kind
 from eyehand.recording.reader import Recording
+from eyehand.recording.recorder import Recorder
 from eyehand.session import EpisodeEnd, EpisodeStart, Session, Tick
 from eyehand.temporary_folder import TemporaryFolder
 

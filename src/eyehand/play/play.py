@@ -35,7 +35,7 @@ from eyehand.session import EpisodeEnd, EpisodeStart, Observer, Session, Tick
 from eyehand.terminal import announce, said_aside
 
 if TYPE_CHECKING:
-    from eyehand.collect.recorder import Recorder
+    from eyehand.recording.recorder import Recorder
     from eyehand.viewer.viewer import Viewer
 
 __all__ = ["play_live", "play_with"]
@@ -254,7 +254,7 @@ def _numbered(folder: Path) -> Iterator[Path]:
 def _open_recorder(options: LiveOptions, shared: SharedPlay, name: str) -> Recorder | None:
     if options.record is None:
         return None
-    from eyehand.collect.recorder import Recorder
+    from eyehand.recording.recorder import Recorder
 
     resize(np.zeros((8, 8, 3), np.uint8))  # loads what the first picture would have to wait for
     return Recorder(options.record, user=name, take_events=shared.take_events)

@@ -15,7 +15,6 @@ import pytest
 import xcffib.xproto as x
 
 from eyehand.action import Action
-from eyehand.collect.recorder import Recorder
 from eyehand.desktop.x11.display import XDisplay
 from eyehand.desktop.x11.guard import Guard
 from eyehand.desktop.x11.keys import key_codes
@@ -29,6 +28,7 @@ from eyehand.play.shared import SharedPlay, share
 from eyehand.player import Decision, Observation
 from eyehand.players.takeover import Turn
 from eyehand.recording.reader import Recording
+from eyehand.recording.recorder import Recorder
 from eyehand.session import Session
 from programs import need
 from x_person import Person

@@ -5,13 +5,13 @@ import pytest
 
 from eyehand.action import NOTHING, Action
 from eyehand.action_space import P2P
-from eyehand.collect.recorder import Recorder
 from eyehand.errors import UserError
 from eyehand.frame import Frame, resize
 from eyehand.game import Outcome, TaskInfo
 from eyehand.input_event import InputEvent
 from eyehand.player import Decision
 from eyehand.recording.reader import Recording, find_recordings
+from eyehand.recording.recorder import Recorder
 from eyehand.session import EpisodeEnd, EpisodeStart, Session, Tick
 
 
